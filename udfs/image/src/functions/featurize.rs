@@ -1,0 +1,99 @@
+//! `featurize(content [, model [, weights [, pooling]]])`
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion_common::{Result, internal_err};
+use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion_expr::{
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
+    Signature,
+};
+use datafusion_macros::user_doc;
+
+use super::arguments::{self, Constants};
+use crate::features::{OnUndecodable, item_field};
+
+#[user_doc(
+    doc_section(label = "Image Functions"),
+    description = "Runs a convolutional network over an encoded image (JPEG, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
+    syntax_example = "featurize(content[, model[, weights[, pooling]]])",
+    sql_example = r#"```sql
+> SELECT path, featurize(content, 'vgg16', weights => 'seeded') AS features FROM images;
+```"#,
+    argument(
+        name = "content",
+        description = "The encoded image, of any binary type."
+    ),
+    argument(
+        name = "model",
+        description = "Constant; `'vgg16'` (224×224 pixels, 25,088 features in height, width, channel order). NULL or absent: the setting `featurize.model`."
+    ),
+    argument(
+        name = "weights",
+        description = "Constant; `'imagenet'`, the path of a `.safetensors` file, or `'seeded'` (deterministic random numbers for trials). NULL or absent: the setting `featurize.weights`."
+    ),
+    argument(
+        name = "pooling",
+        description = "Constant; `'none'` (the whole last feature map), `'avg'` or `'max'` (one value per channel). NULL or absent: `'none'` for `vgg16`."
+    ),
+    related_udf(name = "try_featurize"),
+    related_udf(name = "image_info")
+)]
+/// The `featurize` function.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Featurize {
+    signature: Signature,
+}
+
+impl Default for Featurize {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Featurize {
+    /// The function.
+    pub fn new() -> Self {
+        Self {
+            signature: arguments::signature(),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Featurize {
+    fn name(&self) -> &str {
+        "featurize"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        internal_err!("return_field_from_args should be used instead")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        Constants::check(self.name(), &args)?;
+        let nullable = args
+            .arg_fields
+            .first()
+            .is_none_or(|field| field.is_nullable());
+        let data_type = DataType::List(item_field());
+        Ok(Arc::new(Field::new(self.name(), data_type, nullable)))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        Constants::check_constant(self.name(), &args)?;
+        Ok(ExprSimplifyResult::Original(args))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        arguments::featurize(self.name(), &args, OnUndecodable::Fail)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}

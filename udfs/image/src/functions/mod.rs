@@ -1,0 +1,46 @@
+//! The SQL functions, one to a file.
+
+mod arguments;
+pub mod featurize;
+pub mod image_info;
+pub mod try_featurize;
+
+use std::sync::Arc;
+
+use datafusion_expr::ScalarUDF;
+use datafusion_functions::make_udf_function;
+
+make_udf_function!(featurize::Featurize, featurize);
+make_udf_function!(try_featurize::TryFeaturize, try_featurize);
+make_udf_function!(image_info::ImageInfo, image_info);
+
+/// Functions that build expressions.
+pub mod expr_fn {
+    use datafusion_functions::export_functions;
+
+    export_functions!(
+        (
+            featurize,
+            "Features of an image: `content`, then optionally model, weights and pooling",
+            args,
+        ),
+        (
+            try_featurize,
+            "Features of an image, NULL if it cannot be decoded: `content`, then optionally model, weights and pooling",
+            args,
+        ),
+        (
+            image_info,
+            "Format, size, colour mode and decoding error of an image",
+            content
+        )
+    );
+}
+
+/// All functions of this package.
+pub fn functions() -> Vec<Arc<ScalarUDF>> {
+    vec![featurize(), try_featurize(), image_info()]
+}
+
+#[cfg(test)]
+mod tests;

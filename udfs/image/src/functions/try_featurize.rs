@@ -1,0 +1,86 @@
+//! `try_featurize(content [, model [, weights [, pooling]]])`
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion_common::{Result, internal_err};
+use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion_expr::{
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
+    Signature,
+};
+use datafusion_macros::user_doc;
+
+use super::arguments::{self, Constants};
+use crate::features::{OnUndecodable, item_field};
+
+#[user_doc(
+    doc_section(label = "Image Functions"),
+    description = "Like `featurize`, but an image that cannot be decoded gives NULL. A problem with the weights or the settings is still an error.",
+    syntax_example = "try_featurize(content[, model[, weights[, pooling]]])",
+    sql_example = r#"```sql
+> SELECT path FROM images WHERE try_featurize(content, 'vgg16', 'seeded') IS NULL;
+```"#,
+    argument(
+        name = "content",
+        description = "The encoded image, of any binary type."
+    ),
+    argument(name = "model", description = "As for `featurize`."),
+    argument(name = "weights", description = "As for `featurize`."),
+    argument(name = "pooling", description = "As for `featurize`."),
+    related_udf(name = "featurize"),
+    related_udf(name = "image_info")
+)]
+/// The `try_featurize` function.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct TryFeaturize {
+    signature: Signature,
+}
+
+impl Default for TryFeaturize {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TryFeaturize {
+    /// The function.
+    pub fn new() -> Self {
+        Self {
+            signature: arguments::signature(),
+        }
+    }
+}
+
+impl ScalarUDFImpl for TryFeaturize {
+    fn name(&self) -> &str {
+        "try_featurize"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        internal_err!("return_field_from_args should be used instead")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        Constants::check(self.name(), &args)?;
+        let data_type = DataType::List(item_field());
+        Ok(Arc::new(Field::new(self.name(), data_type, true)))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        Constants::check_constant(self.name(), &args)?;
+        Ok(ExprSimplifyResult::Original(args))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        arguments::featurize(self.name(), &args, OnUndecodable::Null)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}

@@ -1,0 +1,137 @@
+//! The `featurize.*` settings that the image functions read.
+//!
+//! The settings are declared by the root package as a `ConfigExtension`, which this crate cannot
+//! name; it reads them by key. Without that extension every setting has the default given here.
+
+use std::path::PathBuf;
+
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::{Result, config_err};
+
+/// Prefix of the settings: `SET featurize.model = 'vgg16'`.
+pub const PREFIX: &str = "featurize";
+/// Default of `featurize.model`.
+pub const DEFAULT_MODEL: &str = "vgg16";
+/// Default of `featurize.weights`.
+pub const DEFAULT_WEIGHTS: &str = "imagenet";
+/// Default of `featurize.max_pixels`: twice Pillow's `MAX_IMAGE_PIXELS`, where Pillow refuses an
+/// image as a decompression bomb.
+pub const DEFAULT_MAX_PIXELS: u64 = 178_956_970;
+/// Default of `featurize.device`.
+pub const DEFAULT_DEVICE: &str = "cpu";
+/// Default of `featurize.threads`: as many as the machine has cores.
+pub const DEFAULT_THREADS: usize = 0;
+
+/// Values of the `featurize.*` settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Network when the `model` argument is absent or NULL.
+    pub model: String,
+    /// Weights when the `weights` argument is absent or NULL.
+    pub weights: String,
+    /// Folder in which weights are kept; `None` for the platform's cache folder.
+    pub weights_dir: Option<PathBuf>,
+    /// Most pixels an image may have; larger ones are refused from their header.
+    pub max_pixels: u64,
+    /// Where networks run: `cpu` or `cuda`.
+    pub device: String,
+    /// Threads of the compute pool; 0 for one per core.
+    pub threads: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: DEFAULT_MODEL.to_owned(),
+            weights: DEFAULT_WEIGHTS.to_owned(),
+            weights_dir: None,
+            max_pixels: DEFAULT_MAX_PIXELS,
+            device: DEFAULT_DEVICE.to_owned(),
+            threads: DEFAULT_THREADS,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings of a session.
+    ///
+    /// # Errors
+    ///
+    /// A Configuration error if a number does not parse.
+    pub fn try_from_config(config: &ConfigOptions) -> Result<Self> {
+        let mut settings = Self::default();
+        let entries = config
+            .extensions
+            .iter()
+            .filter(|(prefix, _)| *prefix == PREFIX)
+            .flat_map(|(_, options)| options.entries());
+        for entry in entries {
+            let Some(value) = entry.value.filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            let key = entry.key.as_str();
+            match key.strip_prefix("featurize.").unwrap_or(key) {
+                "model" => settings.model = value,
+                "weights" => settings.weights = value,
+                "weights_dir" => settings.weights_dir = Some(PathBuf::from(value)),
+                "max_pixels" => settings.max_pixels = parse(key, &value)?,
+                "device" => settings.device = value,
+                "threads" => settings.threads = parse(key, &value)?,
+                // The other settings belong to the scan.
+                _ => {}
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn parse<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
+    match value.parse() {
+        Ok(parsed) => Ok(parsed),
+        Err(_) => config_err!("{PREFIX}.{key} must be a whole number ≥ 0, found '{value}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion_common::config::ConfigExtension;
+    use datafusion_common::extensions_options;
+
+    extensions_options! {
+        /// A part of the root package's settings.
+        struct Part {
+            /// Network
+            pub model: String, default = "vgg16".to_owned()
+            /// Pixels
+            pub max_pixels: u64, default = 7
+            /// Folder
+            pub weights_dir: Option<String>, default = None
+            /// Requests in flight
+            pub scan_concurrency: usize, default = 32
+        }
+    }
+
+    impl ConfigExtension for Part {
+        const PREFIX: &'static str = PREFIX;
+    }
+
+    #[test]
+    fn defaults_without_extension() {
+        let settings = Settings::try_from_config(&ConfigOptions::default()).unwrap();
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn set_values_are_read() {
+        let mut config = ConfigOptions::default();
+        config.extensions.insert(Part::default());
+        config.set("featurize.model", "mobilenet_v2").unwrap();
+        config.set("featurize.weights_dir", "/srv/weights").unwrap();
+        let settings = Settings::try_from_config(&config).unwrap();
+        assert_eq!(settings.model, "mobilenet_v2");
+        assert_eq!(settings.max_pixels, 7);
+        assert_eq!(settings.weights_dir, Some(PathBuf::from("/srv/weights")));
+        assert_eq!(settings.weights, DEFAULT_WEIGHTS);
+    }
+}
