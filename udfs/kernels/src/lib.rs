@@ -3,7 +3,21 @@
 //! No Arrow, Candle or DataFusion: callers bring `&[f32]` in NHWC order (batch, height, width,
 //! channel; the channel varies fastest) and get the same back.
 
+mod direct;
 mod error;
+mod gemm;
+mod layout;
+mod parallel;
+mod pool;
 pub mod reference;
+mod simd;
+mod stack;
+#[cfg(test)]
+mod testing;
+mod winograd;
 
 pub use error::{KernelError, Result};
+pub use pool::{CancelToken, ComputePool};
+pub use simd::Isa;
+pub use stack::{ConvStack, ConvStackBuilder, LayerReport};
+pub use winograd::TileSize;

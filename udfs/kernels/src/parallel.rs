@@ -1,0 +1,153 @@
+//! How the work of one layer is cut into tasks that own what they write.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::layout::split_evenly;
+use crate::pool::CancelToken;
+use crate::simd::Lanes;
+
+thread_local! {
+    /// Memory that a thread of the pool computes in. It grows to the largest task (about 5 MB in
+    /// VGG16) and is kept for the next one.
+    static SCRATCH: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The threads that work on one micro-batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Team<'a> {
+    threads: usize,
+    cancel: &'a CancelToken,
+}
+
+impl<'a> Team<'a> {
+    /// To be used on the pool's own threads, of which there are `threads`.
+    pub(crate) fn new(threads: usize, cancel: &'a CancelToken) -> Self {
+        Self { threads, cancel }
+    }
+
+    /// # Errors
+    /// [`crate::KernelError::Cancelled`].
+    pub(crate) fn check(&self) -> Result<()> {
+        self.cancel.check()
+    }
+
+    /// Cuts `rows` rows into about `ideal` ranges, and into a multiple of the number of threads
+    /// where that matters. If there are fewer ranges than threads, the channels (`chunks` units
+    /// that cannot be cut) are divided as well.
+    pub(crate) fn plan(&self, rows: usize, ideal: usize, chunks: usize) -> Plan {
+        let ideal = ideal.max(1);
+        let ranges = if ideal >= self.threads {
+            ideal.next_multiple_of(self.threads)
+        } else {
+            ideal
+        };
+        let ranges = ranges.min(rows).max(1);
+        let parts = self.threads.div_ceil(ranges).min(chunks).max(1);
+        Plan {
+            ranges: split_evenly(rows, ranges).collect(),
+            parts: split_evenly(chunks, parts).collect(),
+        }
+    }
+
+    /// Runs every task once, on all threads, until the micro-batch is cancelled.
+    pub(crate) fn for_each<T: Send>(
+        &self,
+        tasks: Vec<T>,
+        run: impl Fn(T, &mut Vec<Lanes>) + Sync + Send,
+    ) {
+        tasks.into_par_iter().with_max_len(1).for_each(|task| {
+            // Tasks start no parallel work of their own, so a thread is in one of them at a time
+            // and the scratch memory cannot be borrowed twice.
+            if !self.cancel.is_cancelled() {
+                SCRATCH.with_borrow_mut(|scratch| run(task, scratch));
+            }
+        });
+    }
+}
+
+/// Ranges of rows times parts of the channels.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    ranges: Vec<Range<usize>>,
+    parts: Vec<Range<usize>>,
+}
+
+/// One task: a range of rows of tiles, a part of the channels, and the lines to write.
+#[derive(Debug)]
+pub(crate) struct Task<'a> {
+    /// Rows of tiles, counted over all images of the micro-batch.
+    pub(crate) range: Range<usize>,
+    /// Units of output channels.
+    pub(crate) chunks: Range<usize>,
+    /// The part of each pixel row that belongs to `chunks`, in the order of the rows.
+    pub(crate) rows: Vec<&'a mut [Lanes]>,
+}
+
+impl<'a> Task<'a> {
+    /// Hands every row in `rows` (each with its row of tiles, in ascending order) to its tasks.
+    /// A chunk of channels has `chunk_lines` lines in a row.
+    pub(crate) fn split(
+        plan: &Plan,
+        rows: impl Iterator<Item = (usize, &'a mut [Lanes])>,
+        chunk_lines: usize,
+    ) -> Vec<Self> {
+        let mut tasks: Vec<Self> = Vec::with_capacity(plan.ranges.len() * plan.parts.len());
+        for range in &plan.ranges {
+            tasks.extend(plan.parts.iter().map(|chunks| Task {
+                range: range.clone(),
+                chunks: chunks.clone(),
+                rows: Vec::new(),
+            }));
+        }
+        let mut remaining = tasks.chunks_exact_mut(plan.parts.len());
+        let mut current = remaining.next();
+        for (tile_row, row) in rows {
+            while current
+                .as_ref()
+                .is_some_and(|tasks| tasks[0].range.end <= tile_row)
+            {
+                current = remaining.next();
+            }
+            let Some(tasks) = current.as_mut() else { break };
+            let mut row = row;
+            for task in tasks.iter_mut() {
+                let lines = (task.chunks.len() * chunk_lines).min(row.len());
+                let (part, rest) = row.split_at_mut(lines);
+                task.rows.push(part);
+                row = rest;
+            }
+        }
+        tasks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_belongs_to_one_task() {
+        let cancel = CancelToken::new();
+        for (threads, rows, ideal, chunks) in
+            [(2, 7, 1, 3), (3, 10, 4, 2), (8, 4, 2, 16), (1, 5, 9, 1)]
+        {
+            let plan = Team::new(threads, &cancel).plan(rows, ideal, chunks);
+            let mut lines = vec![Lanes::ZERO; rows * 2 * chunks * 3];
+            let pixel_rows = lines.chunks_exact_mut(chunks * 3).enumerate();
+            let tasks = Task::split(&plan, pixel_rows.map(|(y, row)| (y / 2, row)), 3);
+            assert!(tasks.len() >= threads.min(rows * chunks).min(ideal));
+            for task in tasks {
+                assert_eq!(task.rows.len(), task.range.len() * 2);
+                for row in task.rows {
+                    assert_eq!(row.len(), task.chunks.len() * 3);
+                    row.iter_mut().for_each(|line| line.0[0] += 1.0);
+                }
+            }
+            assert!(lines.iter().all(|line| line.0[0] == 1.0));
+        }
+    }
+}

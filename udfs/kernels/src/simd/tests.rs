@@ -1,0 +1,60 @@
+//! Every instruction set of this machine against the portable one.
+
+use proptest::prelude::*;
+
+use super::{Isa, Kernel, LANES, Lanes, Simd};
+
+struct Operations<'a> {
+    a: Lanes,
+    b: Lanes,
+    c: Lanes,
+    out: &'a mut [Lanes; 7],
+}
+
+impl Kernel for Operations<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (a, b, c) = (simd.load(&self.a), simd.load(&self.b), simd.load(&self.c));
+        let results = [
+            simd.add(a, b),
+            simd.sub(a, b),
+            simd.mul(a, b),
+            simd.max(a, b),
+            simd.min(a, b),
+            simd.mul_add(a, b, c),
+            simd.splat(self.a.0[3]),
+        ];
+        for (out, value) in self.out.iter_mut().zip(results) {
+            simd.store(out, value);
+        }
+    }
+}
+
+fn lanes() -> impl Strategy<Value = Lanes> {
+    proptest::array::uniform16(-1e3f32..1e3).prop_map(Lanes)
+}
+
+proptest! {
+    #[test]
+    fn operations_agree_with_scalar_code(a in lanes(), b in lanes(), c in lanes()) {
+        for isa in Isa::ALL {
+            let Ok(arch) = isa.arch() else { continue };
+            let mut out = [Lanes::ZERO; 7];
+            arch.run(Operations { a, b, c, out: &mut out });
+            for i in 0..LANES {
+                let (a, b, c) = (a.0[i], b.0[i], c.0[i]);
+                prop_assert_eq!(out[0].0[i], a + b, "{:?} add", isa);
+                prop_assert_eq!(out[1].0[i], a - b, "{:?} sub", isa);
+                prop_assert_eq!(out[2].0[i], a * b, "{:?} mul", isa);
+                prop_assert_eq!(out[3].0[i], a.max(b), "{:?} max", isa);
+                prop_assert_eq!(out[4].0[i], a.min(b), "{:?} min", isa);
+                if isa == Isa::Portable {
+                    prop_assert!((out[5].0[i] - a.mul_add(b, c)).abs() <= 0.25);
+                } else {
+                    prop_assert_eq!(out[5].0[i], a.mul_add(b, c), "{:?} mul_add", isa);
+                }
+            }
+            prop_assert_eq!(out[6], Lanes([a.0[3]; LANES]), "{:?} splat", isa);
+        }
+    }
+}

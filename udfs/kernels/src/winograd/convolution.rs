@@ -1,0 +1,446 @@
+//! The layer: input transform, one matrix product per coordinate, output transform.
+
+#![expect(
+    clippy::needless_range_loop,
+    reason = "indices are the rows and columns of tiles held in registers"
+)]
+
+use std::ops::Range;
+
+use super::TileSize;
+use super::transform::{F4, F6, Tile};
+use super::weights::Packed;
+use crate::gemm::{Panels, multiply, with_rows};
+use crate::layout::Map;
+use crate::parallel::{Task, Team};
+use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, to_lanes};
+
+/// Bytes of transformed input that a task aims for: a good part of a core's second-level cache.
+const TASK_TILES: Range<usize> = 24..64;
+const TASK_BYTES: usize = 640 << 10;
+
+/// A 3×3 convolution of stride 1 with `same` padding, its bias, ReLU, and optionally a 2×2 max
+/// pool of stride 2, on maps of one fixed size.
+#[derive(Debug)]
+pub(crate) struct Winograd {
+    size: TileSize,
+    pool: bool,
+    in_channels: usize,
+    out_channels: usize,
+    height: usize,
+    width: usize,
+    weights: Packed,
+    bias: Vec<Lanes>,
+    arch: Arch,
+}
+
+impl Winograd {
+    /// `kernel` is HWIO; lengths were checked by the caller.
+    pub(crate) fn new(
+        arch: Arch,
+        size: TileSize,
+        (height, width, in_channels): (usize, usize, usize),
+        kernel: &[f32],
+        bias: &[f32],
+    ) -> Self {
+        let out_channels = bias.len();
+        let weights = Packed::new(
+            kernel,
+            in_channels,
+            out_channels,
+            size,
+            arch.gemm_vectors(),
+            2 / arch.gemm_vectors(),
+        );
+        Self {
+            size,
+            pool: false,
+            in_channels,
+            out_channels,
+            height,
+            width,
+            weights,
+            bias: to_lanes(bias),
+            arch,
+        }
+    }
+
+    /// Adds the max pool.
+    pub(crate) fn pooled(&mut self) {
+        self.pool = true;
+    }
+
+    /// True if the max pool was added.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pool
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.weights.bytes() + size_of_val(self.bias.as_slice())
+    }
+
+    /// What it computes, for reports.
+    pub(crate) fn name(&self) -> String {
+        format!(
+            "F({}) 3×3 {}→{} at {}×{}{}",
+            self.size.outputs(),
+            self.in_channels,
+            self.out_channels,
+            self.height,
+            self.width,
+            if self.pool { " + pool" } else { "" }
+        )
+    }
+
+    /// Multiplications and additions of the definition, for one image.
+    pub(crate) fn operations(&self) -> usize {
+        2 * 9 * self.in_channels * self.out_channels * self.height * self.width
+    }
+
+    /// Height, width and channels of the output.
+    pub(crate) fn output(&self) -> (usize, usize, usize) {
+        let step = if self.pool { 2 } else { 1 };
+        (self.height / step, self.width / step, self.out_channels)
+    }
+
+    /// Tiles along the height and the width, without those that only a dropped last row or column
+    /// of the pool would read.
+    fn tiles(&self) -> (usize, usize) {
+        let step = if self.pool { 2 } else { 1 };
+        let outputs = self.size.outputs();
+        (
+            (self.height / step * step).div_ceil(outputs),
+            (self.width / step * step).div_ceil(outputs),
+        )
+    }
+
+    /// The map that this layer reads: one row and column of zeros before, and as many after as fill
+    /// up the last tile.
+    pub(crate) fn input_map(&self) -> Map {
+        let (tiles_y, tiles_x) = self.tiles();
+        let outputs = self.size.outputs();
+        Map {
+            height: self.height,
+            width: self.width,
+            channels: self.in_channels,
+            border: 1,
+            rows: (tiles_y * outputs).max(self.height) + 2,
+            columns: (tiles_x * outputs).max(self.width) + 2,
+        }
+    }
+
+    /// Computes the images in `input` (of [`Self::input_map`]) into `output` (of `output_map`).
+    ///
+    /// Stops early, leaving the output unfinished, if the team was cancelled.
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        input: &[Lanes],
+        output_map: &Map,
+        output: &mut [Lanes],
+    ) {
+        output_map.clear_border(output);
+        let (tiles_y, tiles_x) = self.tiles();
+        let images = input.len() / self.input_map().image_lines();
+        let tile_rows = images * tiles_y;
+        let points = self.size.inputs();
+        let tile_bytes = points * points * self.input_map().blocks() * size_of::<Lanes>();
+        let target = (TASK_BYTES / tile_bytes).clamp(TASK_TILES.start, TASK_TILES.end);
+        let rows_per_tile = self.size.outputs() / if self.pool { 2 } else { 1 };
+        let height = output_map.height;
+        let plan = team.plan(
+            tile_rows,
+            (tile_rows * tiles_x).div_ceil(target),
+            self.weights.chunks(),
+        );
+        let blocks_per_chunk =
+            self.weights.groups_per_chunk * self.weights.group_lines() / self.depth();
+        let rows = output_map.pixel_rows(output).enumerate();
+        let rows = rows.map(|(y, row)| {
+            let tile_row = y / height * tiles_y + y % height / rows_per_tile;
+            (tile_row, row)
+        });
+        let part_lines = blocks_per_chunk * output_map.columns;
+        let tasks = Task::split(&plan, rows, part_lines);
+        team.for_each(tasks, |task, scratch| {
+            self.arch.run(TaskKernel {
+                layer: self,
+                input,
+                output_map,
+                task,
+                scratch,
+            });
+        });
+    }
+
+    fn depth(&self) -> usize {
+        self.in_channels.next_multiple_of(LANES)
+    }
+}
+
+struct TaskKernel<'a, 'b> {
+    layer: &'a Winograd,
+    input: &'a [Lanes],
+    output_map: &'a Map,
+    task: Task<'b>,
+    scratch: &'a mut Vec<Lanes>,
+}
+
+impl Kernel for TaskKernel<'_, '_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.layer.size {
+            TileSize::Four => self.compute::<S, F4, 4, 6>(simd),
+            TileSize::Six => self.compute::<S, F6, 6, 8>(simd),
+        }
+    }
+}
+
+/// Lines between the planes of two coordinates. An odd number, so that the same tile's values of
+/// all coordinates do not compete for a few sets of the cache.
+#[inline(always)]
+fn plane_stride(lines: usize) -> usize {
+    lines | 1
+}
+
+impl TaskKernel<'_, '_> {
+    #[inline(always)]
+    fn compute<S: Simd, T: Tile<O, I>, const O: usize, const I: usize>(mut self, simd: S) {
+        let layer = self.layer;
+        let (_, tiles_x) = layer.tiles();
+        let tiles = self.task.range.len() * tiles_x;
+        let blocks = layer.depth() / LANES;
+        let panels = Panels::new(tiles, S::GEMM_ROWS);
+        let vectors = S::GEMM_VECTORS;
+
+        let transformed_stride = plane_stride(blocks * tiles);
+        let sums_stride = plane_stride(tiles * vectors * layer.weights.groups_per_chunk);
+        let transformed_lines = I * I * transformed_stride;
+        let lines = transformed_lines + I * I * sums_stride;
+        if self.scratch.len() < lines {
+            self.scratch.resize(lines, Lanes::ZERO);
+        }
+        let scratch = std::mem::take(self.scratch);
+        let mut scratch = scratch;
+        let (transformed, sums) = scratch[..lines].split_at_mut(transformed_lines);
+
+        self.transform_input::<S, T, O, I>(simd, panels, transformed, transformed_stride);
+        for chunk in self.task.chunks.clone() {
+            let groups = layer.weights.chunk_groups(chunk);
+            let planes = transformed.chunks_exact(transformed_stride);
+            let sums_planes = sums.chunks_exact_mut(sums_stride);
+            for ((plane, matrices), sums) in planes
+                .zip(layer.weights.coordinates(chunk))
+                .zip(sums_planes)
+            {
+                let matrices = matrices.chunks_exact(layer.weights.group_lines());
+                for (matrix, sums) in matrices.zip(sums.chunks_exact_mut(tiles * vectors)) {
+                    for (start, rows) in panels.iter() {
+                        let panel = &plane[start * blocks..][..rows * blocks];
+                        let sums = &mut sums[start * vectors..][..rows * vectors];
+                        if vectors == 2 {
+                            with_rows!(S, rows, M => product::<S, M, 2>(simd, panel, matrix, sums));
+                        } else {
+                            with_rows!(S, rows, M => product::<S, M, 1>(simd, panel, matrix, sums));
+                        }
+                    }
+                }
+            }
+            self.transform_output::<S, T, O, I>(simd, chunk, groups, sums, sums_stride);
+        }
+        *self.scratch = scratch;
+    }
+
+    /// Reads every tile of the task and writes `[coordinate][panel][channel block][tile of panel]`.
+    #[inline(always)]
+    fn transform_input<S: Simd, T: Tile<O, I>, const O: usize, const I: usize>(
+        &self,
+        simd: S,
+        panels: Panels,
+        transformed: &mut [Lanes],
+        stride: usize,
+    ) {
+        let map = self.layer.input_map();
+        let (tiles_y, tiles_x) = self.layer.tiles();
+        let blocks = map.blocks();
+        // Where the lines of a tile begin, and how far apart its channel blocks are.
+        let mut places = Vec::with_capacity(self.task.range.len() * tiles_x);
+        for (start, rows) in panels.iter() {
+            places.extend((0..rows).map(|m| (start * blocks + m, rows)));
+        }
+        for (tile_row, places) in self
+            .task
+            .range
+            .clone()
+            .zip(places.chunks_exact(tiles_x.max(1)))
+        {
+            let (image, y) = (tile_row / tiles_y, tile_row % tiles_y * O);
+            let first_row = &self.input[image * map.image_lines() + y * map.row_lines()..];
+            for block in 0..blocks {
+                let mut rows: [&[Lanes]; I] = [&[]; I];
+                for (y, row) in rows.iter_mut().enumerate() {
+                    let start = y * map.row_lines() + block * map.columns;
+                    *row = &first_row[start..start + map.columns];
+                }
+                // Columns shared with the tile on the left are not transformed twice.
+                let mut vertical = [[simd.splat(0.0); I]; I];
+                for x in 0..I - O {
+                    let column = load_column(simd, &rows, x);
+                    let column = T::input(simd, column);
+                    for y in 0..I {
+                        vertical[y][x + O] = column[y];
+                    }
+                }
+                for (tile, &(place, rows_of_panel)) in places.iter().enumerate() {
+                    for row in &mut vertical {
+                        for x in 0..I - O {
+                            row[x] = row[x + O];
+                        }
+                    }
+                    for x in I - O..I {
+                        let column = load_column(simd, &rows, tile * O + x);
+                        let column = T::input(simd, column);
+                        for y in 0..I {
+                            vertical[y][x] = column[y];
+                        }
+                    }
+                    let at = place + block * rows_of_panel;
+                    let mut planes = transformed.chunks_exact_mut(stride);
+                    for row in vertical {
+                        for value in T::input(simd, row) {
+                            if let Some(plane) = planes.next() {
+                                simd.store(&mut plane[at], value);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Turns the sums of one chunk of output channels into pixels: transform, bias, ReLU, pool.
+    #[inline(always)]
+    fn transform_output<S: Simd, T: Tile<O, I>, const O: usize, const I: usize>(
+        &mut self,
+        simd: S,
+        chunk: usize,
+        groups: usize,
+        sums: &[Lanes],
+        stride: usize,
+    ) {
+        let layer = self.layer;
+        let map = self.output_map;
+        let vectors = S::GEMM_VECTORS;
+        let (tiles_y, tiles_x) = layer.tiles();
+        let per_tile = if layer.pool { O / 2 } else { O };
+        let tiles = self.task.range.len() * tiles_x;
+        let first_block = chunk * layer.weights.groups_per_chunk * vectors;
+        let part_block = self.task.chunks.start * layer.weights.groups_per_chunk * vectors;
+        let zero = simd.splat(0.0);
+
+        for group in 0..groups {
+            for vector in 0..vectors {
+                let block = first_block + group * vectors + vector;
+                let Some(bias) = layer.bias.get(block) else {
+                    break;
+                };
+                let bias = simd.load(bias);
+                let column = (block - part_block) * map.columns + map.border;
+                let mut rows = self.task.rows.as_mut_slice();
+                for (index, tile_row) in self.task.range.clone().enumerate() {
+                    let y = tile_row % tiles_y * per_tile;
+                    let (these, rest) = rows.split_at_mut(per_tile.min(map.height - y));
+                    rows = rest;
+                    for tile in 0..tiles_x {
+                        let x = tile * per_tile;
+                        let here = per_tile.min(map.width - x);
+                        let at = ((group * tiles) + index * tiles_x + tile) * vectors + vector;
+                        let pixels = tile_outputs::<S, T, O, I>(simd, sums, stride, at);
+                        if layer.pool {
+                            for (y, row) in these.iter_mut().enumerate() {
+                                let row = &mut row[column + x..][..here];
+                                for (x, to) in row.iter_mut().enumerate() {
+                                    let above =
+                                        simd.max(pixels[2 * y][2 * x], pixels[2 * y][2 * x + 1]);
+                                    let below = simd.max(
+                                        pixels[2 * y + 1][2 * x],
+                                        pixels[2 * y + 1][2 * x + 1],
+                                    );
+                                    let most = simd.add(simd.max(above, below), bias);
+                                    simd.store(to, simd.max(most, zero));
+                                }
+                            }
+                        } else {
+                            for (pixels, row) in pixels.iter().zip(these.iter_mut()) {
+                                let row = &mut row[column + x..][..here];
+                                for (&pixel, to) in pixels.iter().zip(row) {
+                                    simd.store(to, simd.max(simd.add(pixel, bias), zero));
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn product<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    panel: &[Lanes],
+    matrix: &[Lanes],
+    sums: &mut [Lanes],
+) {
+    let values = multiply::<S, M, N>(simd, panel, M, matrix, [simd.splat(0.0); N]);
+    let (sums, _) = sums.as_chunks_mut::<N>();
+    for (sums, values) in sums.iter_mut().zip(values) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            simd.store(sum, value);
+        }
+    }
+}
+
+#[inline(always)]
+fn load_column<S: Simd, const I: usize>(simd: S, rows: &[&[Lanes]; I], x: usize) -> [S::V; I] {
+    let mut column = [simd.splat(0.0); I];
+    for (value, row) in column.iter_mut().zip(rows) {
+        *value = simd.load(&row[x]);
+    }
+    column
+}
+
+/// Aᵀ M A of one tile.
+#[inline(always)]
+fn tile_outputs<S: Simd, T: Tile<O, I>, const O: usize, const I: usize>(
+    simd: S,
+    sums: &[Lanes],
+    stride: usize,
+    at: usize,
+) -> [[S::V; O]; O] {
+    let zero = simd.splat(0.0);
+    let mut horizontal = [[zero; O]; I];
+    let mut planes = sums.chunks_exact(stride);
+    for out in &mut horizontal {
+        let mut row = [zero; I];
+        for value in &mut row {
+            if let Some(plane) = planes.next() {
+                *value = simd.load(&plane[at]);
+            }
+        }
+        *out = T::output(simd, row);
+    }
+    let mut pixels = [[zero; O]; O];
+    for x in 0..O {
+        let mut column = [zero; I];
+        for y in 0..I {
+            column[y] = horizontal[y][x];
+        }
+        let column = T::output(simd, column);
+        for y in 0..O {
+            pixels[y][x] = column[y];
+        }
+    }
+    pixels
+}

@@ -1,0 +1,56 @@
+//! 3×3 convolution with stride 1 by Winograd's minimal filtering.
+//!
+//! A tile of m × m outputs needs (m + 2)² multiplications per pair of channels instead of 9 m²:
+//! 2.25 per output for m = 4 and 1.78 for m = 6. In the transformed domain each of the (m + 2)²
+//! coordinates is a matrix product of its own, tiles × input channels by input × output channels.
+//! See Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015),
+//! <https://arxiv.org/abs/1509.09308>; the transforms are derived from interpolation points as
+//! in Toom–Cook multiplication.
+//!
+//! Rounding errors grow with m. Against a convolution in f64, one layer has a relative error of
+//! about 4e-7 for m = 4 and 8e-7 for m = 6, the thirteen layers of VGG16 together below 5e-6; the
+//! tests hold them to 1e-5.
+
+mod convolution;
+mod transform;
+mod weights;
+
+pub(crate) use convolution::Winograd;
+
+/// Side of the square of outputs that is computed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TileSize {
+    /// F(4×4, 3×3): 36 coordinates.
+    Four,
+    /// F(6×6, 3×3): 64 coordinates; fewer multiplications, about twice the rounding error, 1.8
+    /// times the weights.
+    Six,
+}
+
+impl TileSize {
+    /// Outputs along one side of a tile.
+    pub(crate) const fn outputs(self) -> usize {
+        match self {
+            Self::Four => 4,
+            Self::Six => 6,
+        }
+    }
+
+    /// Inputs along one side, which is also the number of interpolation points.
+    pub(crate) const fn inputs(self) -> usize {
+        self.outputs() + 2
+    }
+
+    /// The tile size that computes a `height` × `width` map in the least time.
+    ///
+    /// Large maps have many tiles per weight and little waste at their edges, so the larger tile
+    /// pays there; on small ones its transforms and weights cost more than it saves.
+    pub(crate) const fn for_map(height: usize, width: usize) -> Self {
+        if height >= 84 && width >= 84 {
+            Self::Six
+        } else {
+            Self::Four
+        }
+    }
+}
