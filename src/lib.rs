@@ -1,1 +1,25 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod binary_file;
+pub mod config;
+mod io_runtime;
+mod object_stores;
+mod session;
+mod suggest;
+
+pub use binary_file::{BinaryFileOptions, BinaryFileTable, BinaryFileTableFactory, Oversize};
+pub use config::FeaturizeOptions;
+pub use session::{
+    SessionStateBuilderFeaturize, all_default_aggregate_functions, all_default_scalar_functions,
+    all_default_table_factories, enable_featurize, register_all,
+};
+
+pub use datafusion_functions_image as image;
+pub use datafusion_functions_pca as pca;
+
+/// Builders of calls of every function, for the DataFrame API.
+pub mod expr_fn {
+    pub use datafusion_functions_image::expr_fn::*;
+    pub use datafusion_functions_pca::expr_fn::*;
+}

@@ -1,2 +1,63 @@
-//! Placeholder.
-fn main() {}
+//! The `featurize` program: SQL in a REPL, from `-c`, from `-f` or from a pipe.
+
+mod args;
+mod repl;
+mod session;
+mod statements;
+
+use std::io::{IsTerminal, Read};
+use std::process::ExitCode;
+
+use clap::Parser;
+use datafusion::common::{Result, exec_datafusion_err};
+
+use crate::args::Args;
+use crate::session::Session;
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    env_logger::init();
+    match start(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("Error: {}", e.strip_backtrace());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: Args) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| exec_datafusion_err!("could not start the runtime's threads: {e}"))?;
+    runtime.block_on(Box::pin(run(args)))
+}
+
+async fn run(args: Args) -> Result<()> {
+    args.change_folder()?;
+    let mut session = Session::try_new(&args)?;
+    for file in &args.file {
+        let sql = std::fs::read_to_string(file)
+            .map_err(|e| exec_datafusion_err!("could not read '{}': {e}", file.display()))?;
+        let name = file.display().to_string();
+        statements::run(&session, &sql, Some(&name)).await?;
+    }
+    for sql in &args.command {
+        statements::run(&session, sql, None).await?;
+    }
+    if !args.file.is_empty() || !args.command.is_empty() {
+        return Ok(());
+    }
+    let mut stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return repl::run(&mut session).await;
+    }
+    let mut sql = String::new();
+    stdin
+        .read_to_string(&mut sql)
+        .map_err(|e| exec_datafusion_err!("could not read the standard input: {e}"))?;
+    statements::run(&session, &sql, Some("standard input")).await
+}

@@ -1,0 +1,113 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion_cli::pool_type::PoolType;
+use datafusion_cli::print_format::PrintFormat;
+use datafusion_cli::print_options::MaxRows;
+
+/// Turns a bucket of images into features with SQL.
+///
+/// Without -c and -f it reads SQL from the terminal, or from a pipe. Options mean what they mean
+/// in datafusion-cli. The exit status is not zero if a statement failed.
+#[derive(Debug, Parser)]
+#[command(name = "featurize", version)]
+pub(crate) struct Args {
+    /// Run this SQL, then exit; may be repeated
+    #[arg(short = 'c', long, value_name = "SQL")]
+    pub(crate) command: Vec<String>,
+
+    /// Run the SQL of this file, then exit; may be repeated
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
+
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = PrintFormat::Automatic)]
+    pub(crate) format: PrintFormat,
+
+    /// Print results only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// The folder that relative paths start from
+    #[arg(short = 'p', long, value_name = "FOLDER")]
+    data_path: Option<PathBuf>,
+
+    /// Rows in a batch
+    #[arg(short = 'b', long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: Option<u32>,
+
+    /// Most memory that queries may reserve, for example 8g; unlimited by default
+    #[arg(short = 'm', long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory_limit: Option<u64>,
+
+    /// How operators share the memory limit: greedy or fair
+    #[arg(long, default_value_t = PoolType::Greedy)]
+    pub(crate) mem_pool_type: PoolType,
+
+    /// Most disk that queries may spill to, for example 100g
+    #[arg(short = 'd', long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) disk_limit: Option<u64>,
+
+    /// Most rows shown of a table, or inf
+    #[arg(long, value_name = "ROWS", default_value = "40")]
+    pub(crate) maxrows: MaxRows,
+
+    /// Colour the SQL while it is typed
+    #[arg(long)]
+    pub(crate) color: bool,
+}
+
+impl Args {
+    /// Makes `--data-path` the current folder.
+    pub(crate) fn change_folder(&self) -> Result<()> {
+        match &self.data_path {
+            None => Ok(()),
+            Some(folder) => std::env::set_current_dir(folder)
+                .map_err(|e| exec_datafusion_err!("--data-path '{}': {e}", folder.display())),
+        }
+    }
+}
+
+/// Bytes in `10`, `10k`, `10m`, `10g` or `10t`, with or without a `b` at the end.
+fn parse_size(text: &str) -> std::result::Result<u64, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" | "kb" => 10,
+        "m" | "mb" => 20,
+        "g" | "gb" => 30,
+        "t" | "tb" => 40,
+        _ => return Err("expected a size such as 500m or 8g".to_owned()),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| "expected a size such as 500m or 8g".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("7", 7), ("2k", 2048), ("3MB", 3 << 20), ("1g", 1 << 30)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "g", "-1g", "1x", "1.5g", "99999999t", "0"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,114 @@
+//! The prompt: line editing, completion and backslash commands are datafusion-cli's.
+
+use std::path::PathBuf;
+
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion_cli::command::{Command, OutputFormat};
+use datafusion_cli::helper::CliHelper;
+use rustyline::Editor;
+use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
+
+use crate::session::Session;
+use crate::statements;
+
+type Prompt = Editor<CliHelper, DefaultHistory>;
+
+/// Reads and runs lines until the end of the input or `\q`.
+pub(crate) async fn run(session: &mut Session) -> Result<()> {
+    if !session.print_options.quiet {
+        println!(
+            "featurize {} (DataFusion {}). \\? lists the commands, SHOW FUNCTIONS the functions.",
+            env!("CARGO_PKG_VERSION"),
+            datafusion::DATAFUSION_VERSION
+        );
+    }
+    let mut prompt = Prompt::new().map_err(failed)?;
+    let color = session.print_options.color;
+    let dialect = session.ctx.copied_config().options().sql_parser.dialect;
+    prompt.set_helper(Some(CliHelper::new(&dialect, color)));
+    let history = std::env::home_dir().map(|home| home.join(".featurize_history"));
+    load(&mut prompt, history.as_ref());
+    loop {
+        match prompt.readline("> ") {
+            Ok(line) => {
+                // History is a convenience: a line that cannot be kept is run all the same.
+                let _ = prompt.add_history_entry(line.trim_end());
+                if !execute(session, &line).await {
+                    break;
+                }
+                let dialect = session.ctx.copied_config().options().sql_parser.dialect;
+                if let Some(helper) = prompt.helper_mut() {
+                    helper.set_dialect(&dialect);
+                }
+            }
+            Err(ReadlineError::Interrupted) => {
+                println!("^C");
+                if let Some(helper) = prompt.helper() {
+                    helper.reset_hint();
+                }
+            }
+            Err(ReadlineError::Eof) => break,
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    if let Some(history) = history
+        && let Err(e) = prompt.save_history(&history)
+    {
+        log::warn!("could not write {}: {e}", history.display());
+    }
+    Ok(())
+}
+
+/// Runs one line; false ends the session.
+async fn execute(session: &mut Session, line: &str) -> bool {
+    let result = match line.trim().strip_prefix('\\') {
+        Some(command) => match command.split_whitespace().collect::<Vec<_>>().join(" ").parse() {
+            Ok(Command::Quit) => return false,
+            Ok(command) => execute_command(session, command).await,
+            Err(()) => Err(exec_datafusion_err!(
+                "there is no command '\\{command}'; \\? lists the commands"
+            )),
+        },
+        None => tokio::select! {
+            result = statements::run(session, line, None) => result,
+            _ = tokio::signal::ctrl_c() => {
+                println!("^C");
+                Ok(())
+            }
+        },
+    };
+    if let Err(e) = result {
+        eprintln!("Error: {}", e.strip_backtrace());
+    }
+    true
+}
+
+async fn execute_command(session: &mut Session, command: Command) -> Result<()> {
+    match command {
+        Command::OutputFormat(Some(format)) => {
+            let format: OutputFormat = format.parse().map_err(|()| {
+                exec_datafusion_err!("there is no such setting of the output; try \\pset format csv")
+            })?;
+            format.execute(&mut session.print_options)
+        }
+        Command::OutputFormat(None) => {
+            println!("Output format is {:?}.", session.print_options.format);
+            Ok(())
+        }
+        command => command.execute(&session.ctx, &mut session.print_options).await,
+    }
+}
+
+fn load(prompt: &mut Prompt, history: Option<&PathBuf>) {
+    if let Some(history) = history
+        && history.exists()
+        && let Err(e) = prompt.load_history(history)
+    {
+        log::warn!("could not read {}: {e}", history.display());
+    }
+}
+
+fn failed(error: ReadlineError) -> datafusion::error::DataFusionError {
+    exec_datafusion_err!("the terminal cannot be read: {error}")
+}

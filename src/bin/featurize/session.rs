@@ -1,0 +1,108 @@
+//! The session that every statement of the program runs in.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::common::{Result, config_datafusion_err};
+use datafusion::config::{ConfigNonZeroUsize, ConfigOptions};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{
+    FairSpillPool, GreedyMemoryPool, MemoryPool, TrackConsumersPool,
+};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::ExplainFormat;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_cli::catalog::DynamicObjectStoreCatalog;
+use datafusion_cli::functions::{
+    ListFilesCacheFunc, MetadataCacheFunc, ParquetMetadataFunc, StatisticsCacheFunc,
+};
+use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
+use datafusion_cli::pool_type::PoolType;
+use datafusion_cli::print_options::PrintOptions;
+use datafusion_featurize::enable_featurize;
+
+use crate::args::Args;
+
+/// Consumers named in an out-of-memory error.
+const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+
+/// A DataFusion session with the extension, and how its results are printed.
+pub(crate) struct Session {
+    pub(crate) ctx: SessionContext,
+    pub(crate) print_options: PrintOptions,
+}
+
+impl Session {
+    pub(crate) fn try_new(args: &Args) -> Result<Self> {
+        let stores = Arc::new(InstrumentedObjectStoreRegistry::new());
+        let mut runtime =
+            RuntimeEnvBuilder::new().with_object_store_registry(Arc::clone(&stores) as _);
+        if let Some(limit) = args.memory_limit {
+            runtime = runtime.with_memory_pool(memory_pool(limit, &args.mem_pool_type)?);
+        }
+        if let Some(limit) = args.disk_limit {
+            runtime = runtime.with_disk_manager_builder(
+                DiskManagerBuilder::default()
+                    .with_mode(DiskManagerMode::OsTmpDirectory)
+                    .with_max_temp_directory_size(limit),
+            );
+        }
+        let ctx = SessionContext::new_with_config_rt(config(args)?, runtime.build_arc()?)
+            .enable_url_table();
+        ctx.register_catalog_list(Arc::new(DynamicObjectStoreCatalog::new(
+            Arc::clone(ctx.state().catalog_list()),
+            ctx.state_weak_ref(),
+        )));
+        register_table_functions(&ctx);
+        enable_featurize(&ctx)?;
+        Ok(Self {
+            ctx,
+            print_options: PrintOptions {
+                format: args.format,
+                quiet: args.quiet,
+                maxrows: args.maxrows,
+                color: args.color,
+                instrumented_registry: stores,
+            },
+        })
+    }
+}
+
+fn memory_pool(limit: u64, kind: &PoolType) -> Result<Arc<dyn MemoryPool>> {
+    let limit = usize::try_from(limit)
+        .map_err(|_| config_datafusion_err!("--memory-limit is beyond this machine's memory"))?;
+    Ok(match kind {
+        PoolType::Greedy => Arc::new(TrackConsumersPool::new(
+            GreedyMemoryPool::new(limit),
+            TOP_CONSUMERS,
+        )),
+        PoolType::Fair => Arc::new(TrackConsumersPool::new(
+            FairSpillPool::new(limit),
+            TOP_CONSUMERS,
+        )),
+    })
+}
+
+/// Settings from the environment, then what suits a terminal, then the arguments.
+fn config(args: &Args) -> Result<SessionConfig> {
+    let mut options = ConfigOptions::from_env()?;
+    if std::env::var_os("DATAFUSION_EXPLAIN_FORMAT").is_none() {
+        options.explain.format = ExplainFormat::Tree;
+    }
+    if std::env::var_os("DATAFUSION_FORMAT_NULL").is_none() {
+        "NULL".clone_into(&mut options.format.null);
+    }
+    if let Some(rows) = args.batch_size {
+        options.execution.batch_size = ConfigNonZeroUsize::try_new(rows as usize)?;
+    }
+    Ok(SessionConfig::from(options).with_information_schema(true))
+}
+
+/// The table functions that datafusion-cli offers.
+fn register_table_functions(ctx: &SessionContext) {
+    let caches = || Arc::clone(&ctx.runtime_env().cache_manager);
+    ctx.register_udtf("parquet_metadata", Arc::new(ParquetMetadataFunc {}));
+    ctx.register_udtf("metadata_cache", Arc::new(MetadataCacheFunc::new(caches())));
+    ctx.register_udtf("statistics_cache", Arc::new(StatisticsCacheFunc::new(caches())));
+    ctx.register_udtf("list_files_cache", Arc::new(ListFilesCacheFunc::new(caches())));
+}

@@ -1,0 +1,200 @@
+//! The content of a slice of the work list: one request an object.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryViewBuilder, BooleanArray, RecordBatch};
+use arrow::buffer::Buffer;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use datafusion::common::cast::{as_int64_array, as_string_array};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
+use datafusion::common::{internal_datafusion_err, internal_err};
+use datafusion::execution::TaskContext;
+use futures::future::try_join_all;
+use object_store::ObjectStoreExt;
+use tokio::sync::Semaphore;
+
+use super::location::split_uri;
+use super::options::{BinaryFileOptions, Oversize};
+use super::schema::{CONTENT, LENGTH, PATH};
+
+/// The most bytes that an element of a view array can have.
+const MAX_VIEW_LENGTH: u64 = i32::MAX as u64;
+
+/// What a request came back with.
+enum Content {
+    Bytes(Bytes),
+    Null,
+    Missing,
+}
+
+/// Adds `content` to rows of the work list.
+#[derive(Debug)]
+pub(super) struct ContentReader {
+    /// Finds the stores; the plan itself holds no live handle.
+    pub(super) context: Arc<TaskContext>,
+    /// The output's columns.
+    pub(super) schema: SchemaRef,
+    pub(super) options: BinaryFileOptions,
+    /// One permit a request in flight, shared by all partitions of the scan.
+    pub(super) requests: Arc<Semaphore>,
+}
+
+/// Rows with their content, and what was read for them.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) batch: RecordBatch,
+    pub(super) files: usize,
+    pub(super) bytes: usize,
+    pub(super) skipped: usize,
+}
+
+impl ContentReader {
+    /// Objects of more bytes than this are not read.
+    pub(super) fn longest(&self) -> u64 {
+        let limit = self.options.max_length.unwrap_or(MAX_VIEW_LENGTH);
+        limit.min(MAX_VIEW_LENGTH)
+    }
+
+    /// Reads the objects of `rows`, in order.
+    ///
+    /// # Errors
+    /// When an object cannot be read, is not as long as it was listed, or is too long; it is named.
+    pub(super) async fn read(&self, rows: RecordBatch) -> Result<Fetched> {
+        let uris = as_string_array(column(&rows, PATH)?)?;
+        let lengths = as_int64_array(column(&rows, LENGTH)?)?;
+        let mut requests = Vec::with_capacity(rows.num_rows());
+        for row in uris.iter().zip(lengths.iter()) {
+            let (Some(uri), Some(length)) = row else {
+                return internal_err!("the work list has a NULL in {PATH} or {LENGTH}");
+            };
+            requests.push(self.read_object(uri, length));
+        }
+        // All at once: the semaphore bounds how many are in flight.
+        let contents = try_join_all(requests).await?;
+        self.assemble(&rows, contents)
+    }
+
+    async fn read_object(&self, uri: &str, listed: i64) -> Result<Content> {
+        let listed = u64::try_from(listed)
+            .map_err(|_| exec_datafusion_err!("'{uri}' is listed with {listed} bytes"))?;
+        if let Some(limit) = self.options.max_length
+            && listed > limit
+        {
+            return match self.options.oversize {
+                Oversize::Null => Ok(Content::Null),
+                Oversize::Skip => Ok(Content::Missing),
+                Oversize::Error => exec_err!(
+                    "'{uri}' has {listed} bytes, more than the table's maxLength of {limit}; raise \
+                     'maxLength', or set 'oversize' to 'skip' or 'null'"
+                ),
+            };
+        }
+        if listed > MAX_VIEW_LENGTH {
+            return exec_err!(
+                "'{uri}' has {listed} bytes; one value can have {MAX_VIEW_LENGTH}. Leave it out \
+                 with a predicate on length, or set 'maxLength' and 'oversize'"
+            );
+        }
+        let (store, path) = split_uri(uri)?;
+        let store = self.context.runtime_env().object_store(&store)?;
+        let _permit = self
+            .requests
+            .acquire()
+            .await
+            .map_err(|e| internal_datafusion_err!("{e}"))?;
+        let result = match store.get(&path).await {
+            Ok(object) => object.bytes().await,
+            Err(e) => Err(e),
+        };
+        match result {
+            Ok(bytes) if bytes.len() as u64 == listed => Ok(Content::Bytes(bytes)),
+            Ok(bytes) => exec_err!(
+                "'{uri}' has {} bytes but was listed with {listed}: it was changed while the query \
+                 ran; run the query again",
+                bytes.len()
+            ),
+            Err(object_store::Error::NotFound { .. }) if self.options.ignore_missing_files => {
+                Ok(Content::Missing)
+            }
+            Err(e) => Err(unreadable(uri, &e)),
+        }
+    }
+
+    fn assemble(&self, rows: &RecordBatch, contents: Vec<Content>) -> Result<Fetched> {
+        let present: BooleanArray = contents
+            .iter()
+            .map(|content| Some(!matches!(content, Content::Missing)))
+            .collect();
+        let skipped = contents.len() - present.true_count();
+        let (mut files, mut bytes) = (0, 0);
+        let mut builder = BinaryViewBuilder::with_capacity(contents.len());
+        for content in contents {
+            match content {
+                Content::Missing => {}
+                Content::Null => builder.append_null(),
+                Content::Bytes(content) => {
+                    files += 1;
+                    bytes += content.len();
+                    append(&mut builder, content)?;
+                }
+            }
+        }
+        let content: ArrayRef = Arc::new(builder.finish());
+        let rows = if skipped > 0 {
+            &filter_record_batch(rows, &present)?
+        } else {
+            rows
+        };
+        let columns = self
+            .schema
+            .fields()
+            .iter()
+            .map(|field| match field.name().as_str() {
+                CONTENT => Ok(Arc::clone(&content)),
+                name => Ok(Arc::clone(column(rows, name)?)),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Fetched {
+            batch: RecordBatch::try_new(Arc::clone(&self.schema), columns)?,
+            files,
+            bytes,
+            skipped,
+        })
+    }
+}
+
+/// Appends without copying what does not fit into the view itself.
+fn append(builder: &mut BinaryViewBuilder, content: Bytes) -> Result<()> {
+    const INLINE: usize = 12;
+    if content.len() <= INLINE {
+        builder.append_value(&content);
+        return Ok(());
+    }
+    let length = u32::try_from(content.len())
+        .map_err(|_| internal_datafusion_err!("{} bytes in one value", content.len()))?;
+    let block = builder.append_block(Buffer::from(content));
+    builder.try_append_view(block, 0, length)?;
+    Ok(())
+}
+
+fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    rows.column_by_name(name)
+        .ok_or_else(|| internal_datafusion_err!("the work list has no column {name}"))
+}
+
+fn unreadable(uri: &str, error: &object_store::Error) -> DataFusionError {
+    use object_store::Error;
+    let advice = match error {
+        Error::NotFound { .. } => {
+            "; it was deleted after it was listed: set the table's option 'ignoreMissingFiles' to \
+             'true' to leave such objects out"
+        }
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            "; the credentials may list it but not read it"
+        }
+        _ => "",
+    };
+    exec_datafusion_err!("could not read '{uri}': {error}{advice}")
+}

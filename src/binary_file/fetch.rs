@@ -1,0 +1,402 @@
+//! The operator that adds `content` to the rows of a work list.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{
+    ColumnStatistics, Result, Statistics, assert_eq_or_internal_err, internal_datafusion_err,
+};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, CardinalityEffect, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+    SchedulingType,
+};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
+};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+};
+use futures::future::ready;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::content::{ContentReader, Fetched};
+use super::options::BinaryFileOptions;
+use super::schema::{CONTENT, LENGTH, PATH};
+use super::slices::slices;
+use crate::config::FeaturizeOptions;
+use crate::io_runtime;
+
+/// Batches read ahead, in units of `scan_batch_bytes`.
+const READ_AHEAD: usize = 2;
+
+/// Reads the objects that its input lists and adds their bytes as the column `content`.
+///
+/// The input has the columns `path` and `length`; the output has those of `schema`. Requests run
+/// in the background, on a runtime of their own, `featurize.scan_concurrency` at once over all
+/// partitions. Rows keep their order, and batches are bounded in rows and in bytes. Objects are
+/// never split.
+#[derive(Debug)]
+pub struct FetchExec {
+    input: Arc<dyn ExecutionPlan>,
+    options: BinaryFileOptions,
+    listing: Listing,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+    requests: OnceLock<Arc<Semaphore>>,
+}
+
+/// What the listing found, for people and for the optimiser.
+#[derive(Debug, Clone, Default)]
+struct Listing {
+    files: usize,
+    bytes: u64,
+    filters: Vec<String>,
+}
+
+impl FetchExec {
+    /// Adds `content` to the rows of `input`.
+    ///
+    /// # Errors
+    /// When `input` lacks a column that reading or `schema` needs.
+    pub fn try_new(
+        input: Arc<dyn ExecutionPlan>,
+        schema: SchemaRef,
+        options: BinaryFileOptions,
+    ) -> Result<Self> {
+        let listed = input.schema();
+        let shown = schema.fields().iter().map(|field| field.name().as_str());
+        for name in shown.filter(|name| *name != CONTENT).chain([PATH, LENGTH]) {
+            listed.field_with_name(name).map_err(|_| {
+                internal_datafusion_err!("FetchExec: its input has no column '{name}'")
+            })?;
+        }
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Ok(Self {
+            input,
+            options,
+            listing: Listing::default(),
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+            requests: OnceLock::new(),
+        })
+    }
+
+    /// Notes what was listed: number of objects, their bytes, and the predicates applied already.
+    pub fn with_listing(mut self, files: usize, bytes: u64, filters: Vec<String>) -> Self {
+        self.listing = Listing {
+            files,
+            bytes,
+            filters,
+        };
+        self
+    }
+
+    /// Whether an object may turn out to be no row.
+    fn may_lose_rows(&self) -> bool {
+        self.options.ignore_missing_files
+    }
+}
+
+impl DisplayAs for FetchExec {
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let schema = self.schema();
+        let columns: Vec<&str> = schema.fields().iter().map(|c| c.name().as_str()).collect();
+        let Listing {
+            files,
+            bytes,
+            filters,
+        } = &self.listing;
+        match t {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(
+                    f,
+                    "FetchExec: files={files}, bytes={bytes}, projection=[{}]",
+                    columns.join(", ")
+                )?;
+                if !filters.is_empty() {
+                    write!(f, ", filters=[{}]", filters.join(", "))?;
+                }
+                Ok(())
+            }
+            DisplayFormatType::TreeRender => {
+                writeln!(f, "files={files}")?;
+                writeln!(f, "bytes={bytes}")?;
+                writeln!(f, "projection={}", columns.join(", "))?;
+                if !filters.is_empty() {
+                    writeln!(f, "filters={}", filters.join(", "))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl ExecutionPlan for FetchExec {
+    fn name(&self) -> &'static str {
+        "FetchExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    /// The list is balanced by bytes already; another exchange would only undo that.
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        assert_eq_or_internal_err!(children.len(), 1, "FetchExec has one child");
+        let replaced = Self::try_new(
+            children.swap_remove(0),
+            self.schema(),
+            self.options.clone(),
+        )?;
+        let listing = self.listing.clone();
+        Ok(Arc::new(Self {
+            listing,
+            ..replaced
+        }))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let settings = FeaturizeOptions::from_config(context.session_config().options());
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let scan = Scan {
+            metrics: ScanMetrics::new(&self.metrics, partition),
+            reader: Arc::new(ContentReader {
+                context: Arc::clone(&context),
+                schema: self.schema(),
+                options: self.options.clone(),
+                requests: Arc::clone(self.requests.get_or_init(|| {
+                    Arc::new(Semaphore::new(settings.scan_concurrency))
+                })),
+            }),
+            context,
+            settings,
+            partition,
+        };
+        let mut stream = RecordBatchReceiverStream::builder(self.schema(), 1);
+        let output = stream.tx();
+        let task = async move {
+            let mut fetched = scan.run(input);
+            while let Some(next) = fetched.try_next().await? {
+                // Held until the batch is out of our hands.
+                let (batch, _ahead) = next;
+                if output.send(Ok(batch)).await.is_err() {
+                    break; // Whoever reads this partition has stopped.
+                }
+            }
+            Ok(())
+        };
+        stream.spawn_on(task, &io_runtime::handle()?);
+        Ok(stream.build())
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        input_stats: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let listed = input_stats
+            .first()
+            .ok_or_else(|| internal_datafusion_err!("FetchExec got no statistics of its child"))?;
+        let input_schema = self.input.schema();
+        let column_statistics = self
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| {
+                let column = input_schema.index_of(field.name()).ok();
+                column
+                    .and_then(|column| listed.column_statistics.get(column).cloned())
+                    .unwrap_or_else(ColumnStatistics::new_unknown)
+            })
+            .collect();
+        let total_byte_size = match args.partition() {
+            None => usize::try_from(self.listing.bytes).map_or(Precision::Absent, Precision::Inexact),
+            Some(_) => Precision::Absent,
+        };
+        let statistics = Statistics {
+            num_rows: listed.num_rows,
+            total_byte_size,
+            column_statistics,
+        };
+        Ok(Arc::new(if self.may_lose_rows() {
+            statistics.to_inexact()
+        } else {
+            statistics
+        }))
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        !self.may_lose_rows()
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        if self.may_lose_rows() {
+            CardinalityEffect::LowerEqual
+        } else {
+            CardinalityEffect::Equal
+        }
+    }
+}
+
+/// One partition's reading.
+struct Scan {
+    reader: Arc<ContentReader>,
+    context: Arc<TaskContext>,
+    settings: FeaturizeOptions,
+    metrics: ScanMetrics,
+    partition: usize,
+}
+
+impl Scan {
+    /// Batches in the order of the work list, read ahead while others are being consumed.
+    fn run(
+        self,
+        input: SendableRecordBatchStream,
+    ) -> BoxStream<'static, Result<(RecordBatch, Ahead)>> {
+        let Self {
+            reader,
+            context,
+            settings,
+            metrics,
+            partition,
+        } = self;
+        let (max_rows, max_bytes) = (settings.scan_batch_rows, settings.scan_batch_bytes);
+        let memory = MemoryConsumer::new(format!("FetchExec[{partition}]"))
+            .register(context.memory_pool());
+        let budget = max_bytes.saturating_mul(READ_AHEAD).min(Semaphore::MAX_PERMITS);
+        let budget_permits = u32::try_from(budget).unwrap_or(u32::MAX);
+        let bytes_ahead = Arc::new(Semaphore::new(budget_permits as usize));
+        // Enough slices to fill the requests in flight, however short each is.
+        let slices_ahead = settings.scan_concurrency.div_ceil(max_rows) + 1;
+        let max_length = reader.longest();
+
+        let slices = input
+            .and_then(move |batch| {
+                let slices = slices(&batch, max_rows, max_bytes, max_length);
+                ready(slices.map(|slices| stream::iter(slices).map(Ok)))
+            })
+            .try_flatten();
+        let started = slices.and_then(move |slice| {
+            let (reader, bytes_ahead) = (Arc::clone(&reader), Arc::clone(&bytes_ahead));
+            let reservation = memory.new_empty();
+            async move {
+                // A slice that is larger than the whole budget takes all of it.
+                let weight = u32::try_from(slice.bytes).unwrap_or(u32::MAX).min(budget_permits);
+                let permit = bytes_ahead
+                    .acquire_many_owned(weight)
+                    .await
+                    .map_err(|e| internal_datafusion_err!("{e}"))?;
+                reservation.try_grow(slice.bytes).map_err(|e| {
+                    e.context(
+                        "reading objects ahead: lower featurize.scan_batch_bytes or \
+                         featurize.scan_batch_rows, or raise the memory limit",
+                    )
+                })?;
+                // A task of its own goes on while the batches before it are being consumed.
+                let task = SpawnedTask::spawn(async move { reader.read(slice.rows).await });
+                Ok(async move {
+                    let fetched = task.join_unwind().await;
+                    let fetched = fetched.map_err(|e| internal_datafusion_err!("{e}"))??;
+                    Ok((fetched, Ahead { _bytes: permit, _memory: reservation }))
+                })
+            }
+        });
+        let fetched = started.try_buffered(slices_ahead);
+        fetched
+            .map_ok(move |(fetched, ahead)| (metrics.record(fetched), ahead))
+            .boxed()
+    }
+}
+
+/// What a batch that was read ahead takes up until it is handed on.
+struct Ahead {
+    _bytes: OwnedSemaphorePermit,
+    _memory: MemoryReservation,
+}
+
+/// What `EXPLAIN ANALYZE` shows.
+struct ScanMetrics {
+    baseline: BaselineMetrics,
+    files: Count,
+    bytes: Count,
+    skipped: Count,
+}
+
+impl ScanMetrics {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        Self {
+            baseline: BaselineMetrics::new(metrics, partition),
+            files: MetricBuilder::new(metrics).counter("files_fetched", partition),
+            bytes: MetricBuilder::new(metrics).counter("bytes_fetched", partition),
+            skipped: MetricBuilder::new(metrics).counter("files_skipped", partition),
+        }
+    }
+
+    fn record(&self, fetched: Fetched) -> RecordBatch {
+        self.files.add(fetched.files);
+        self.bytes.add(fetched.bytes);
+        self.skipped.add(fetched.skipped);
+        fetched.batch.record_output(&self.baseline)
+    }
+}

@@ -1,0 +1,387 @@
+//! The objects of a location, found by walking its folders.
+
+use std::collections::{HashSet, VecDeque};
+use std::path::Path as FilePath;
+
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_err};
+use futures::stream::{BoxStream, FuturesUnordered};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use globset::GlobMatcher;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use super::location::{Location, Pattern};
+use super::options::{BinaryFileOptions, Oversize};
+use super::partitions::is_partition;
+
+/// List requests in flight at once.
+const LIST_CONCURRENCY: usize = 32;
+
+/// The objects of `location` that `options` keep, ordered by path.
+///
+/// # Errors
+/// When the location does not exist or a request fails; the location is named.
+pub(super) async fn list(
+    store: &dyn ObjectStore,
+    location: &Location,
+    options: &BinaryFileOptions,
+) -> Result<Vec<ObjectMeta>> {
+    let mut objects: Vec<ObjectMeta> = walk(store, location, options).await?.try_collect().await?;
+    drop_folder_markers(&mut objects);
+    objects.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+    Ok(objects)
+}
+
+/// Web consoles make a folder by writing an empty object of its name; it is no row.
+fn drop_folder_markers(objects: &mut Vec<ObjectMeta>) {
+    if objects.iter().all(|object| object.size > 0) {
+        return;
+    }
+    let folders: HashSet<String> = objects
+        .iter()
+        .filter_map(|object| Some(object.location.as_ref().rsplit_once('/')?.0.to_owned()))
+        .collect();
+    objects.retain(|object| object.size > 0 || !folders.contains(object.location.as_ref()));
+}
+
+/// One object of `location`, to learn the table's layout from; `None` if there is no object.
+///
+/// # Errors
+/// As [`list`].
+pub(super) async fn sample(
+    store: &dyn ObjectStore,
+    location: &Location,
+    options: &BinaryFileOptions,
+) -> Result<Option<ObjectMeta>> {
+    walk(store, location, options).await?.try_next().await
+}
+
+/// The folders between the root of `location` and an object in it.
+pub(super) fn folders<'a>(location: &Location, object: &'a Path) -> Vec<&'a str> {
+    let mut segments = below(location.root(), object);
+    segments.pop();
+    segments
+}
+
+async fn walk<'a>(
+    store: &'a dyn ObjectStore,
+    location: &'a Location,
+    options: &'a BinaryFileOptions,
+) -> Result<BoxStream<'a, Result<ObjectMeta>>> {
+    let selection = Selection::new(location, options);
+    if !location.is_folder() {
+        match store.head(location.root()).await {
+            Ok(object) if selection.keeps_object(&object) => {
+                return Ok(futures::stream::iter([Ok(object)]).boxed());
+            }
+            Ok(_) => return Ok(futures::stream::empty().boxed()),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(e) => return Err(failed(location, e)),
+        }
+    }
+    must_exist(store, location).await?;
+
+    let walk = Walk {
+        store,
+        location,
+        selection,
+        folders: VecDeque::from([(location.root().clone(), false)]),
+        requests: FuturesUnordered::new(),
+        found: VecDeque::new(),
+    };
+    Ok(futures::stream::try_unfold(walk, |mut walk| async move {
+        Ok(walk.next().await?.map(|object| (object, walk)))
+    })
+    .boxed())
+}
+
+/// Tells an empty folder, which is an empty table, from one that does not exist.
+async fn must_exist(store: &dyn ObjectStore, location: &Location) -> Result<()> {
+    let root = location.root();
+    let exists = if root.as_ref().is_empty() {
+        true
+    } else if location.is_local() {
+        FilePath::new("/").join(root.as_ref()).is_dir()
+    } else {
+        // A store has no folders, only objects whose names begin alike.
+        let first = store.list(Some(root)).try_next().await;
+        first.map_err(|e| failed(location, e))?.is_some()
+    };
+    if exists {
+        Ok(())
+    } else {
+        plan_err!(
+            "LOCATION '{location}' does not exist; check its spelling, and that the credentials \
+             may list it"
+        )
+    }
+}
+
+/// Which objects are rows, decided by name, time and size.
+struct Selection<'a> {
+    root: &'a Path,
+    pattern: Option<&'a Pattern>,
+    file_name: Option<GlobMatcher>,
+    options: &'a BinaryFileOptions,
+}
+
+/// What a folder is worth looking into.
+enum Visit {
+    Skip,
+    /// Its direct objects and folders.
+    Level,
+    /// Everything below it.
+    Tree,
+}
+
+impl<'a> Selection<'a> {
+    fn new(location: &'a Location, options: &'a BinaryFileOptions) -> Self {
+        Self {
+            root: location.root(),
+            pattern: location.pattern(),
+            file_name: options.file_name_matcher(),
+            options,
+        }
+    }
+
+    fn visit(&self, folder: &Path) -> Visit {
+        let segments = below(self.root, folder);
+        if segments.iter().any(|segment| is_hidden(segment)) {
+            return Visit::Skip;
+        }
+        let recursive = self.options.recursive_file_lookup;
+        match self.pattern {
+            Some(pattern) if !pattern.may_lead_to(&segments) => Visit::Skip,
+            Some(pattern) if !pattern.is_segmented() || segments.len() < pattern.depth() => {
+                Visit::Level
+            }
+            _ if recursive => Visit::Tree,
+            pattern => {
+                let free = pattern.map_or(0, Pattern::depth).min(segments.len());
+                if segments[free..].iter().all(|segment| is_partition(segment)) {
+                    Visit::Level
+                } else {
+                    Visit::Skip
+                }
+            }
+        }
+    }
+
+    fn keeps(&self, object: &ObjectMeta) -> bool {
+        let segments = below(self.root, &object.location);
+        // An object of the folder's own name marks the folder.
+        let Some((_, folders)) = segments.split_last() else {
+            return false;
+        };
+        if segments.iter().any(|segment| is_hidden(segment)) {
+            return false;
+        }
+        // A glob may match the object itself or a folder that it lies in.
+        let in_reach = |folders: &[&str]| {
+            self.options.recursive_file_lookup || folders.iter().all(|f| is_partition(f))
+        };
+        let selected = match self.pattern {
+            None => in_reach(folders),
+            Some(pattern) => {
+                pattern.matches(&segments)
+                    || (1..=folders.len()).any(|depth| {
+                        in_reach(&folders[depth..]) && pattern.matches(&folders[..depth])
+                    })
+            }
+        };
+        selected && self.keeps_object(object)
+    }
+
+    /// The conditions that do not depend on folders.
+    fn keeps_object(&self, object: &ObjectMeta) -> bool {
+        let Self { options, .. } = self;
+        let name = object.location.filename().unwrap_or_default();
+        self.file_name
+            .as_ref()
+            .is_none_or(|matcher| matcher.is_match(name))
+            && options
+                .modified_before
+                .is_none_or(|limit| object.last_modified < limit)
+            && options
+                .modified_after
+                .is_none_or(|limit| object.last_modified > limit)
+            && (options.oversize != Oversize::Skip
+                || options.max_length.is_none_or(|limit| object.size <= limit))
+    }
+}
+
+/// Requests under way, and what they have found so far.
+struct Walk<'a> {
+    store: &'a dyn ObjectStore,
+    location: &'a Location,
+    selection: Selection<'a>,
+    /// Folders yet to be listed, and whether with everything below them.
+    folders: VecDeque<(Path, bool)>,
+    requests: FuturesUnordered<futures::future::BoxFuture<'a, Result<Listed>>>,
+    found: VecDeque<ObjectMeta>,
+}
+
+struct Listed {
+    objects: Vec<ObjectMeta>,
+    folders: Vec<Path>,
+}
+
+impl<'a> Walk<'a> {
+    async fn next(&mut self) -> Result<Option<ObjectMeta>> {
+        loop {
+            if let Some(object) = self.found.pop_front() {
+                return Ok(Some(object));
+            }
+            while self.requests.len() < LIST_CONCURRENCY {
+                let Some((folder, tree)) = self.folders.pop_front() else {
+                    break;
+                };
+                self.requests
+                    .push(list_folder(self.store, self.location, folder, tree).boxed());
+            }
+            let Some(listed) = self.requests.try_next().await? else {
+                return Ok(None);
+            };
+            for folder in listed.folders {
+                match self.selection.visit(&folder) {
+                    Visit::Skip => {}
+                    Visit::Level => self.folders.push_back((folder, false)),
+                    Visit::Tree => self.folders.push_back((folder, true)),
+                }
+            }
+            let selection = &self.selection;
+            self.found
+                .extend(listed.objects.into_iter().filter(|o| selection.keeps(o)));
+        }
+    }
+}
+
+async fn list_folder(
+    store: &dyn ObjectStore,
+    location: &Location,
+    folder: Path,
+    tree: bool,
+) -> Result<Listed> {
+    let listed = if tree {
+        let objects = store.list(Some(&folder)).try_collect().await;
+        objects.map(|objects| Listed {
+            objects,
+            folders: vec![],
+        })
+    } else {
+        let level = store.list_with_delimiter(Some(&folder)).await;
+        level.map(|level| Listed {
+            objects: level.objects,
+            folders: level.common_prefixes,
+        })
+    };
+    listed.map_err(|e| failed(location, e))
+}
+
+fn failed(location: &Location, error: object_store::Error) -> DataFusionError {
+    exec_datafusion_err!("could not list '{location}': {error}")
+        .context("listing a BINARYFILE table")
+}
+
+/// The segments of `path` below `root`.
+fn below<'a>(root: &Path, path: &'a Path) -> Vec<&'a str> {
+    let skipped = root.parts().count();
+    path.as_ref()
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .skip(skipped)
+        .collect()
+}
+
+/// Names that Spark and Hive take for their own: `_SUCCESS`, `.crc`, `_temporary`.
+fn is_hidden(segment: &str) -> bool {
+    segment.starts_with('.') || (segment.starts_with('_') && !segment.contains('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    async fn listed(text: &str, options: &BinaryFileOptions) -> Vec<String> {
+        let store = InMemory::new();
+        for path in [
+            "t/1.jpg",
+            "t/2.png",
+            "t/_SUCCESS",
+            "t/.hidden.jpg",
+            "t/apple red/3.jpg",
+            "t/apple red/deep/4.jpg",
+            "t/_temporary/5.jpg",
+            "t/year=2024/6.jpg",
+            "t/year=2024/day=1/7.jpg",
+            "tt/8.jpg",
+        ] {
+            store.put(&Path::from(path), path.into()).await.unwrap();
+        }
+        let location = Location::parse(text).unwrap();
+        let objects = list(&store, &location, options).await.unwrap();
+        objects.iter().map(|o| o.location.to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn folders_files_and_globs() {
+        let plain = BinaryFileOptions::default();
+        let recursive = plain.clone().with_recursive_file_lookup(true);
+        let jpg = plain.clone().with_path_glob_filter("*.jpg").unwrap();
+
+        let direct = ["t/1.jpg", "t/2.png", "t/year=2024/6.jpg", "t/year=2024/day=1/7.jpg"];
+        assert_eq!(listed("s3://b/t/", &plain).await, direct);
+        assert_eq!(listed("s3://b/t", &plain).await, direct);
+        assert_eq!(listed("s3://b/t/1.jpg", &plain).await, ["t/1.jpg"]);
+        assert_eq!(listed("s3://b/t/2.png", &jpg).await, [""; 0]);
+        assert_eq!(
+            listed("s3://b/t", &recursive).await,
+            [
+                "t/1.jpg",
+                "t/2.png",
+                "t/apple red/3.jpg",
+                "t/apple red/deep/4.jpg",
+                "t/year=2024/6.jpg",
+                "t/year=2024/day=1/7.jpg"
+            ]
+        );
+        assert_eq!(listed("s3://b/t/apple*", &plain).await, ["t/apple red/3.jpg"]);
+        assert_eq!(
+            listed("s3://b/t/apple*/", &recursive).await,
+            ["t/apple red/3.jpg", "t/apple red/deep/4.jpg"]
+        );
+        assert_eq!(listed("s3://b/t*/*.jpg", &plain).await, ["t/1.jpg", "tt/8.jpg"]);
+        assert_eq!(
+            listed("s3://b/t/**/*.jpg", &jpg).await,
+            [
+                "t/1.jpg",
+                "t/apple red/3.jpg",
+                "t/apple red/deep/4.jpg",
+                "t/year=2024/6.jpg",
+                "t/year=2024/day=1/7.jpg"
+            ]
+        );
+        assert_eq!(listed("s3://b/t/*.gif", &plain).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_missing_folder_is_named() {
+        let location = Location::parse("s3://b/nowhere/*.jpg").unwrap();
+        let error = list(&InMemory::new(), &location, &BinaryFileOptions::default())
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("'s3://b/nowhere/*.jpg' does not exist"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn oversize_objects_can_be_skipped() {
+        let options = BinaryFileOptions::default().with_max_length(7, Oversize::Skip);
+        assert_eq!(
+            listed("s3://b/t/", &options).await,
+            ["t/1.jpg", "t/2.png"]
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! `STORED AS BINARYFILE`: one row an object, as Spark's `binaryFile` reads them.
+//!
+//! Data flows one way: a [`location`] and its [`options`] become a [`listing`]; predicates on the
+//! metadata thin it out and what remains is the [`work_list`], an ordinary in-memory source; above
+//! it [`FetchExec`] adds `content`, if a query asks for it.
+//!
+//! The scan is these two operators, and not one leaf of our own, because Apache Ballista cuts a
+//! plan into tasks at the leaves that it knows: it would run every partition of an unknown leaf in
+//! every task and so duplicate rows.
+
+mod content;
+mod factory;
+mod fetch;
+mod listing;
+mod location;
+mod options;
+mod partitions;
+mod schema;
+mod slices;
+mod table;
+mod work_list;
+
+pub use factory::BinaryFileTableFactory;
+pub use fetch::FetchExec;
+pub use options::{BinaryFileOptions, Oversize};
+pub use schema::{CONTENT, LENGTH, MODIFICATION_TIME, PATH};
+pub use table::BinaryFileTable;
+
+/// The word after `STORED AS`.
+pub const FILE_TYPE: &str = "BINARYFILE";

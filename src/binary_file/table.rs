@@ -1,0 +1,246 @@
+//! The table: what a query needs of the listing, and of the content.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result, plan_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::fetch::FetchExec;
+use super::listing;
+use super::location::Location;
+use super::options::BinaryFileOptions;
+use super::partitions;
+use super::schema::{CONTENT, CONTENT_INDEX, FIXED, LENGTH, PATH, listing_schema, table_schema};
+use super::work_list;
+
+/// A table with one row an object: `path`, `modificationTime`, `length`, `content`, and the hive
+/// partition columns of its folders.
+///
+/// The objects are listed anew by every scan. Predicates on all columns but `content` are applied
+/// to the list, and `content` is read only if a query projects it.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use datafusion::prelude::SessionContext;
+/// use datafusion_featurize::{BinaryFileOptions, BinaryFileTable};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> datafusion::error::Result<()> {
+/// let ctx = SessionContext::new();
+/// let options = BinaryFileOptions::default().with_recursive_file_lookup(true);
+/// let images = BinaryFileTable::try_new(&ctx.state(), "examples/fruits/*/*.jpg", options).await?;
+/// ctx.register_table("images", Arc::new(images))?;
+/// let rows = ctx.sql("SELECT path, length FROM images").await?.count().await?;
+/// assert_eq!(rows, 48);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct BinaryFileTable {
+    locations: Vec<Location>,
+    options: BinaryFileOptions,
+    partition_columns: Vec<FieldRef>,
+    schema: SchemaRef,
+}
+
+impl BinaryFileTable {
+    /// The objects of `location`: a folder, one object or a glob, as a URL or a path of the local
+    /// disk. Partition columns are learnt from the folders, unless the lookup is recursive.
+    ///
+    /// # Errors
+    /// When the location does not parse or does not exist, or its store is not registered with
+    /// the session.
+    pub async fn try_new(
+        session: &dyn Session,
+        location: &str,
+        options: BinaryFileOptions,
+    ) -> Result<Self> {
+        Self::try_new_with_locations(session, &[location.to_owned()], options, None).await
+    }
+
+    /// As [`Self::try_new`] for several locations that are read as one table, with partition
+    /// columns that are declared (all of them, in the order of the folders).
+    ///
+    /// # Errors
+    /// As [`Self::try_new`], and when declared columns are not those of the folders.
+    pub async fn try_new_with_locations(
+        session: &dyn Session,
+        locations: &[String],
+        options: BinaryFileOptions,
+        declared: Option<Vec<FieldRef>>,
+    ) -> Result<Self> {
+        let locations = locations
+            .iter()
+            .map(|location| Location::parse(location))
+            .collect::<Result<Vec<_>>>()?;
+        let mut found: Option<Vec<FieldRef>> = None;
+        for location in &locations {
+            let store = session.runtime_env().object_store(location.store())?;
+            let sample = listing::sample(&store, location, &options).await?;
+            if let (None, Some(object)) = (&found, sample) {
+                found = Some(partitions::infer(&listing::folders(location, &object.location)));
+            }
+        }
+        let partition_columns = if options.recursive_file_lookup {
+            if declared.is_some() {
+                return plan_err!(
+                    "a table with 'recursiveFileLookup' has no partition columns; leave out \
+                     PARTITIONED BY or the option"
+                );
+            }
+            vec![]
+        } else {
+            reconcile(declared, found)?
+        };
+        let schema = table_schema(&partition_columns);
+        for column in &partition_columns {
+            if schema.fields().iter().take(FIXED).any(|f| f.name() == column.name()) {
+                return plan_err!(
+                    "the folders spell a partition column '{}', which is the name of a column of \
+                     every BINARYFILE table; set 'recursiveFileLookup' to 'true' to ignore it",
+                    column.name()
+                );
+            }
+        }
+        Ok(Self {
+            locations,
+            options,
+            partition_columns,
+            schema,
+        })
+    }
+
+    fn discovers_partitions(&self) -> Option<&[FieldRef]> {
+        (!self.options.recursive_file_lookup).then_some(&self.partition_columns)
+    }
+}
+
+/// Declared partition columns have to be those that the folders spell.
+fn reconcile(declared: Option<Vec<FieldRef>>, found: Option<Vec<FieldRef>>) -> Result<Vec<FieldRef>> {
+    match (declared, found) {
+        (None, found) => Ok(found.unwrap_or_default()),
+        (Some(declared), None) => Ok(declared),
+        (Some(declared), Some(found)) => {
+            let names = |columns: &[FieldRef]| {
+                let names: Vec<_> = columns.iter().map(|c| c.name().clone()).collect();
+                names.join(", ")
+            };
+            if names(&declared) == names(&found) {
+                Ok(declared)
+            } else {
+                plan_err!(
+                    "PARTITIONED BY ({}) does not agree with the folders of the location, which \
+                     spell ({})",
+                    names(&declared),
+                    names(&found)
+                )
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for BinaryFileTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(filters
+            .iter()
+            .map(|filter| {
+                let on_metadata = filter.column_refs().iter().all(|c| c.name() != CONTENT);
+                if on_metadata && !filter.is_volatile() {
+                    TableProviderFilterPushDown::Exact
+                } else {
+                    TableProviderFilterPushDown::Unsupported
+                }
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let list_schema = listing_schema(&self.partition_columns);
+        let predicate = conjunction(filters.iter().cloned())
+            .map(|filter| {
+                let schema = DFSchema::try_from(Arc::clone(&list_schema))?;
+                session.create_physical_expr(filter, &schema)
+            })
+            .transpose()?;
+
+        let mut rows = vec![];
+        for location in &self.locations {
+            let store = session.runtime_env().object_store(location.store())?;
+            let objects = listing::list(&store, location, &self.options).await?;
+            let listed = work_list::to_batches(
+                location,
+                &objects,
+                &list_schema,
+                self.discovers_partitions(),
+            )?;
+            rows.extend(work_list::filter(listed, predicate.as_ref())?);
+        }
+
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let output = projection.unwrap_or(&all);
+        let reads_content = output.contains(&CONTENT_INDEX);
+        // Objects that vanish after the listing may leave fewer rows than were asked for.
+        let may_lose_rows = reads_content && self.options.ignore_missing_files;
+        if let Some(limit) = limit
+            && !may_lose_rows
+        {
+            rows = work_list::truncate(rows, limit);
+        }
+        let (files, bytes) = work_list::totals(&rows)?;
+        let partitions = work_list::balance(rows, session.config().target_partitions())?;
+
+        if !reads_content {
+            let columns = output.iter().map(|&column| listed_column(column)).collect();
+            let list = MemorySourceConfig::try_new_exec(&partitions, list_schema, Some(columns))?;
+            return Ok(list);
+        }
+        // Fetching needs the path and the expected length, whether a query shows them or not.
+        let mut columns: Vec<usize> = output
+            .iter()
+            .filter(|&&column| column != CONTENT_INDEX)
+            .map(|&column| listed_column(column))
+            .collect();
+        for needed in [PATH, LENGTH] {
+            let needed = list_schema.index_of(needed)?;
+            if !columns.contains(&needed) {
+                columns.push(needed);
+            }
+        }
+        let list = MemorySourceConfig::try_new_exec(&partitions, list_schema, Some(columns))?;
+        let schema = Arc::new(self.schema.project(output)?);
+        let filters = filters.iter().map(ToString::to_string).collect();
+        Ok(Arc::new(
+            FetchExec::try_new(list, schema, self.options.clone())?
+                .with_listing(files, bytes, filters),
+        ))
+    }
+}
+
+/// Position in the listing schema of a column of the table that is not `content`.
+fn listed_column(column: usize) -> usize {
+    if column > CONTENT_INDEX { column - 1 } else { column }
+}

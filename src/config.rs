@@ -1,0 +1,232 @@
+//! The `featurize.*` settings of a session: `SET featurize.model = 'vgg16'`, `SHOW ALL`.
+//!
+//! One struct holds all of them because DataFusion keeps one extension a prefix. The function
+//! crates cannot depend on this one, so they look their settings up by name; a test here makes
+//! sure that every name they ask for exists.
+
+use std::any::Any;
+
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
+use datafusion::common::{Result, config_datafusion_err, config_err};
+use datafusion_functions_image::settings::{
+    DEFAULT_DEVICE, DEFAULT_MAX_PIXELS, DEFAULT_MODEL, DEFAULT_WEIGHTS,
+};
+
+use crate::suggest::did_you_mean;
+
+/// The prefix of every setting.
+pub const PREFIX: &str = "featurize";
+
+/// Settings of a session, set by `SET featurize.<name> = <value>` and listed by `SHOW ALL`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeaturizeOptions {
+    /// Network used by `featurize` when its `model` argument is absent.
+    pub model: String,
+    /// Weights used by `featurize` when its `weights` argument is absent.
+    pub weights: String,
+    /// Folder of downloaded weights; `None` means `FEATURIZE_WEIGHTS_DIR`, else the platform's
+    /// cache folder.
+    pub weights_dir: Option<String>,
+    /// Largest image, in pixels, that is decoded.
+    pub max_pixels: u64,
+    /// Where networks run: `cpu` or `cuda`.
+    pub device: String,
+    /// Threads of the compute pool that all query partitions share; 0 means every core.
+    pub threads: usize,
+    /// Objects being fetched at once by one scan, over all its partitions.
+    pub scan_concurrency: usize,
+    /// Most rows in one batch of a scan that reads `content`.
+    pub scan_batch_rows: usize,
+    /// Most bytes of `content` in one batch of a scan; one larger object makes a batch of its own.
+    pub scan_batch_bytes: usize,
+}
+
+impl Default for FeaturizeOptions {
+    fn default() -> Self {
+        Self {
+            model: DEFAULT_MODEL.to_owned(),
+            weights: DEFAULT_WEIGHTS.to_owned(),
+            weights_dir: None,
+            max_pixels: DEFAULT_MAX_PIXELS,
+            device: DEFAULT_DEVICE.to_owned(),
+            threads: 0,
+            scan_concurrency: 64,
+            scan_batch_rows: 64,
+            scan_batch_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// Names in the order in which `SHOW ALL` and the README list them, with their meaning.
+const SETTINGS: [(&str, &str); 9] = [
+    ("model", "Network used by featurize when its model argument is absent"),
+    (
+        "weights",
+        "Weights used by featurize when its weights argument is absent: imagenet, seeded, or a file",
+    ),
+    (
+        "weights_dir",
+        "Folder of downloaded weights; unset means FEATURIZE_WEIGHTS_DIR, else the platform's cache folder",
+    ),
+    ("max_pixels", "Largest image, in pixels, that is decoded"),
+    ("device", "Where networks run: cpu or cuda"),
+    (
+        "threads",
+        "Threads of the compute pool shared by all partitions; 0 means every core",
+    ),
+    (
+        "scan_concurrency",
+        "Objects being fetched at once by one scan, over all its partitions",
+    ),
+    (
+        "scan_batch_rows",
+        "Most rows in one batch of a scan that reads content",
+    ),
+    (
+        "scan_batch_bytes",
+        "Most bytes of content in one batch of a scan; one larger object makes a batch of its own",
+    ),
+];
+
+impl FeaturizeOptions {
+    /// The settings of a session, or the defaults when the extension is not installed.
+    pub fn from_config(config: &datafusion::config::ConfigOptions) -> Self {
+        config.extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        match name {
+            "model" => Some(self.model.clone()),
+            "weights" => Some(self.weights.clone()),
+            "weights_dir" => self.weights_dir.clone(),
+            "max_pixels" => Some(self.max_pixels.to_string()),
+            "device" => Some(self.device.clone()),
+            "threads" => Some(self.threads.to_string()),
+            "scan_concurrency" => Some(self.scan_concurrency.to_string()),
+            "scan_batch_rows" => Some(self.scan_batch_rows.to_string()),
+            "scan_batch_bytes" => Some(self.scan_batch_bytes.to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl ConfigExtension for FeaturizeOptions {
+    const PREFIX: &'static str = PREFIX;
+}
+
+impl ExtensionOptions for FeaturizeOptions {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        match key {
+            "model" => self.model = value.to_ascii_lowercase(),
+            "weights" => value.clone_into(&mut self.weights),
+            "weights_dir" => {
+                self.weights_dir = (!value.is_empty()).then(|| value.to_owned());
+            }
+            "max_pixels" => self.max_pixels = number(key, value, 1)?,
+            "device" => match value.to_ascii_lowercase().as_str() {
+                device @ ("cpu" | "cuda") => device.clone_into(&mut self.device),
+                _ => {
+                    return config_err!(
+                        "{PREFIX}.device: expected 'cpu' or 'cuda', found '{value}'"
+                    );
+                }
+            },
+            "threads" => self.threads = number(key, value, 0)?,
+            "scan_concurrency" => self.scan_concurrency = number(key, value, 1)?,
+            "scan_batch_rows" => self.scan_batch_rows = number(key, value, 1)?,
+            "scan_batch_bytes" => self.scan_batch_bytes = number(key, value, 1)?,
+            _ => {
+                let names = SETTINGS.map(|(name, _)| name);
+                return config_err!(
+                    "there is no setting {PREFIX}.{key}{}; the settings are {}",
+                    did_you_mean(key, &names),
+                    names.join(", ")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        SETTINGS
+            .iter()
+            .map(|&(name, description)| ConfigEntry {
+                key: format!("{PREFIX}.{name}"),
+                value: self.value(name),
+                description,
+            })
+            .collect()
+    }
+}
+
+/// Parses a whole number that is at least `least`.
+fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
+    key: &str,
+    value: &str,
+    least: T,
+) -> Result<T> {
+    match value.trim().parse::<T>() {
+        Ok(number) if number >= least => Ok(number),
+        _ => Err(config_datafusion_err!(
+            "{PREFIX}.{key}: expected a whole number of at least {least}, found '{value}'"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_can_be_set_and_shown() {
+        let mut options = FeaturizeOptions::default();
+        for (name, value) in [
+            ("model", "vgg16"),
+            ("weights", "seeded"),
+            ("weights_dir", "/Some/Folder"),
+            ("max_pixels", "7"),
+            ("device", "cuda"),
+            ("threads", "3"),
+            ("scan_concurrency", "5"),
+            ("scan_batch_rows", "11"),
+            ("scan_batch_bytes", "13"),
+        ] {
+            options.set(name, value).unwrap();
+            let entry = options
+                .entries()
+                .into_iter()
+                .find(|entry| entry.key == format!("featurize.{name}"))
+                .unwrap();
+            assert_eq!(entry.value.as_deref(), Some(value), "{name}");
+            assert!(!entry.description.is_empty());
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_reason() {
+        let mut options = FeaturizeOptions::default();
+        for (name, value, expected) in [
+            ("device", "tpu", "expected 'cpu' or 'cuda', found 'tpu'"),
+            ("threads", "-1", "whole number of at least 0, found '-1'"),
+            ("scan_batch_rows", "0", "whole number of at least 1, found '0'"),
+            ("max_pixels", "many", "found 'many'"),
+            ("modle", "vgg16", "did you mean 'model'?"),
+        ] {
+            let error = options.set(name, value).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert_eq!(options, FeaturizeOptions::default());
+    }
+}

@@ -1,0 +1,175 @@
+//! Object stores that a table's location needs and the session does not have yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::common::{Result, plan_datafusion_err, plan_err};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use object_store::ObjectStore;
+use url::Url;
+
+/// Registers the store of `location`, made from `options` (`aws.region`, `gcp.service_account_path`,
+/// …) and the environment.
+///
+/// A store that the program has registered is kept, unless `options` configure another one.
+///
+/// # Errors
+/// When the scheme is unknown, not compiled in, or an option is; values are never shown.
+pub(crate) async fn register_object_store(
+    runtime: &Arc<RuntimeEnv>,
+    location: &str,
+    options: &HashMap<String, String>,
+) -> Result<()> {
+    let Some((scheme, rest)) = location.split_once("://") else {
+        return Ok(());
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let url = Url::parse(&format!("{scheme}://{authority}"))
+        .map_err(|e| plan_datafusion_err!("LOCATION '{location}': {e}"))?;
+    let configured = options
+        .keys()
+        .any(|key| key.starts_with("aws.") || key.starts_with("gcp."));
+    if !configured && runtime.object_store_registry.get_store(&url).is_ok() {
+        return Ok(());
+    }
+    let store = match scheme {
+        "file" => return Ok(()),
+        "s3" | "s3a" => s3(&url, options).await?,
+        "gs" | "gcs" => gcs(&url, options)?,
+        "http" | "https" => http(&url)?,
+        _ => {
+            return plan_err!(
+                "LOCATION '{location}': there is no object store for '{scheme}://'; use s3://, \
+                 gs://, http(s):// or file://, or register a store for it with the session"
+            );
+        }
+    };
+    runtime.register_object_store(&url, store);
+    Ok(())
+}
+
+/// With the program's libraries at hand: the credentials that datafusion-cli finds too (profiles,
+/// instance roles, single sign-on).
+#[cfg(all(feature = "aws", feature = "cli"))]
+async fn s3(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
+    use datafusion::common::config::ExtensionOptions;
+    use datafusion_cli::object_storage::{AwsOptions, get_s3_object_store_builder};
+
+    let mut aws = AwsOptions::default();
+    for (key, value) in options.iter().filter(|(key, _)| key.starts_with("aws.")) {
+        aws.set(key, value)
+            .map_err(|_| plan_datafusion_err!("unknown option or bad value: '{key}'"))?;
+    }
+    let builder = get_s3_object_store_builder(url, &aws, false).await?;
+    build_s3(builder)
+}
+
+/// Without them: the options, and the variables of the environment.
+#[cfg(all(feature = "aws", not(feature = "cli")))]
+async fn s3(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+
+    let mut builder = AmazonS3Builder::from_env().with_url(url.as_str());
+    for (key, value) in options {
+        let Some(name) = key.strip_prefix("aws.") else {
+            continue;
+        };
+        let name: AmazonS3ConfigKey = format!("aws_{name}")
+            .parse()
+            .map_err(|_| plan_datafusion_err!("unknown option '{key}'"))?;
+        builder = builder.with_config(name, value);
+    }
+    build_s3(builder)
+}
+
+#[cfg(feature = "aws")]
+fn build_s3(builder: object_store::aws::AmazonS3Builder) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::client::SpawnedReqwestConnector;
+
+    let connector = SpawnedReqwestConnector::new(crate::io_runtime::handle()?);
+    Ok(Arc::new(builder.with_http_connector(connector).build()?))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn s3(url: &Url, _options: &HashMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
+    not_compiled_in(url, "aws")
+}
+
+#[cfg(feature = "gcp")]
+fn gcs(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::client::SpawnedReqwestConnector;
+    use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
+    for (key, value) in options {
+        let Some(name) = key.strip_prefix("gcp.") else {
+            continue;
+        };
+        let name: GoogleConfigKey = name
+            .parse()
+            .map_err(|_| plan_datafusion_err!("unknown option '{key}'"))?;
+        builder = builder.with_config(name, value);
+    }
+    let connector = SpawnedReqwestConnector::new(crate::io_runtime::handle()?);
+    Ok(Arc::new(builder.with_http_connector(connector).build()?))
+}
+
+#[cfg(not(feature = "gcp"))]
+fn gcs(url: &Url, _options: &HashMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
+    not_compiled_in(url, "gcp")
+}
+
+#[cfg(feature = "http")]
+fn http(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::client::SpawnedReqwestConnector;
+    use object_store::http::HttpBuilder;
+
+    let connector = SpawnedReqwestConnector::new(crate::io_runtime::handle()?);
+    let builder = HttpBuilder::new().with_url(url.as_str());
+    Ok(Arc::new(builder.with_http_connector(connector).build()?))
+}
+
+#[cfg(not(feature = "http"))]
+fn http(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    not_compiled_in(url, "http")
+}
+
+#[cfg(not(all(feature = "aws", feature = "gcp", feature = "http")))]
+fn not_compiled_in(url: &Url, feature: &str) -> Result<Arc<dyn ObjectStore>> {
+    plan_err!(
+        "no object store is registered for '{url}' and this program was built without the feature \
+         '{feature}'; build it with that feature, or register a store with the session"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn registered(location: &str, options: &[(&str, &str)]) -> Result<()> {
+        let options = options
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let runtime = Arc::new(RuntimeEnv::default());
+        register_object_store(&runtime, location, &options).await
+    }
+
+    #[tokio::test]
+    async fn unknown_schemes_are_named() {
+        let error = registered("ftp://host/x", &[]).await.unwrap_err().to_string();
+        assert!(error.contains("'ftp://'"), "{error}");
+        for local in ["x/y", "/x/y", "file:///x/y"] {
+            registered(local, &[]).await.unwrap();
+        }
+    }
+
+    #[cfg(feature = "aws")]
+    #[tokio::test]
+    async fn a_bad_option_is_named_without_its_value() {
+        let options = [("aws.secret_acess_key", "hush")];
+        let error = registered("s3://b/x", &options).await.unwrap_err().to_string();
+        assert!(error.contains("'aws.secret_acess_key'"), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Installing the extension in a session.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProviderFactory;
+use datafusion::common::Result;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::prelude::SessionContext;
+
+use crate::binary_file::{BinaryFileTableFactory, FILE_TYPE};
+use crate::config::FeaturizeOptions;
+
+/// Every scalar function of the extension.
+pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    datafusion_functions_image::all_default_scalar_functions()
+        .into_iter()
+        .chain(datafusion_functions_pca::all_default_scalar_functions())
+        .collect()
+}
+
+/// Every aggregate function of the extension.
+pub fn all_default_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    datafusion_functions_pca::all_default_aggregate_functions()
+}
+
+/// Every table factory of the extension, with the word that follows `STORED AS`.
+pub fn all_default_table_factories() -> Vec<(String, Arc<dyn TableProviderFactory>)> {
+    vec![(FILE_TYPE.to_owned(), Arc::new(BinaryFileTableFactory))]
+}
+
+/// Registers the functions where only functions can be registered.
+///
+/// A `SessionContext` takes the tables and settings too: [`enable_featurize`].
+///
+/// # Errors
+/// When the registry refuses a function.
+pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
+    for function in all_default_scalar_functions() {
+        let replaced = registry.register_udf(function)?;
+        log_replaced(replaced.as_ref().map(|function| function.name()));
+    }
+    for function in all_default_aggregate_functions() {
+        let replaced = registry.register_udaf(function)?;
+        log_replaced(replaced.as_ref().map(|function| function.name()));
+    }
+    Ok(())
+}
+
+fn log_replaced(name: Option<&str>) {
+    if let Some(name) = name {
+        log::debug!("overwrote the function {name}");
+    }
+}
+
+/// Installs functions, table factories and settings in a session that exists already.
+///
+/// ```
+/// # use datafusion::prelude::SessionContext;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> datafusion::error::Result<()> {
+/// let ctx = SessionContext::new();
+/// datafusion_featurize::enable_featurize(&ctx)?;
+/// ctx.sql("SET featurize.weights = 'seeded'").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// When the session refuses a function.
+pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
+    let state = ctx.state_ref();
+    let mut state = state.write();
+    register_all(&mut *state)?;
+    state.table_factories_mut().extend(all_default_table_factories());
+    let extensions = &mut state.config_mut().options_mut().extensions;
+    if extensions.get::<FeaturizeOptions>().is_none() {
+        extensions.insert(FeaturizeOptions::default());
+    }
+    Ok(())
+}
+
+/// Adds the extension to a [`SessionStateBuilder`].
+///
+/// ```
+/// use datafusion::execution::SessionStateBuilder;
+/// use datafusion::prelude::SessionContext;
+/// use datafusion_featurize::SessionStateBuilderFeaturize;
+///
+/// // After `with_default_features`, which replaces the lists that this one extends.
+/// let state = SessionStateBuilder::new()
+///     .with_default_features()
+///     .with_featurize()
+///     .build();
+/// let ctx = SessionContext::new_with_state(state);
+/// assert!(ctx.udf("featurize").is_ok());
+/// ```
+pub trait SessionStateBuilderFeaturize {
+    /// Adds functions, table factories and settings; later names win over earlier ones.
+    fn with_featurize(self) -> Self;
+}
+
+impl SessionStateBuilderFeaturize for SessionStateBuilder {
+    fn with_featurize(mut self) -> Self {
+        self.scalar_functions()
+            .get_or_insert_default()
+            .extend(all_default_scalar_functions());
+        self.aggregate_functions()
+            .get_or_insert_default()
+            .extend(all_default_aggregate_functions());
+        self.table_factories()
+            .get_or_insert_default()
+            .extend(all_default_table_factories());
+        let extensions = &mut self
+            .config()
+            .get_or_insert_default()
+            .options_mut()
+            .extensions;
+        if extensions.get::<FeaturizeOptions>().is_none() {
+            extensions.insert(FeaturizeOptions::default());
+        }
+        self
+    }
+}

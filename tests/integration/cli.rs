@@ -1,0 +1,82 @@
+//! The `featurize` program from outside.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn featurize(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_featurize"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn commands_print_results_and_nothing_else() {
+    let output = featurize(&["-q", "--format", "csv", "-c", "SELECT 1 AS a; SELECT 2 AS b"]);
+    assert_eq!(text(&output.stdout), "a\n1\nb\n2\n");
+    assert_eq!(text(&output.stderr), "");
+    assert!(output.status.success());
+}
+
+#[test]
+fn the_first_error_ends_the_run_on_stderr() {
+    let sql = "SELECT 1 AS a; SELECT nonsense; SELECT 3 AS c";
+    let output = featurize(&["-q", "--format", "csv", "-c", sql]);
+    assert_eq!(text(&output.stdout), "a\n1\n");
+    assert!(text(&output.stderr).contains("nonsense"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_script_that_fails_names_its_line() {
+    let mut script = tempfile::NamedTempFile::new().unwrap();
+    script.write_all(b"#!/usr/bin/env featurize\nSELECT 1;\n\nSELECT *\nFROM nowhere;\n").unwrap();
+    let path = script.path().display().to_string();
+    let output = featurize(&["-q", "-f", &path]);
+    let error = text(&output.stderr);
+    assert!(error.contains(&format!("{path}, line 4")), "{error}");
+    assert!(error.contains("nowhere"), "{error}");
+    assert_eq!(output.status.code(), Some(1));
+
+    let output = featurize(&["-f", "no-such-file.sql"]);
+    assert!(text(&output.stderr).contains("no-such-file.sql"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_pipe_is_a_script() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_featurize"))
+        .args(["-q", "--format", "csv"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"SELECT 7 AS a;\nSELECT oops;").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stdout), "a\n7\n");
+    assert!(text(&output.stderr).contains("standard input, line 2"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn tables_with_options_settings_and_formats() {
+    let sql = "
+        CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 'examples/fruits/'
+        OPTIONS ('pathGlobFilter' '*.jpg', 'recursive_file_lookup' 'true');
+        SET featurize.scan_batch_rows = 5;
+        SELECT count(*) AS n, count(DISTINCT split_part(path, '/', -2)) AS kinds,
+               min(octet_length(content)) > 100 AS read
+        FROM images;
+        SHOW featurize.scan_batch_rows;";
+    let output = featurize(&["-q", "--format", "json", "-c", sql]);
+    assert_eq!(text(&output.stderr), "");
+    let stdout = text(&output.stdout);
+    assert!(stdout.contains(r#"{"n":48,"kinds":8,"read":true}"#), "{stdout}");
+    assert!(stdout.contains(r#"{"name":"featurize.scan_batch_rows","value":"5"}"#), "{stdout}");
+}
