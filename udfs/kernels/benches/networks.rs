@@ -1,13 +1,15 @@
 //! Speed of whole networks and of their layers, with random weights.
 //!
 //! `cargo bench -p featurize-kernels --bench networks -- [vgg16] [--threads N] [--images N]
-//! [--rounds N]`. Prints, per layer, the least time over all rounds and the rate in GFLOP/s of the
+//! [--rounds N] [--cpu]`. With `--cpu`, one thread's processor time instead of wall-clock time: the
+//! right measure on a machine that is busy otherwise. Prints, per layer, the least time over all rounds and the rate in GFLOP/s of the
 //! direct definition (which is why Winograd layers can exceed the machine's peak), and images per
 //! second as best and median of the rounds. `FEATURIZE_KERNELS_ISA` selects the instruction set.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use featurize_kernels::{CancelToken, ComputePool, ConvStack};
 
 /// Output channels of VGG16's convolutions; 0 is a max pool.
@@ -19,6 +21,8 @@ struct Arguments {
     threads: usize,
     images: usize,
     rounds: usize,
+    /// Time the layers by the processor time of one thread, which other programs hardly disturb.
+    cpu: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         threads: ComputePool::global()?.threads(),
         images: 8,
         rounds: 10,
+        cpu: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -33,6 +38,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--threads" => &mut arguments.threads,
             "--images" => &mut arguments.images,
             "--rounds" => &mut arguments.rounds,
+            "--cpu" => {
+                (arguments.cpu, arguments.threads) = (true, 1);
+                continue;
+            }
             // Cargo passes this one itself.
             "--bench" | "vgg16" => continue,
             other => return Err(format!("unknown argument {other}").into()),
@@ -78,9 +87,16 @@ fn vgg16(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut rounds = Vec::new();
     let mut best: Vec<(String, usize, Duration)> = Vec::new();
     for _ in 0..arguments.rounds {
-        let started = Instant::now();
-        let layers = stack.profile(&input, images, &mut out, &pool)?;
-        rounds.push(started.elapsed());
+        let cpu = arguments.cpu;
+        let clock = move || {
+            if cpu {
+                ThreadTime::now().as_duration()
+            } else {
+                started.elapsed()
+            }
+        };
+        let layers = stack.profile(&input, images, &mut out, &pool, clock)?;
+        rounds.push(layers.iter().map(|layer| layer.time).sum::<Duration>());
         for (i, layer) in layers.into_iter().enumerate() {
             match best.get_mut(i) {
                 Some((_, _, time)) => *time = layer.time.min(*time),

@@ -107,8 +107,9 @@ impl ComputePool {
         self.threads.install(micro_batch)
     }
 
-    /// Runs `work` on the pool without waiting for a turn: for loading, which holds no activations.
-    pub(crate) fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    /// Runs `work` on the pool without waiting for a turn: for work that holds no activations, such
+    /// as loading weights or decoding images. Rayon's iterators use this pool inside.
+    pub fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.threads.install(work)
     }
 }

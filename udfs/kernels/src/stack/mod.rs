@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::direct::{Activation, Direct};
 use crate::error::{KernelError, Result, check_len};
@@ -72,7 +72,7 @@ pub struct LayerReport {
     pub name: String,
     /// Floating-point operations of the definition, for all images.
     pub operations: usize,
-    /// Wall-clock time for all images.
+    /// Time for all images, on the caller's clock.
     pub time: Duration,
 }
 
@@ -139,10 +139,11 @@ impl ConvStack {
         pool: &ComputePool,
         cancel: &CancelToken,
     ) -> Result<()> {
-        self.run_with(input, n, out, pool, cancel, &mut |_, _| {})
+        self.run_with(input, n, out, pool, cancel, &mut |_| {})
     }
 
-    /// Computes `n` images as [`Self::run`] and reports the time of each layer.
+    /// Computes `n` images as [`Self::run`] and reports the time of each layer, as the difference
+    /// of two readings of `clock` on a thread of the pool.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -152,9 +153,17 @@ impl ConvStack {
         n: usize,
         out: &mut [f32],
         pool: &ComputePool,
+        clock: impl Fn() -> Duration + Send + Sync,
     ) -> Result<Vec<LayerReport>> {
         let mut times = vec![Duration::ZERO; self.layers.len() + 1];
-        let mut observe = |layer: usize, time| times[layer] += time;
+        let mut last = Duration::ZERO;
+        let mut observe = |layer: Option<usize>| {
+            let now = clock();
+            if let Some(layer) = layer {
+                times[layer] += now - last;
+            }
+            last = now;
+        };
         self.run_with(input, n, out, pool, &CancelToken::new(), &mut observe)?;
         let (height, width, channels) = self.first.input();
         let (_, _, out_channels) = self.first.output();
@@ -183,7 +192,7 @@ impl ConvStack {
         out: &mut [f32],
         pool: &ComputePool,
         cancel: &CancelToken,
-        observe: &mut (dyn FnMut(usize, Duration) + Send),
+        observe: &mut (dyn FnMut(Option<usize>) + Send),
     ) -> Result<()> {
         let image_len = self.first.input_len();
         check_len("input", n * image_len, input.len())?;
@@ -239,7 +248,7 @@ impl ConvStack {
         workspace: &mut Workspace,
         input: &[f32],
         out: &mut [f32],
-        observe: &mut (dyn FnMut(usize, Duration) + Send),
+        observe: &mut (dyn FnMut(Option<usize>) + Send),
     ) -> Result<()> {
         let images = input.len() / self.first.input_len();
         let Workspace {
@@ -248,10 +257,10 @@ impl ConvStack {
         } = workspace;
         let batched = self.single < self.maps.len();
         let last_single = self.single - 1;
+        observe(None);
 
         for (image, input) in input.chunks_exact(self.first.input_len()).enumerate() {
             for layer in 0..self.single {
-                let started = Instant::now();
                 let map = &self.maps[layer];
                 let lines = map.image_lines();
                 let (source, target) = if layer.is_multiple_of(2) {
@@ -272,7 +281,7 @@ impl ConvStack {
                     }
                 }
                 team.check()?;
-                observe(layer, started.elapsed());
+                observe(Some(layer));
             }
             if !batched {
                 let map = &self.maps[last_single];
@@ -290,7 +299,6 @@ impl ConvStack {
         }
         let mut result = &*batch;
         for layer in self.single..self.maps.len() {
-            let started = Instant::now();
             let map = &self.maps[layer];
             let source_lines = images * self.maps[layer - 1].image_lines();
             let (source, target) = match layer - self.single {
@@ -301,7 +309,7 @@ impl ConvStack {
             let target = &mut target[..images * map.image_lines()];
             self.layers[layer - 1].run(team, &source[..source_lines], map, target);
             team.check()?;
-            observe(layer, started.elapsed());
+            observe(Some(layer));
             result = if (layer - self.single).is_multiple_of(2) {
                 even
             } else {

@@ -1,5 +1,7 @@
 //! Stacks against the oracle, and against themselves under other conditions.
 
+use std::time::Instant;
+
 use proptest::prelude::*;
 
 use super::*;
