@@ -104,10 +104,8 @@ impl Featurizer {
                 }
             }
             if !inputs.is_empty() {
-                self.pool.run_network(|| {
-                    self.model
-                        .run(stacked, inputs.len(), self.pooling, &mut values)
-                })?;
+                self.model
+                    .run(stacked, inputs.len(), self.pooling, &self.pool, &mut values)?;
             }
         }
         Ok(list_array(valid, dimension, values))

@@ -5,11 +5,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result, tensor_message};
-use crate::models::{Architecture, Network, Pooling};
+use crate::models::{Architecture, Implementation, Network, Pooling};
+use crate::pool::ComputePool;
 use crate::preprocess::Preprocessing;
 use crate::weights::{Fingerprint, WeightsSpec};
 
-/// Models kept in memory at once. VGG16 takes 59 MB as it is stored.
+/// Models kept in memory at once. VGG16 takes 240 MB, packed for the
+/// CPU kernels.
 const MOST_MODELS: usize = 4;
 
 static MODELS: LazyLock<Mutex<Vec<(Key, Slot)>>> = LazyLock::new(Mutex::default);
@@ -112,10 +114,14 @@ impl Model {
         weights: &WeightsSpec,
         device: DeviceKind,
     ) -> Result<Self> {
+        let implementation = match device {
+            DeviceKind::Cpu => Implementation::Kernels,
+            DeviceKind::Cuda => Implementation::Candle,
+        };
         let device = device.open()?;
         let weights = weights.load(architecture)?;
         let network = architecture
-            .build(&weights.var_builder(&device))
+            .build(&weights.var_builder(&device), implementation)
             .map_err(|error| Error::Weights {
                 origin: weights.origin().to_owned(),
                 message: format!("do not fit {architecture}: {}", tensor_message(&error)),
@@ -167,11 +173,12 @@ impl Model {
         images: Vec<f32>,
         count: usize,
         pooling: Pooling,
+        pool: &ComputePool,
         out: &mut Vec<f32>,
     ) -> Result<()> {
         let (height, width) = self.architecture.image_size();
         let images = Tensor::from_vec(images, (count, height, width, 3), &self.device)?;
-        let maps = self.network.forward(&images)?.flatten_all()?;
+        let maps = self.network.forward(&images, pool)?.flatten_all()?;
         let maps = maps.to_vec1::<f32>()?;
         let (height, width, channels) = self.architecture.feature_map();
         for map in maps.chunks_exact(height * width * channels) {

@@ -8,7 +8,7 @@ use std::num::NonZero;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use featurize_kernels::ComputePool as Threads;
 
 use crate::error::{Error, Result};
 
@@ -20,8 +20,15 @@ static POOLS: LazyLock<Mutex<Vec<Arc<ComputePool>>>> = LazyLock::new(Mutex::defa
 /// Threads for decoding and inference.
 #[derive(Debug)]
 pub struct ComputePool {
-    threads: ThreadPool,
-    network_turn: Mutex<()>,
+    threads: Source,
+    turn: Mutex<()>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// One thread per core: the pool on which the kernels also pack their weights.
+    Global(&'static Threads),
+    Own(Threads),
 }
 
 impl ComputePool {
@@ -31,17 +38,26 @@ impl ComputePool {
     ///
     /// A configuration error if the operating system refuses to start the threads.
     pub fn shared(threads: usize) -> Result<Arc<Self>> {
-        let threads = match threads {
-            0 => available_parallelism().map_or(1, NonZero::get),
-            threads => threads,
-        };
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        let threads = if threads == 0 { cores } else { threads };
         let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = pools.iter().position(|pool| pool.len() == threads) {
+        if let Some(index) = pools.iter().position(|pool| pool.threads() == threads) {
             let pool = pools.remove(index);
             pools.push(Arc::clone(&pool));
             return Ok(pool);
         }
-        let pool = Arc::new(Self::try_new(threads)?);
+        let source = if threads == cores {
+            Threads::global().map(Source::Global)
+        } else {
+            Threads::new(threads).map(Source::Own)
+        };
+        let source = source.map_err(|error| {
+            Error::Configuration(format!("featurize.threads = {threads}: {error}"))
+        })?;
+        let pool = Arc::new(Self {
+            threads: source,
+            turn: Mutex::new(()),
+        });
         if pools.len() == MOST_POOLS {
             pools.remove(0);
         }
@@ -49,40 +65,29 @@ impl ComputePool {
         Ok(pool)
     }
 
-    fn try_new(threads: usize) -> Result<Self> {
-        let threads = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("featurize-{index}"))
-            .build()
-            .map_err(|error| {
-                Error::Configuration(format!(
-                    "cannot start a compute pool of featurize.threads = {threads} threads: {error}"
-                ))
-            })?;
-        Ok(Self {
-            threads,
-            network_turn: Mutex::new(()),
-        })
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.kernels().threads()
     }
 
-    /// Number of threads.
-    #[expect(clippy::len_without_is_empty, reason = "a pool is never empty")]
-    pub fn len(&self) -> usize {
-        self.threads.current_num_threads()
+    /// The pool as the kernels know it. It admits micro-batches in order of arrival and bounds
+    /// how many are alive at once.
+    pub(crate) fn kernels(&self) -> &Threads {
+        match &self.threads {
+            Source::Global(threads) => threads,
+            Source::Own(threads) => threads,
+        }
     }
 
     /// Runs `work` on the pool, where rayon's iterators use all its threads, and waits for it.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.threads.install(work)
+        self.kernels().install(work)
     }
 
-    /// Like [`run`](Self::run), one caller at a time: a micro-batch uses every thread by itself,
-    /// and only one set of activations is alive however many partitions are waiting.
-    pub(crate) fn run_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let _turn = self
-            .network_turn
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Like [`run`](Self::run) for Candle's own operations, one caller at a time: each uses every
+    /// thread by itself, and only one set of activations is alive however many partitions wait.
+    pub(crate) fn run_alone<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.run(work)
     }
 }
@@ -94,9 +99,13 @@ mod tests {
     #[test]
     fn pools_are_shared_by_size() {
         let two = ComputePool::shared(2).unwrap();
-        assert_eq!(two.len(), 2);
+        assert_eq!(two.threads(), 2);
         assert!(Arc::ptr_eq(&two, &ComputePool::shared(2).unwrap()));
-        assert_eq!(ComputePool::shared(3).unwrap().len(), 3);
-        assert!(ComputePool::shared(0).unwrap().len() >= 1);
+        assert_eq!(ComputePool::shared(3).unwrap().threads(), 3);
+        let all = ComputePool::shared(0).unwrap();
+        assert!(Arc::ptr_eq(
+            &all,
+            &ComputePool::shared(all.threads()).unwrap()
+        ));
     }
 }

@@ -108,8 +108,8 @@ const EVERY_1568TH: [f64; 16] = [
 const AVG_NORM: f64 = 4018.954412961685;
 const MAX_NORM: f64 = 6551.680957768508;
 
-/// Relative to the largest feature: f32 itself is off by 3e-7.
-const TOLERANCE: f64 = 2e-6;
+/// Relative to the largest feature. Plain f32 is off by 3e-7, Winograd's tiles by ten times that.
+const TOLERANCE: f64 = 1e-5;
 
 #[test]
 fn agrees_with_pytorch() {

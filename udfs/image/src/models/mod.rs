@@ -1,5 +1,6 @@
 //! The networks.
 
+mod fused;
 mod vgg16;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
 use crate::error::{Error, Result};
+use crate::pool::ComputePool;
 use crate::preprocess::Preprocessing;
 
 /// A convolutional network without its classifier.
@@ -15,8 +17,18 @@ pub(crate) trait Network: fmt::Debug + Send + Sync {
     /// Trainable and other variables, as `model.summary()` counts them in Keras.
     fn parameter_count(&self) -> usize;
 
-    /// Maps preprocessed images (n, height, width, 3) to the last feature map (n, h, w, c).
-    fn forward(&self, images: &Tensor) -> candle_core::Result<Tensor>;
+    /// Maps preprocessed images (n, height, width, 3) to the last feature map (n, h, w, c),
+    /// computing on `pool` where the tensors are in main memory.
+    fn forward(&self, images: &Tensor, pool: &ComputePool) -> candle_core::Result<Tensor>;
+}
+
+/// Who does the arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Implementation {
+    /// The fused CPU kernels of `featurize_kernels`, as custom operations on Candle tensors.
+    Kernels,
+    /// Candle's own operations, on any device.
+    Candle,
 }
 
 /// A network this crate knows.
@@ -89,9 +101,13 @@ impl Architecture {
     }
 
     /// Builds the network from its variables.
-    pub(crate) fn build(self, variables: &VarBuilder<'_>) -> candle_core::Result<Box<dyn Network>> {
+    pub(crate) fn build(
+        self,
+        variables: &VarBuilder<'_>,
+        implementation: Implementation,
+    ) -> candle_core::Result<Box<dyn Network>> {
         Ok(match self {
-            Self::Vgg16 => Box::new(vgg16::Vgg16::load(variables)?),
+            Self::Vgg16 => Box::new(vgg16::Vgg16::load(variables, implementation)?),
         })
     }
 }
