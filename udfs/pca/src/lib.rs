@@ -1,1 +1,83 @@
-//! Placeholder.
+//! Principal component analysis as SQL functions for Apache DataFusion.
+//!
+//! `pca_fit` is an aggregate that fits a model and returns it as one binary value; `pca_transform`
+//! applies it; the other functions read it.
+//!
+//! ```sql
+//! CREATE TABLE model AS SELECT pca_fit(features, 0.9) AS pca FROM features;
+//! SELECT pca_n_components(pca), pca_explained_variance_ratio(pca) FROM model;
+//! SELECT pca_transform(features, (SELECT pca FROM model)) FROM features;
+//! ```
+//!
+//! Without SQL, start from [`PcaFitter`], which returns a [`PcaModel`].
+//!
+//! | module | |
+//! |---|---|
+//! | `features` | Arrow lists → rows |
+//! | `rows`, `moments` | the two representations of what has been seen |
+//! | `fit`, `gram`, `eigen` | from either to a model |
+//! | `state` | partial aggregates |
+//! | `model`, `format` | the model, and its bytes |
+//! | `transform` | applying it |
+//! | [`functions`] | the SQL functions |
+
+#![forbid(unsafe_code)]
+
+mod eigen;
+mod error;
+mod features;
+mod fit;
+mod format;
+pub mod functions;
+mod gram;
+mod model;
+mod model_cache;
+mod moments;
+mod options;
+mod rows;
+mod state;
+mod transform;
+mod value;
+
+pub use error::{PcaError, Result};
+pub use fit::PcaFitter;
+pub use format::FORMAT_VERSION;
+pub use functions::expr_fn;
+pub use model::PcaModel;
+pub use options::{Convention, DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
+pub use value::Value;
+
+use datafusion_expr::registry::FunctionRegistry;
+use datafusion_expr::{AggregateUDF, ScalarUDF};
+use log::debug;
+use std::sync::Arc;
+
+/// All scalar functions of this crate.
+#[must_use]
+pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    functions::functions()
+}
+
+/// All aggregate functions of this crate.
+#[must_use]
+pub fn all_default_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    functions::aggregate_functions()
+}
+
+/// Registers all functions of this crate.
+///
+/// # Errors
+/// If the registry refuses one.
+pub fn register_all(registry: &mut dyn FunctionRegistry) -> datafusion_common::Result<()> {
+    for function in all_default_scalar_functions() {
+        if let Some(existing) = registry.register_udf(function)? {
+            debug!("Overwrite existing UDF: {}", existing.name());
+        }
+    }
+    for function in all_default_aggregate_functions() {
+        if let Some(existing) = registry.register_udaf(function)? {
+            debug!("Overwrite existing UDAF: {}", existing.name());
+        }
+    }
+    Ok(())
+}

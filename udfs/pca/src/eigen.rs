@@ -1,0 +1,83 @@
+//! Eigendecomposition of symmetric matrices and the sign convention of components.
+
+use crate::error::{PcaError, Result};
+use faer::{Mat, MatRef, Side};
+
+/// Eigenvalues in descending order, negative rounding noise set to 0, and the unit eigenvectors as
+/// the columns of a matrix in the same order.
+pub(crate) struct Eigen {
+    pub(crate) values: Vec<f64>,
+    pub(crate) vectors: Mat<f64>,
+}
+
+/// All eigenpairs of a positive semidefinite matrix of which only the lower triangle is read.
+pub(crate) fn self_adjoint(matrix: MatRef<'_, f64>) -> Result<Eigen> {
+    let dimension = matrix.nrows();
+    let eigen = matrix
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| PcaError::NoConvergence { dimension })?;
+    let values = eigen
+        .S()
+        .column_vector()
+        .iter()
+        .rev()
+        .map(|v| v.max(0.0))
+        .collect();
+    let vectors = eigen.U().reverse_cols().to_owned();
+    Ok(Eigen { values, vectors })
+}
+
+/// Relative distance within which two magnitudes count as a tie.
+///
+/// Exact ties are common (two standardised columns always give (1, ±1)/√2) and rounding breaks them
+/// differently for every partitioning; with a margin the sign is the same for all.
+const TIE: f64 = 1e-9;
+
+/// Turns each component (row of a `k × width` matrix) so that its entry of largest magnitude, the
+/// first on ties, is positive.
+pub(crate) fn orient(components: &mut [f64], width: usize) {
+    for row in components.chunks_exact_mut(width.max(1)) {
+        let largest = row.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        let leader = row.iter().find(|v| v.abs() >= largest * (1.0 - TIE));
+        if leader.is_some_and(|v| *v < 0.0) {
+            row.iter_mut().for_each(|v| *v = -*v);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descending_and_orthonormal() {
+        let a = Mat::from_fn(5, 5, |i, j| 1.0 / (1.0 + (i + j) as f64));
+        let eigen = self_adjoint(a.as_ref()).unwrap();
+        assert!(eigen.values.is_sorted_by(|a, b| a >= b));
+        let u = &eigen.vectors;
+        let gram = u.transpose() * u;
+        for i in 0..5 {
+            for j in 0..5 {
+                let expected = f64::from(u8::from(i == j));
+                assert!((gram[(i, j)] - expected).abs() < 1e-14);
+            }
+        }
+        let residual = &a * u.col(0) - u.col(0) * faer::Scale(eigen.values[0]);
+        assert!(residual.norm_l2() < 1e-14);
+    }
+
+    #[test]
+    fn largest_entry_is_positive() {
+        let mut c = [0.1, -0.9, 0.3, 0.5, 0.2, -0.1];
+        orient(&mut c, 3);
+        assert_eq!(c, [-0.1, 0.9, -0.3, 0.5, 0.2, -0.1]);
+    }
+
+    #[test]
+    fn ties_go_to_the_first() {
+        let s = 0.5_f64.sqrt();
+        let mut c = [-s, s * (1.0 + 1e-15)];
+        orient(&mut c, 2);
+        assert!(c[0] > 0.0 && c[1] < 0.0);
+    }
+}

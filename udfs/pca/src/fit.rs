@@ -1,0 +1,321 @@
+//! Accumulates rows and fits a model to them.
+//!
+//! Two representations, chosen by what has been seen:
+//!
+//! * **rows**, while there are fewer rows than columns: kept as they are, and fitted through their
+//!   n × n Gram matrix ([`crate::gram`]);
+//! * **moments**, from then on: count, mean and the d × d centred second moments
+//!   ([`crate::moments`]), fitted through the eigendecomposition of the covariance (or, standardised,
+//!   correlation) matrix. Memory no longer depends on the number of rows.
+//!
+//! Either merges with either, so each partition chooses for itself.
+
+use crate::eigen::{orient, self_adjoint};
+use crate::error::{PcaError, Result};
+use crate::gram;
+use crate::model::PcaModel;
+use crate::moments::Moments;
+use crate::options::FitOptions;
+use crate::rows::Rows;
+use crate::value::{Value, first_not_finite};
+use faer::Mat;
+
+/// Bytes of the centred block that updates the moments.
+const BLOCK_BYTES: usize = 8 << 20;
+
+/// Collects rows of `f32` or `f64` and fits a [`PcaModel`] to them.
+///
+/// ```
+/// use datafusion_functions_pca::{FitOptions, NComponents, PcaFitter};
+/// # fn main() -> datafusion_functions_pca::Result<()> {
+/// let mut left = PcaFitter::<f32>::new(FitOptions::new(NComponents::Count(1)));
+/// left.push(&[1.0, 2.0])?;
+/// left.push(&[2.0, 4.1])?;
+/// let mut right = left.new_like();
+/// right.push(&[3.0, 5.9])?;
+/// left.merge(right)?;
+/// let model = left.fit()?;
+/// assert_eq!((model.n_samples(), model.n_features(), model.n_components()), (3, 2, 1));
+/// assert!(model.explained_variance_ratio()[0] > 0.99);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct PcaFitter<T: Value> {
+    options: FitOptions,
+    null_rows: u64,
+    /// Set by the first row.
+    width: Option<usize>,
+    /// Rows not yet in the moments.
+    rows: Rows<T>,
+    moments: Option<Moments>,
+    scratch: Vec<f64>,
+}
+
+/// What a fitter holds, for the partial aggregate to carry.
+pub(crate) struct Parts<T: Value> {
+    pub(crate) null_rows: u64,
+    pub(crate) width: usize,
+    pub(crate) rows: Rows<T>,
+    pub(crate) moments: Option<Moments>,
+}
+
+impl<T: Value> PcaFitter<T> {
+    /// An empty fitter.
+    #[must_use]
+    pub fn new(options: FitOptions) -> Self {
+        Self {
+            options,
+            null_rows: 0,
+            width: None,
+            rows: Rows::new(0),
+            moments: None,
+            scratch: vec![],
+        }
+    }
+
+    /// An empty fitter with the same options.
+    #[must_use]
+    pub fn new_like(&self) -> Self {
+        Self::new(self.options)
+    }
+
+    /// Rows seen that were not NULL.
+    #[must_use]
+    pub fn n_samples(&self) -> u64 {
+        self.rows.len() as u64 + self.moments.as_ref().map_or(0, Moments::n)
+    }
+
+    /// Number that the next row has in errors: rows seen so far, NULL rows included.
+    pub(crate) fn next_row(&self) -> u64 {
+        self.n_samples() + self.null_rows
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>()
+            + self.rows.size()
+            + self.moments.as_ref().map_or(0, Moments::size)
+            + self.scratch.capacity() * size_of::<f64>()
+    }
+
+    /// Counts rows that are NULL and take no part in the fit.
+    pub fn push_nulls(&mut self, count: u64) {
+        self.null_rows += count;
+    }
+
+    /// Adds one row.
+    ///
+    /// # Errors
+    /// If the row is empty, differs in length from the rows before it, or holds a NaN or an infinity;
+    /// if the rows no longer fit in the memory allowed.
+    pub fn push(&mut self, row: &[T]) -> Result<()> {
+        let number = self.next_row();
+        match self.width {
+            Some(width) if width == row.len() => {}
+            Some(expected) => {
+                return Err(PcaError::RowWidth {
+                    row: number,
+                    expected,
+                    found: row.len(),
+                });
+            }
+            None if row.is_empty() => return Err(PcaError::EmptyRow { row: number }),
+            None => self.set_width(row.len()),
+        }
+        if let Some(index) = first_not_finite(row) {
+            let value = row.get(index).map_or(f64::NAN, |&v| v.into());
+            return Err(PcaError::NotFinite {
+                row: number,
+                index,
+                value,
+            });
+        }
+        self.rows.push(row);
+        self.compact()
+    }
+
+    fn set_width(&mut self, width: usize) {
+        self.width = Some(width);
+        self.rows = Rows::new(width);
+    }
+
+    /// Adds what another fitter has collected.
+    ///
+    /// # Errors
+    /// If the two saw rows of different lengths; if the rows no longer fit in the memory allowed.
+    pub fn merge(&mut self, other: Self) -> Result<()> {
+        self.merge_parts(other.into_parts())
+    }
+
+    pub(crate) fn merge_parts(&mut self, other: Parts<T>) -> Result<()> {
+        let seen = self.next_row();
+        self.null_rows += other.null_rows;
+        if other.rows.len() == 0 && other.moments.is_none() {
+            return Ok(());
+        }
+        match self.width {
+            None => self.set_width(other.width),
+            Some(expected) if expected != other.width => {
+                return Err(PcaError::RowWidth {
+                    row: seen,
+                    expected,
+                    found: other.width,
+                });
+            }
+            Some(_) => {}
+        }
+        match (&mut self.moments, other.moments) {
+            (Some(ours), Some(theirs)) => ours.merge(&theirs),
+            (ours @ None, theirs) => *ours = theirs,
+            (Some(_), None) => {}
+        }
+        self.rows.append(other.rows);
+        self.compact()
+    }
+
+    pub(crate) fn into_parts(mut self) -> Parts<T> {
+        self.take_parts()
+    }
+
+    pub(crate) fn take_parts(&mut self) -> Parts<T> {
+        Parts {
+            null_rows: std::mem::take(&mut self.null_rows),
+            width: self.width.take().unwrap_or(0),
+            rows: self.rows.take(),
+            moments: self.moments.take(),
+        }
+    }
+
+    /// Rows that are added to the moments together.
+    fn block_rows(width: usize) -> usize {
+        (BLOCK_BYTES / size_of::<f64>() / width.max(1)).clamp(64, 1024)
+    }
+
+    /// True if moments of this width are affordable: the matrix, and its copy while it is decomposed.
+    fn moments_fit(&self, width: usize) -> bool {
+        Moments::bytes(width) <= self.options.memory_limit / 2
+    }
+
+    /// Moves rows into the moments once there are enough of them.
+    fn compact(&mut self) -> Result<()> {
+        let width = self.rows.width();
+        let block = Self::block_rows(width);
+        let enough = match self.moments {
+            Some(_) => block,
+            None => block.max(width + 1),
+        };
+        if self.rows.len() >= enough && (self.moments.is_some() || self.moments_fit(width)) {
+            self.fold();
+        }
+        let needed = self.rows.size();
+        if needed > self.options.memory_limit {
+            return Err(PcaError::Memory {
+                needed,
+                limit: self.options.memory_limit,
+                columns: width,
+            });
+        }
+        Ok(())
+    }
+
+    /// Moves all rows into the moments.
+    fn fold(&mut self) {
+        let rows = self.rows.take();
+        let width = rows.width();
+        let moments = self.moments.get_or_insert_with(|| Moments::new(width));
+        let slices: Vec<&[T]> = rows.iter().collect();
+        for block in slices.chunks(Self::block_rows(width)) {
+            moments.update(block.iter().copied(), &mut self.scratch);
+        }
+    }
+
+    /// Fits the model. The fitter keeps what it holds, and can take more rows.
+    ///
+    /// # Errors
+    /// If there are fewer than two rows, or more components are asked for than min(rows, columns).
+    pub fn fit(&mut self) -> Result<PcaModel> {
+        let n = self.n_samples();
+        if n < 2 {
+            return Err(PcaError::TooFewRows {
+                rows: n,
+                null_rows: self.null_rows,
+            });
+        }
+        let width = self.rows.width();
+        if self.moments.is_some() || (n > width as u64 && self.moments_fit(width)) {
+            self.fold();
+        }
+        match &self.moments {
+            Some(moments) => fit_moments(moments, self.null_rows, &self.options),
+            None => {
+                let needed = self
+                    .rows
+                    .size()
+                    .saturating_add(gram::bytes(self.rows.len()));
+                if needed > self.options.memory_limit {
+                    return Err(PcaError::Memory {
+                        needed,
+                        limit: self.options.memory_limit,
+                        columns: width,
+                    });
+                }
+                gram::fit(&self.rows, self.null_rows, &self.options)
+            }
+        }
+    }
+}
+
+/// Eigendecomposition of the covariance (or correlation) matrix, n − 1 in the denominator.
+fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Result<PcaModel> {
+    let (n, width) = (moments.n(), moments.mean().len());
+    let degrees = n as f64 - 1.0;
+    let m2 = moments.m2();
+    let squares = m2.diagonal().column_vector();
+    if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
+        return Err(PcaError::Overflow { column });
+    }
+    let scale: Vec<f64> = squares
+        .iter()
+        .zip(moments.mean())
+        .map(|(&s, &m)| options.column_scale(n, m, s))
+        .collect();
+    let factor: Vec<f64> = scale
+        .iter()
+        .map(|s| if *s == 0.0 { 0.0 } else { 1.0 / s })
+        .collect();
+    let mut covariance = Mat::<f64>::zeros(width, width);
+    for (j, fj) in factor.iter().enumerate() {
+        let source = m2.col(j);
+        let target = covariance.col_mut(j);
+        for (((c, &m), fi), i) in target.iter_mut().zip(source.iter()).zip(&factor).zip(0..) {
+            if i >= j {
+                *c = m * fi * fj / degrees;
+            }
+        }
+    }
+    let total = covariance.diagonal().column_vector().iter().sum::<f64>();
+    let eigen = self_adjoint(covariance.as_ref())?;
+    drop(covariance);
+    let available = usize::try_from(n).unwrap_or(usize::MAX).min(width);
+    let k = options
+        .n_components
+        .select(&eigen.values, total, available, n, width)?;
+    let mut components = Vec::with_capacity(k * width);
+    for column in eigen.vectors.subcols(0, k).col_iter() {
+        components.extend(column.iter());
+    }
+    orient(&mut components, width);
+    let mut variances = eigen.values;
+    variances.truncate(k);
+    PcaModel::try_new(
+        moments.mean().to_vec(),
+        scale,
+        components,
+        variances,
+        total,
+        n,
+    )
+    .map(|m| m.with_null_rows(null_rows).with_options(options))
+}

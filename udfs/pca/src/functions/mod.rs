@@ -1,0 +1,87 @@
+//! The SQL functions, one file each.
+
+mod models;
+pub mod pca_components;
+pub mod pca_explained_variance;
+pub mod pca_explained_variance_ratio;
+pub mod pca_fit;
+pub mod pca_mean;
+pub mod pca_n_components;
+pub mod pca_n_samples;
+pub mod pca_scale;
+pub mod pca_transform;
+
+use datafusion_expr::{AggregateUDF, ScalarUDF, Signature, TypeSignature, Volatility};
+use datafusion_functions::make_udf_function;
+use datafusion_functions_aggregate::create_func;
+use std::sync::Arc;
+
+make_udf_function!(pca_components::PcaComponents, pca_components);
+make_udf_function!(
+    pca_explained_variance::PcaExplainedVariance,
+    pca_explained_variance
+);
+make_udf_function!(
+    pca_explained_variance_ratio::PcaExplainedVarianceRatio,
+    pca_explained_variance_ratio
+);
+make_udf_function!(pca_mean::PcaMean, pca_mean);
+make_udf_function!(pca_n_components::PcaNComponents, pca_n_components);
+make_udf_function!(pca_n_samples::PcaNSamples, pca_n_samples);
+make_udf_function!(pca_scale::PcaScale, pca_scale);
+make_udf_function!(pca_transform::PcaTransform, pca_transform);
+create_func!(pca_fit::PcaFit, pca_fit_udaf);
+
+/// The functions as builders of expressions.
+pub mod expr_fn {
+    use datafusion_expr::Expr;
+    use datafusion_functions::export_functions;
+
+    /// Fits a model; `args` are `features`, `n_components` and optionally `scale`.
+    pub fn pca_fit(args: Vec<Expr>) -> Expr {
+        super::pca_fit_udaf().call(args)
+    }
+
+    export_functions!(
+        (pca_components, "Components of a model, a list of lists.", model),
+        (pca_explained_variance, "Variance along each component of a model.", model),
+        (
+            pca_explained_variance_ratio,
+            "Share of each component of a model in the total variance.",
+            model
+        ),
+        (pca_mean, "Mean of each column of a model.", model),
+        (pca_n_components, "Number of components of a model.", model),
+        (pca_n_samples, "Number of rows that a model was fitted on.", model),
+        (pca_scale, "What a model divides each column by.", model),
+        (pca_transform, "Projects features on the components of a model.", features model)
+    );
+}
+
+/// The scalar functions.
+pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        pca_components(),
+        pca_explained_variance(),
+        pca_explained_variance_ratio(),
+        pca_mean(),
+        pca_n_components(),
+        pca_n_samples(),
+        pca_scale(),
+        pca_transform(),
+    ]
+}
+
+/// The aggregate functions.
+pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    vec![pca_fit_udaf()]
+}
+
+/// A signature that leaves the types to `coerce_types` and lets arguments be named.
+fn named(names: &[&str]) -> Signature {
+    Signature {
+        type_signature: TypeSignature::UserDefined,
+        volatility: Volatility::Immutable,
+        parameter_names: Some(names.iter().map(ToString::to_string).collect()),
+    }
+}

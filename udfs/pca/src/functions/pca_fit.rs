@@ -1,0 +1,263 @@
+//! `pca_fit(features, n_components [, scale])`
+
+use crate::error::PcaError;
+use crate::features::{self, Features, Precision};
+use crate::fit::PcaFitter;
+use crate::options::{FitOptions, NComponents};
+use crate::state;
+use crate::value::Value;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion_common::{Result, ScalarValue, internal_err, plan_datafusion_err, plan_err};
+use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion_expr::utils::AggregateOrderSensitivity;
+use datafusion_expr::{Accumulator, AggregateUDFImpl, ColumnarValue, Documentation, Signature};
+use datafusion_macros::user_doc;
+
+const NAME: &str = "pca_fit";
+
+#[user_doc(
+    doc_section(label = "PCA Functions"),
+    description = "Fits a principal component analysis to the rows of a group and returns it as one value, to be given to `pca_transform` or stored in a table. The rows are standardised first unless `scale` is false. Definitions are those of scikit-learn's StandardScaler and PCA, computed in 64-bit floats: the standard deviation divides by n, explained variances by n - 1, a constant column has scale 1, and the largest entry of each component is positive. NULL rows are ignored. The value is in the safetensors layout (tensors `mean`, `scale`, `components`, `explained_variance`, `explained_variance_ratio`).
+
+With fewer rows than columns the rows are kept and the eigenvectors of their n × n Gram matrix taken; with more, only the d × d moments are kept, so that memory does not depend on the number of rows. Partial results of partitions and machines merge exactly.",
+    syntax_example = "pca_fit(features, n_components [, scale])",
+    sql_example = r#"```sql
+> CREATE TABLE model AS SELECT pca_fit(features, 0.9) AS pca FROM features;
+> SELECT pca_n_components(pca), pca_n_samples(pca) FROM model;
++-----------------------------+--------------------------+
+| pca_n_components(model.pca) | pca_n_samples(model.pca) |
++-----------------------------+--------------------------+
+| 123                         | 22688                    |
++-----------------------------+--------------------------+
+```"#,
+    argument(
+        name = "features",
+        description = "List of numbers, of the same length in every row. NaN, infinity and NULL inside a list are errors; a NULL list is ignored."
+    ),
+    argument(
+        name = "n_components",
+        description = "Constant: an integer of at least 1 and at most min(rows, columns), or a ratio strictly between 0 and 1 for the fewest components whose cumulative explained variance ratio is strictly above it."
+    ),
+    argument(
+        name = "scale",
+        description = "Constant: whether to divide each column by its standard deviation. Default true."
+    )
+)]
+/// The SQL function `pca_fit`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct PcaFit {
+    signature: Signature,
+}
+
+impl Default for PcaFit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PcaFit {
+    /// The function.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            signature: super::named(&["features", "n_components", "scale"]),
+        }
+    }
+}
+
+impl AggregateUDFImpl for PcaFit {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        let (features, n_components, scale) = match arg_types {
+            [features, n_components] => (features, n_components, None),
+            [features, n_components, scale] => (features, n_components, Some(scale)),
+            _ => {
+                return plan_err!(
+                    "{NAME} takes 2 or 3 arguments (features, n_components [, scale]), got {}",
+                    arg_types.len()
+                );
+            }
+        };
+        // Not coerced to one type: 1 and 1.0 mean different things.
+        if !n_components.is_numeric() && !n_components.is_null() {
+            return plan_err!(
+                "{NAME}: n_components must be an integer or a ratio, got {n_components}"
+            );
+        }
+        let mut coerced = vec![
+            features::coerce(NAME, "features", features)?,
+            n_components.clone(),
+        ];
+        match scale {
+            None => {}
+            Some(t @ (DataType::Boolean | DataType::Null)) => coerced.push(t.clone()),
+            Some(t) => return plan_err!("{NAME}: scale must be true or false, got {t}"),
+        }
+        Ok(coerced)
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::BinaryView)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if args.is_distinct {
+            return plan_err!(
+                "{NAME} does not support DISTINCT: select the distinct rows in a subquery"
+            );
+        }
+        let options = fit_options(&args)?;
+        let Some(features) = args.expr_fields.first() else {
+            return internal_err!("{NAME} without arguments");
+        };
+        Ok(match features::precision(features.data_type())? {
+            Precision::Single => Box::new(PcaAccumulator::<f32>::new(options)),
+            Precision::Double => Box::new(PcaAccumulator::<f64>::new(options)),
+        })
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        Ok(state::fields(args.name))
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}
+
+/// Reads the constant arguments.
+fn fit_options(args: &AccumulatorArgs) -> Result<FitOptions> {
+    let n_components = n_components(&constant(args, 1, "n_components")?)?;
+    let mut options = FitOptions::new(n_components);
+    if args.exprs.len() > 2 {
+        options = match constant(args, 2, "scale")? {
+            ScalarValue::Boolean(Some(scale)) => options.with_scale(scale),
+            value => return plan_err!("{NAME}: scale must be true or false, got {value}"),
+        };
+    }
+    Ok(options)
+}
+
+fn constant(args: &AccumulatorArgs, index: usize, name: &str) -> Result<ScalarValue> {
+    let Some(expr) = args.exprs.get(index) else {
+        return internal_err!("{NAME} without {name}");
+    };
+    // A constant expression evaluates without rows, and to a scalar; anything else refers to columns.
+    let empty = RecordBatch::new_empty(arrow::datatypes::Schema::empty().into());
+    match expr.evaluate(&empty) {
+        Ok(ColumnarValue::Scalar(value)) => Ok(value),
+        _ => plan_err!("{NAME}: {name} must be a constant, got {expr}"),
+    }
+}
+
+/// An integer of any width is a count; a float or a decimal is a ratio.
+fn n_components(value: &ScalarValue) -> Result<NComponents> {
+    if value.is_null() {
+        return plan_err!(
+            "{NAME}: n_components must be an integer or a ratio strictly between 0 and 1, got NULL"
+        );
+    }
+    let data_type = value.data_type();
+    let number = |target: &DataType| {
+        value
+            .cast_to(target)
+            .map_err(|e| plan_datafusion_err!("{NAME}: n_components = {value} cannot be used: {e}"))
+    };
+    let parsed = match number(if data_type.is_integer() {
+        &DataType::Decimal128(38, 0)
+    } else {
+        &DataType::Float64
+    })? {
+        ScalarValue::Decimal128(Some(count), _, _) => NComponents::try_from_count(count),
+        ScalarValue::Float64(Some(ratio)) => NComponents::try_from_ratio(ratio),
+        other => return internal_err!("{NAME}: n_components became {other}"),
+    };
+    parsed.map_err(|e| e.in_function(NAME))
+}
+
+/// Accumulates rows of one group in one partition.
+#[derive(Debug)]
+struct PcaAccumulator<T: Value> {
+    fitter: PcaFitter<T>,
+}
+
+impl<T: Value> PcaAccumulator<T> {
+    fn new(options: FitOptions) -> Self {
+        Self {
+            fitter: PcaFitter::new(options),
+        }
+    }
+
+    fn update(&mut self, features: &Features<T>) -> Result<(), PcaError> {
+        for i in 0..features.len() {
+            match features.row(i, self.fitter.next_row())? {
+                Some(row) => self.fitter.push(row)?,
+                None => self.fitter.push_nulls(1),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Value> Accumulator for PcaAccumulator<T> {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let Some(features) = values.first() else {
+            return internal_err!("{NAME} without features");
+        };
+        self.update(&Features::try_new(features)?)
+            .map_err(|e| e.in_function(NAME))
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let model = self.fitter.fit().map_err(|e| e.in_function(NAME))?;
+        Ok(ScalarValue::BinaryView(Some(model.encode())))
+    }
+
+    fn size(&self) -> usize {
+        self.fitter.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        state::encode(self.fitter.take_parts()).map_err(|e| e.in_function(NAME))
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let [headers, blocks] = states else {
+            return internal_err!("{NAME}: {} state columns instead of 2", states.len());
+        };
+        let (Some(headers), Some(blocks)) =
+            (headers.as_binary_view_opt(), blocks.as_list_opt::<i32>())
+        else {
+            return internal_err!(
+                "{NAME}: a state of {} and {}",
+                headers.data_type(),
+                blocks.data_type()
+            );
+        };
+        for i in 0..headers.len() {
+            if headers.is_null(i) || blocks.is_null(i) {
+                continue;
+            }
+            let block = blocks.value(i);
+            let Some(block) = block.as_binary_view_opt() else {
+                return internal_err!("{NAME}: a state of {}", block.data_type());
+            };
+            state::decode(headers.value(i), block)
+                .and_then(|parts| self.fitter.merge_parts(parts))
+                .map_err(|e| e.in_function(NAME))?;
+        }
+        Ok(())
+    }
+}

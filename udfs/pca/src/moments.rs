@@ -1,0 +1,246 @@
+//! Mean and centred second moments of a set of rows, updated block by block and merged pairwise.
+//!
+//! The representation is (n, mean, M₂) with M₂ = Σ (x − mean)(x − mean)ᵀ, a d × d matrix of `f64`
+//! whatever the precision of the rows. Two sets merge exactly as in T. F. Chan, G. H. Golub and
+//! R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
+//! (Stanford STAN-CS-79-773, 1979): with δ = mean_b − mean_a,
+//!
+//! ```text
+//! mean = mean_a + δ · n_b / n
+//! M₂   = M₂_a + M₂_b + δ δᵀ · n_a n_b / n
+//! ```
+//!
+//! Centring each block by its own mean before squaring avoids the cancellation of the textbook
+//! formula Σxxᵀ − n·mean·meanᵀ.
+
+use crate::value::Value;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::{Accum, Mat, MatRef, Par};
+
+/// Sufficient statistics of a PCA: row count, column means, centred second moments.
+#[derive(Debug, Clone)]
+pub(crate) struct Moments {
+    n: u64,
+    mean: Vec<f64>,
+    /// Lower triangle; what lies above the diagonal is not defined.
+    m2: Mat<f64>,
+}
+
+impl Moments {
+    pub(crate) fn new(width: usize) -> Self {
+        Self {
+            n: 0,
+            mean: vec![0.0; width],
+            m2: Mat::zeros(width, width),
+        }
+    }
+
+    /// Bytes that the moments of rows of this width take.
+    pub(crate) fn bytes(width: usize) -> usize {
+        width
+            .saturating_mul(width.saturating_add(1))
+            .saturating_mul(8)
+    }
+
+    pub(crate) fn n(&self) -> u64 {
+        self.n
+    }
+
+    pub(crate) fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// Lower triangle of M₂.
+    pub(crate) fn m2(&self) -> MatRef<'_, f64> {
+        self.m2.as_ref()
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        Self::bytes(self.mean.len())
+    }
+
+    /// Adds one block of rows. All rows have the width of these moments.
+    ///
+    /// `scratch` holds the centred block between calls, `(rows + 1) × width` values.
+    pub(crate) fn update<'a, T: Value>(
+        &mut self,
+        rows: impl Iterator<Item = &'a [T]> + Clone,
+        scratch: &mut Vec<f64>,
+    ) {
+        let width = self.mean.len();
+        let mut n_b = 0_u64;
+        let mut mean_b = vec![0.0_f64; width];
+        for row in rows.clone() {
+            n_b += 1;
+            for (sum, &x) in mean_b.iter_mut().zip(row) {
+                *sum += x.into();
+            }
+        }
+        if n_b == 0 {
+            return;
+        }
+        for sum in &mut mean_b {
+            *sum /= n_b as f64;
+        }
+        scratch.clear();
+        for row in rows {
+            scratch.extend(
+                row.iter()
+                    .zip(&mean_b)
+                    .map(|(&x, m)| Into::<f64>::into(x) - m),
+            );
+        }
+        // The correction of the merge is one more row of the same product.
+        let weight = self.merge_means(n_b, &mean_b);
+        let columns = match weight {
+            Some((root, delta)) => {
+                scratch.extend(delta.iter().map(|d| d * root));
+                n_b as usize + 1
+            }
+            None => n_b as usize,
+        };
+        let z = MatRef::from_column_major_slice(scratch, width, columns);
+        self.add_product(z);
+    }
+
+    /// Adds the moments of another set of rows of the same width.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        if other.n == 0 {
+            return;
+        }
+        let weight = self.merge_means(other.n, &other.mean);
+        for j in 0..self.mean.len() {
+            let theirs = other.m2.col(j);
+            for (i, m) in self.m2.col_mut(j).iter_mut().enumerate().skip(j) {
+                *m += theirs[i];
+            }
+        }
+        if let Some((root, delta)) = weight {
+            let z: Vec<f64> = delta.iter().map(|d| d * root).collect();
+            self.add_product(MatRef::from_column_major_slice(&z, z.len(), 1));
+        }
+    }
+
+    /// Merges count and means, and returns √(n_a n_b / n) with δ, unless one side is empty.
+    fn merge_means(&mut self, n_b: u64, mean_b: &[f64]) -> Option<(f64, Vec<f64>)> {
+        let (n_a, n) = (self.n, self.n + n_b);
+        self.n = n;
+        if n_a == 0 {
+            self.mean.clear();
+            self.mean.extend_from_slice(mean_b);
+            return None;
+        }
+        let delta: Vec<f64> = mean_b.iter().zip(&self.mean).map(|(b, a)| b - a).collect();
+        let share = n_b as f64 / n as f64;
+        for (mean, d) in self.mean.iter_mut().zip(&delta) {
+            *mean += d * share;
+        }
+        Some(((n_a as f64 * share).sqrt(), delta))
+    }
+
+    /// M₂ += z zᵀ, lower triangle only.
+    fn add_product(&mut self, z: MatRef<'_, f64>) {
+        triangular::matmul(
+            self.m2.as_mut(),
+            BlockStructure::TriangularLower,
+            Accum::Add,
+            z,
+            BlockStructure::Rectangular,
+            z.transpose(),
+            BlockStructure::Rectangular,
+            1.0,
+            Par::rayon(0),
+        );
+    }
+
+    /// The lower triangle of M₂, column after column.
+    pub(crate) fn packed_m2(&self) -> Vec<f64> {
+        let width = self.mean.len();
+        let mut packed = Vec::with_capacity(width * (width + 1) / 2);
+        for j in 0..width {
+            packed.extend(self.m2.col(j).iter().skip(j));
+        }
+        packed
+    }
+
+    /// Rebuilds moments from what [`Self::packed_m2`] wrote; `None` if the lengths do not agree.
+    pub(crate) fn from_packed(n: u64, mean: Vec<f64>, packed: &[f64]) -> Option<Self> {
+        let width = mean.len();
+        if packed.len() != width.checked_mul(width.checked_add(1)?)? / 2 {
+            return None;
+        }
+        let mut m2 = Mat::zeros(width, width);
+        let mut rest = packed;
+        for j in 0..width {
+            let (column, tail) = rest.split_at_checked(width - j)?;
+            for (m, &p) in m2.col_mut(j).iter_mut().skip(j).zip(column) {
+                *m = p;
+            }
+            rest = tail;
+        }
+        Some(Self { n, mean, m2 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moments(rows: &[Vec<f64>]) -> Moments {
+        let mut m = Moments::new(rows[0].len());
+        m.update(rows.iter().map(Vec::as_slice), &mut vec![]);
+        m
+    }
+
+    fn rows(n: usize, width: usize) -> Vec<Vec<f64>> {
+        (0..n)
+            .map(|i| {
+                (0..width)
+                    .map(|j| 1e3 + ((i * 7 + j * 13) % 17) as f64 + ((i * j) % 5) as f64)
+                    .collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_block_equals_the_definition() {
+        let data = rows(9, 3);
+        let m = moments(&data);
+        for a in 0..3 {
+            let mean_a = data.iter().map(|r| r[a]).sum::<f64>() / 9.0;
+            assert!((m.mean()[a] - mean_a).abs() < 1e-12);
+            for b in 0..=a {
+                let mean_b = data.iter().map(|r| r[b]).sum::<f64>() / 9.0;
+                let expected: f64 = data.iter().map(|r| (r[a] - mean_a) * (r[b] - mean_b)).sum();
+                assert!((m.m2()[(a, b)] - expected).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn merging_equals_one_pass() {
+        let data = rows(40, 6);
+        let whole = moments(&data);
+        let mut merged = moments(&data[..1]);
+        merged.merge(&moments(&data[1..13]));
+        merged.merge(&Moments::new(6));
+        merged.update(data[13..].iter().map(Vec::as_slice), &mut vec![]);
+        assert_eq!(merged.n(), 40);
+        for i in 0..6 {
+            assert!((merged.mean()[i] - whole.mean()[i]).abs() < 1e-11);
+            for j in 0..=i {
+                let (a, b) = (merged.m2()[(i, j)], whole.m2()[(i, j)]);
+                assert!((a - b).abs() < 1e-9, "({i}, {j}): {a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn packing_round_trips() {
+        let m = moments(&rows(8, 5));
+        let packed = m.packed_m2();
+        let back = Moments::from_packed(m.n(), m.mean().to_vec(), &packed).unwrap();
+        assert_eq!(back.packed_m2(), packed);
+        assert!(Moments::from_packed(8, vec![0.0; 4], &packed).is_none());
+    }
+}

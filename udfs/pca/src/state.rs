@@ -1,0 +1,216 @@
+//! The partial aggregate: what one partition, or one machine, sends to the one that finishes.
+//!
+//! Two Arrow columns, so that a state can be shuffled like any other row:
+//!
+//! * `header`, BinaryView: version, precision, counts, width (see [`Header`]);
+//! * `blocks`, List(BinaryView): if the header announces moments, the mean (d `f64`) and the lower
+//!   triangle of M₂ column by column (d(d+1)/2 `f64`); then blocks of whole rows. All numbers are
+//!   little-endian.
+//!
+//! Within a process the blocks are the accumulator's own buffers: nothing is copied.
+
+use crate::error::{PcaError, Result};
+use crate::fit::Parts;
+use crate::moments::Moments;
+use crate::rows::Rows;
+use crate::value::Value;
+use arrow::array::{Array, BinaryViewArray, BinaryViewBuilder, ByteView, ListArray};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::error::ArrowError;
+use datafusion_common::ScalarValue;
+use datafusion_expr::utils::format_state_name;
+use std::sync::Arc;
+
+/// Version of the state; machines of one query must agree on it.
+const VERSION: u64 = 1;
+
+/// Views of an Arrow array longer than this live in a buffer of their own.
+const INLINE: u32 = 12;
+
+/// Fields of the state of the aggregate `name`.
+pub(crate) fn fields(name: &str) -> Vec<FieldRef> {
+    let blocks = DataType::List(block_field());
+    vec![
+        Arc::new(Field::new(
+            format_state_name(name, "header"),
+            DataType::BinaryView,
+            true,
+        )),
+        Arc::new(Field::new(format_state_name(name, "blocks"), blocks, true)),
+    ]
+}
+
+fn block_field() -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::BinaryView, true))
+}
+
+/// Counts at the head of a state, eight bytes each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Header {
+    version: u64,
+    /// Bytes of a value of a buffered row.
+    value_bytes: u64,
+    width: u64,
+    null_rows: u64,
+    /// Rows in the moments; 0 if there are none.
+    moment_rows: u64,
+}
+
+impl Header {
+    fn encode(self) -> Vec<u8> {
+        let fields = [
+            self.version,
+            self.value_bytes,
+            self.width,
+            self.null_rows,
+            self.moment_rows,
+        ];
+        fields.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let malformed = || PcaError::State(format!("its header has {} bytes", bytes.len()));
+        let (fields, []) = bytes.as_chunks() else {
+            return Err(malformed());
+        };
+        let [version, value_bytes, width, null_rows, moment_rows] = fields else {
+            return Err(malformed());
+        };
+        let header = Self {
+            version: u64::from_le_bytes(*version),
+            value_bytes: u64::from_le_bytes(*value_bytes),
+            width: u64::from_le_bytes(*width),
+            null_rows: u64::from_le_bytes(*null_rows),
+            moment_rows: u64::from_le_bytes(*moment_rows),
+        };
+        if header.version != VERSION {
+            return Err(PcaError::State(format!(
+                "it has version {} instead of {VERSION}",
+                header.version
+            )));
+        }
+        Ok(header)
+    }
+}
+
+/// Encodes what an accumulator holds.
+pub(crate) fn encode<T: Value>(mut parts: Parts<T>) -> Result<Vec<ScalarValue>> {
+    let header = Header {
+        version: VERSION,
+        value_bytes: size_of::<T>() as u64,
+        width: parts.width as u64,
+        null_rows: parts.null_rows,
+        moment_rows: parts.moments.as_ref().map_or(0, Moments::n),
+    };
+    let mut buffers = Vec::new();
+    if let Some(moments) = parts.moments.take() {
+        buffers.push(Buffer::from_vec(moments.mean().to_vec()));
+        buffers.push(Buffer::from_vec(moments.packed_m2()));
+    }
+    buffers.extend(parts.rows.take_buffers());
+    let blocks = block_array(buffers).map_err(|e| PcaError::State(e.to_string()))?;
+    let blocks = ListArray::try_new(
+        block_field(),
+        OffsetBuffer::from_lengths([blocks.len()]),
+        Arc::new(blocks),
+        None,
+    )
+    .map_err(|e| PcaError::State(e.to_string()))?;
+    Ok(vec![
+        ScalarValue::BinaryView(Some(header.encode())),
+        ScalarValue::List(Arc::new(blocks)),
+    ])
+}
+
+/// Views of whole buffers, without copying them.
+fn block_array(buffers: Vec<Buffer>) -> Result<BinaryViewArray, ArrowError> {
+    let mut builder = BinaryViewBuilder::new();
+    for buffer in buffers {
+        let len = u32::try_from(buffer.len()).map_err(|_| {
+            ArrowError::InvalidArgumentError(format!(
+                "a block of {} bytes is too long",
+                buffer.len()
+            ))
+        })?;
+        if len <= INLINE {
+            builder.append_value(&buffer);
+        } else {
+            let block = builder.append_block(buffer);
+            builder.try_append_view(block, 0, len)?;
+        }
+    }
+    Ok(builder.finish())
+}
+
+/// Decodes one state. Blocks stay where they are if they are aligned.
+pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Result<Parts<T>> {
+    let header = Header::decode(header)?;
+    if header.value_bytes != size_of::<T>() as u64 {
+        return Err(PcaError::State(format!(
+            "its values have {} bytes instead of {}",
+            header.value_bytes,
+            size_of::<T>()
+        )));
+    }
+    let width = usize::try_from(header.width).map_err(|e| PcaError::State(e.to_string()))?;
+    let mut at = 0..blocks.len();
+    let missing = || PcaError::State("blocks are missing".to_string());
+    let moments =
+        if header.moment_rows == 0 {
+            None
+        } else {
+            let mean: ScalarBuffer<f64> = values(blocks, at.next().ok_or_else(missing)?)?;
+            let m2: ScalarBuffer<f64> = values(blocks, at.next().ok_or_else(missing)?)?;
+            if mean.len() != width {
+                return Err(PcaError::State(format!(
+                    "{} means for {width} columns",
+                    mean.len()
+                )));
+            }
+            let moments = Moments::from_packed(header.moment_rows, mean.to_vec(), &m2);
+            Some(moments.ok_or_else(|| {
+                PcaError::State(format!("{} moments for {width} columns", m2.len()))
+            })?)
+        };
+    let mut rows = Rows::new(width);
+    for i in at {
+        let block = values(blocks, i)?;
+        if block.len().checked_rem(width) != Some(0) {
+            return Err(PcaError::State(format!(
+                "a block of {} values for rows of {width}",
+                block.len()
+            )));
+        }
+        rows.push_block(block);
+    }
+    Ok(Parts {
+        null_rows: header.null_rows,
+        width,
+        rows,
+        moments,
+    })
+}
+
+/// The values of a block, shared with the array if they are aligned there.
+fn values<V: Value>(blocks: &BinaryViewArray, i: usize) -> Result<ScalarBuffer<V>> {
+    let malformed = |bytes: usize| PcaError::State(format!("a block of {bytes} bytes"));
+    if blocks.is_null(i) {
+        return Err(malformed(0));
+    }
+    let bytes = blocks.value(i);
+    let size = size_of::<V>();
+    if !bytes.len().is_multiple_of(size) {
+        return Err(malformed(bytes.len()));
+    }
+    if bytes.as_ptr().align_offset(align_of::<V>()) == 0
+        && let Some(view) = blocks.views().get(i).map(|v| ByteView::from(*v))
+        && view.length > INLINE
+        && let Some(buffer) = blocks.data_buffers().get(view.buffer_index as usize)
+    {
+        let shared = buffer.slice_with_length(view.offset as usize, view.length as usize);
+        return Ok(ScalarBuffer::from(shared));
+    }
+    // A fresh buffer is aligned for any element type.
+    Ok(ScalarBuffer::from(Buffer::from(bytes)))
+}
