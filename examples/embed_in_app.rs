@@ -77,3 +77,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{images} images, first component between ±{spread:.3}");
     Ok(())
 }
+
+#[test]
+fn it_runs() -> Result<(), Box<dyn Error>> {
+    main()
+}

@@ -8,10 +8,15 @@
 //!
 //! The same program writes the same files each time: all chance comes from a seeded generator.
 
+#[path = "draw_fruits/kinds/mod.rs"]
 mod kinds;
+#[path = "draw_fruits/noise.rs"]
 mod noise;
+#[path = "draw_fruits/render.rs"]
 mod render;
+#[path = "draw_fruits/shapes.rs"]
 mod shapes;
+#[path = "draw_fruits/vector.rs"]
 mod vector;
 
 use std::error::Error;
