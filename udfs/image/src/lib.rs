@@ -45,7 +45,6 @@ pub mod decode;
 pub mod error;
 pub mod features;
 pub mod functions;
-mod jpeg;
 pub mod model;
 pub mod models;
 pub mod pool;

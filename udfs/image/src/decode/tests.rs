@@ -1,5 +1,7 @@
+use std::io::Cursor;
+
 use super::*;
-use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 
 const LIMITS: Limits = Limits {
     max_pixels: crate::settings::DEFAULT_MAX_PIXELS,

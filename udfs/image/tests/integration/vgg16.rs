@@ -1,7 +1,5 @@
 //! VGG16 against PyTorch: the same seeded weights, the same pixels.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::io::Cursor;
 use std::sync::Arc;
 

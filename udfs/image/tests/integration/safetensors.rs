@@ -1,7 +1,5 @@
 //! Weights in a safetensors file: they load, they are identified, and what is wrong is named.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

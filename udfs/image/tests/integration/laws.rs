@@ -4,8 +4,6 @@
 //! ends the process, that `image_info`, `featurize` and `try_featurize` agree on what is an image,
 //! and that the physical layout of the bytes is nobody's business.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
