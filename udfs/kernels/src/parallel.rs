@@ -11,7 +11,7 @@ use crate::pool::CancelToken;
 use crate::simd::Lanes;
 
 thread_local! {
-    /// Memory that a thread of the pool computes in. It grows to the largest task (about 5 MB in
+    /// Memory that a thread of the pool computes in. It grows to the largest task (about 10 MB in
     /// VGG16) and is kept for the next one.
     static SCRATCH: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) };
 }
@@ -36,9 +36,9 @@ impl<'a> Team<'a> {
     }
 
     /// Cuts `rows` rows into about `ideal` ranges, and into a multiple of the number of threads
-    /// where that matters. If there are fewer ranges than threads, the channels (`chunks` units
-    /// that cannot be cut) are divided as well.
-    pub(crate) fn plan(&self, rows: usize, ideal: usize, chunks: usize) -> Plan {
+    /// where that matters. If there are fewer ranges than threads, the output channels (`groups` that
+    /// cannot be cut) are divided as well.
+    pub(crate) fn plan(&self, rows: usize, ideal: usize, groups: usize) -> Plan {
         let ideal = ideal.max(1);
         let ranges = if ideal >= self.threads {
             ideal.next_multiple_of(self.threads)
@@ -46,10 +46,10 @@ impl<'a> Team<'a> {
             ideal
         };
         let ranges = ranges.min(rows).max(1);
-        let parts = self.threads.div_ceil(ranges).min(chunks).max(1);
+        let parts = self.threads.div_ceil(ranges).min(groups).max(1);
         Plan {
             ranges: split_evenly(rows, ranges).collect(),
-            parts: split_evenly(chunks, parts).collect(),
+            parts: split_evenly(groups, parts).collect(),
         }
     }
 
@@ -81,25 +81,25 @@ pub(crate) struct Plan {
 pub(crate) struct Task<'a> {
     /// Rows of tiles, counted over all images of the micro-batch.
     pub(crate) range: Range<usize>,
-    /// Units of output channels.
-    pub(crate) chunks: Range<usize>,
-    /// The part of each pixel row that belongs to `chunks`, in the order of the rows.
+    /// Groups of output channels.
+    pub(crate) parts: Range<usize>,
+    /// The piece of each pixel row that belongs to `parts`, in the order of the rows.
     pub(crate) rows: Vec<&'a mut [Lanes]>,
 }
 
 impl<'a> Task<'a> {
     /// Hands every row in `rows` (each with its row of tiles, in ascending order) to its tasks.
-    /// A chunk of channels has `chunk_lines` lines in a row.
+    /// A group of channels has `group_lines` lines in a row.
     pub(crate) fn split(
         plan: &Plan,
         rows: impl Iterator<Item = (usize, &'a mut [Lanes])>,
-        chunk_lines: usize,
+        group_lines: usize,
     ) -> Vec<Self> {
         let mut tasks: Vec<Self> = Vec::with_capacity(plan.ranges.len() * plan.parts.len());
         for range in &plan.ranges {
-            tasks.extend(plan.parts.iter().map(|chunks| Task {
+            tasks.extend(plan.parts.iter().map(|parts| Task {
                 range: range.clone(),
-                chunks: chunks.clone(),
+                parts: parts.clone(),
                 rows: Vec::new(),
             }));
         }
@@ -115,7 +115,7 @@ impl<'a> Task<'a> {
             let Some(tasks) = current.as_mut() else { break };
             let mut row = row;
             for task in tasks.iter_mut() {
-                let lines = (task.chunks.len() * chunk_lines).min(row.len());
+                let lines = (task.parts.len() * group_lines).min(row.len());
                 let (part, rest) = row.split_at_mut(lines);
                 task.rows.push(part);
                 row = rest;
@@ -132,18 +132,18 @@ mod tests {
     #[test]
     fn every_line_belongs_to_one_task() {
         let cancel = CancelToken::new();
-        for (threads, rows, ideal, chunks) in
+        for (threads, rows, ideal, groups) in
             [(2, 7, 1, 3), (3, 10, 4, 2), (8, 4, 2, 16), (1, 5, 9, 1)]
         {
-            let plan = Team::new(threads, &cancel).plan(rows, ideal, chunks);
-            let mut lines = vec![Lanes::ZERO; rows * 2 * chunks * 3];
-            let pixel_rows = lines.chunks_exact_mut(chunks * 3).enumerate();
+            let plan = Team::new(threads, &cancel).plan(rows, ideal, groups);
+            let mut lines = vec![Lanes::ZERO; rows * 2 * groups * 3];
+            let pixel_rows = lines.chunks_exact_mut(groups * 3).enumerate();
             let tasks = Task::split(&plan, pixel_rows.map(|(y, row)| (y / 2, row)), 3);
-            assert!(tasks.len() >= threads.min(rows * chunks).min(ideal));
+            assert!(tasks.len() >= threads.min(rows * groups).min(ideal));
             for task in tasks {
                 assert_eq!(task.rows.len(), task.range.len() * 2);
                 for row in task.rows {
-                    assert_eq!(row.len(), task.chunks.len() * 3);
+                    assert_eq!(row.len(), task.parts.len() * 3);
                     row.iter_mut().for_each(|line| line.0[0] += 1.0);
                 }
             }

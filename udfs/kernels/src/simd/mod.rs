@@ -71,6 +71,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn load(self, from: &Lanes) -> Self::V;
     /// Writes one line.
     fn store(self, to: &mut Lanes, value: Self::V);
+    /// Asks for a line that will be read soon; it may lie anywhere, even outside of any buffer.
+    fn prefetch(self, line: *const Lanes);
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`.

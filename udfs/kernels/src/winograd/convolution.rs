@@ -5,8 +5,6 @@
     reason = "indices are the rows and columns of tiles held in registers"
 )]
 
-use std::ops::Range;
-
 use super::TileSize;
 use super::transform::{F4, F6, Tile};
 use super::weights::Packed;
@@ -15,9 +13,12 @@ use crate::layout::Map;
 use crate::parallel::{Task, Team};
 use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, to_lanes};
 
-/// Bytes of transformed input that a task aims for: a good part of a core's second-level cache.
-const TASK_TILES: Range<usize> = 24..64;
-const TASK_BYTES: usize = 640 << 10;
+/// Tiles of a task. Up to this many bytes of weights, few enough for their transformed inputs to
+/// stay in a core's second-level cache; above, more, because every task reads all weights.
+const LARGE_WEIGHTS: usize = 4 << 20;
+const TILES_PER_LARGE_TASK: usize = 64;
+const SMALL_TASK_BYTES: usize = 640 << 10;
+const FEWEST_TILES: usize = 24;
 
 /// A 3×3 convolution of stride 1 with `same` padding, its bias, ReLU, and optionally a 2×2 max
 /// pool of stride 2, on maps of one fixed size.
@@ -44,14 +45,7 @@ impl Winograd {
         bias: &[f32],
     ) -> Self {
         let out_channels = bias.len();
-        let weights = Packed::new(
-            kernel,
-            in_channels,
-            out_channels,
-            size,
-            arch.gemm_vectors(),
-            2 / arch.gemm_vectors(),
-        );
+        let weights = Packed::new(kernel, in_channels, out_channels, size, arch.gemm_vectors());
         Self {
             size,
             pool: false,
@@ -146,23 +140,25 @@ impl Winograd {
         let tile_rows = images * tiles_y;
         let points = self.size.inputs();
         let tile_bytes = points * points * self.input_map().blocks() * size_of::<Lanes>();
-        let target = (TASK_BYTES / tile_bytes).clamp(TASK_TILES.start, TASK_TILES.end);
+        let target = if self.weights.bytes() > LARGE_WEIGHTS {
+            TILES_PER_LARGE_TASK
+        } else {
+            (SMALL_TASK_BYTES / tile_bytes).clamp(FEWEST_TILES, TILES_PER_LARGE_TASK)
+        };
         let rows_per_tile = self.size.outputs() / if self.pool { 2 } else { 1 };
         let height = output_map.height;
         let plan = team.plan(
             tile_rows,
             (tile_rows * tiles_x).div_ceil(target),
-            self.weights.chunks(),
+            self.weights.groups(),
         );
-        let blocks_per_chunk =
-            self.weights.groups_per_chunk * self.weights.group_lines() / self.depth();
         let rows = output_map.pixel_rows(output).enumerate();
         let rows = rows.map(|(y, row)| {
             let tile_row = y / height * tiles_y + y % height / rows_per_tile;
             (tile_row, row)
         });
-        let part_lines = blocks_per_chunk * output_map.columns;
-        let tasks = Task::split(&plan, rows, part_lines);
+        let group_lines = self.arch.gemm_vectors() * output_map.columns;
+        let tasks = Task::split(&plan, rows, group_lines);
         team.for_each(tasks, |task, scratch| {
             self.arch.run(TaskKernel {
                 layer: self,
@@ -215,40 +211,36 @@ impl TaskKernel<'_, '_> {
         let vectors = S::GEMM_VECTORS;
 
         let transformed_stride = plane_stride(blocks * tiles);
-        let sums_stride = plane_stride(tiles * vectors * layer.weights.groups_per_chunk);
+        let groups = self.task.parts.clone();
+        let sums_stride = plane_stride(tiles * vectors * groups.len());
         let transformed_lines = I * I * transformed_stride;
         let lines = transformed_lines + I * I * sums_stride;
         if self.scratch.len() < lines {
             self.scratch.resize(lines, Lanes::ZERO);
         }
-        let scratch = std::mem::take(self.scratch);
-        let mut scratch = scratch;
+        let mut scratch = std::mem::take(self.scratch);
         let (transformed, sums) = scratch[..lines].split_at_mut(transformed_lines);
 
         self.transform_input::<S, T, O, I>(simd, panels, transformed, transformed_stride);
-        for chunk in self.task.chunks.clone() {
-            let groups = layer.weights.chunk_groups(chunk);
-            let planes = transformed.chunks_exact(transformed_stride);
-            let sums_planes = sums.chunks_exact_mut(sums_stride);
-            for ((plane, matrices), sums) in planes
-                .zip(layer.weights.coordinates(chunk))
-                .zip(sums_planes)
-            {
-                let matrices = matrices.chunks_exact(layer.weights.group_lines());
-                for (matrix, sums) in matrices.zip(sums.chunks_exact_mut(tiles * vectors)) {
-                    for (start, rows) in panels.iter() {
-                        let panel = &plane[start * blocks..][..rows * blocks];
-                        let sums = &mut sums[start * vectors..][..rows * vectors];
-                        if vectors == 2 {
-                            with_rows!(S, rows, M => product::<S, M, 2>(simd, panel, matrix, sums));
-                        } else {
-                            with_rows!(S, rows, M => product::<S, M, 1>(simd, panel, matrix, sums));
-                        }
+        // All products of one coordinate, then the next: its inputs stay in the cache, and the
+        // weights, which are the larger part in deep layers, are read once.
+        let planes = transformed.chunks_exact(transformed_stride);
+        let sums_planes = sums.chunks_exact_mut(sums_stride);
+        for (coordinate, (plane, sums)) in planes.zip(sums_planes).enumerate() {
+            let matrices = layer.weights.matrices(coordinate, groups.clone());
+            for (matrix, sums) in matrices.zip(sums.chunks_exact_mut(tiles * vectors)) {
+                for (start, rows) in panels.iter() {
+                    let panel = &plane[start * blocks..][..rows * blocks];
+                    let sums = &mut sums[start * vectors..][..rows * vectors];
+                    if vectors == 2 {
+                        with_rows!(S, rows, M => product::<S, M, 2>(simd, panel, matrix, sums));
+                    } else {
+                        with_rows!(S, rows, M => product::<S, M, 1>(simd, panel, matrix, sums));
                     }
                 }
             }
-            self.transform_output::<S, T, O, I>(simd, chunk, groups, sums, sums_stride);
         }
+        self.transform_output::<S, T, O, I>(simd, sums, sums_stride);
         *self.scratch = scratch;
     }
 
@@ -319,13 +311,11 @@ impl TaskKernel<'_, '_> {
         }
     }
 
-    /// Turns the sums of one chunk of output channels into pixels: transform, bias, ReLU, pool.
+    /// Turns the sums into pixels: transform, bias, ReLU, pool.
     #[inline(always)]
     fn transform_output<S: Simd, T: Tile<O, I>, const O: usize, const I: usize>(
         &mut self,
         simd: S,
-        chunk: usize,
-        groups: usize,
         sums: &[Lanes],
         stride: usize,
     ) {
@@ -335,18 +325,17 @@ impl TaskKernel<'_, '_> {
         let (tiles_y, tiles_x) = layer.tiles();
         let per_tile = if layer.pool { O / 2 } else { O };
         let tiles = self.task.range.len() * tiles_x;
-        let first_block = chunk * layer.weights.groups_per_chunk * vectors;
-        let part_block = self.task.chunks.start * layer.weights.groups_per_chunk * vectors;
+        let first_block = self.task.parts.start * vectors;
         let zero = simd.splat(0.0);
 
-        for group in 0..groups {
+        for group in 0..self.task.parts.len() {
             for vector in 0..vectors {
                 let block = first_block + group * vectors + vector;
                 let Some(bias) = layer.bias.get(block) else {
                     break;
                 };
                 let bias = simd.load(bias);
-                let column = (block - part_block) * map.columns + map.border;
+                let column = (block - first_block) * map.columns + map.border;
                 let mut rows = self.task.rows.as_mut_slice();
                 for (index, tile_row) in self.task.range.clone().enumerate() {
                     let y = tile_row % tiles_y * per_tile;
@@ -394,10 +383,12 @@ fn product<S: Simd, const M: usize, const N: usize>(
     sums: &mut [Lanes],
 ) {
     let values = multiply::<S, M, N>(simd, panel, M, matrix, [simd.splat(0.0); N]);
-    let (sums, _) = sums.as_chunks_mut::<N>();
-    for (sums, values) in sums.iter_mut().zip(values) {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            simd.store(sum, value);
+    // By index: consuming the array by value would take it through memory.
+    if let Some(sums) = sums.as_chunks_mut::<N>().0.first_chunk_mut::<M>() {
+        for m in 0..M {
+            for n in 0..N {
+                simd.store(&mut sums[m][n], values[m][n]);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Transforming and packing the weights of a layer, once, when it is loaded.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::TileSize;
@@ -7,14 +9,12 @@ use super::transform::{F4, F6, Tile};
 use crate::simd::{LANES, Lanes};
 
 /// Transformed weights, packed in the order in which the kernel reads them:
-/// `[chunk of groups][coordinate][group][input channel][vector of output channels]`, where a group
-/// is as many vectors of output channels as one matrix tile has columns.
+/// `[coordinate][group][input channel][vector of output channels]`, where a group is as many
+/// vectors of output channels as one matrix tile has columns.
 #[derive(Debug)]
 pub(super) struct Packed {
     lines: Vec<Lanes>,
-    pub(super) groups: usize,
-    pub(super) groups_per_chunk: usize,
-    coordinates: usize,
+    groups: usize,
     group_lines: usize,
 }
 
@@ -26,83 +26,64 @@ impl Packed {
         out_channels: usize,
         size: TileSize,
         vectors: usize,
-        groups_per_chunk: usize,
     ) -> Self {
-        let points = size.inputs();
-        let coordinates = points * points;
-        let depth = in_channels.next_multiple_of(LANES);
+        let coordinates = size.inputs() * size.inputs();
         let groups = out_channels.div_ceil(LANES * vectors);
-        let mut packed = Self {
-            lines: vec![Lanes::ZERO; groups * coordinates * depth * vectors],
-            groups,
-            groups_per_chunk,
-            coordinates,
-            group_lines: depth * vectors,
-        };
+        let group_lines = in_channels.next_multiple_of(LANES) * vectors;
+        let mut lines = vec![Lanes::ZERO; coordinates * groups * group_lines];
         let matrix = match size {
             TileSize::Four => weight_matrix(F4::POINTS),
             TileSize::Six => weight_matrix(F6::POINTS),
         };
-        let chunk_lines = groups_per_chunk * coordinates * packed.group_lines;
-        packed
-            .lines
-            .par_chunks_mut(chunk_lines)
-            .enumerate()
-            .for_each(|(chunk, lines)| {
-                let groups_here = lines.len() / (coordinates * packed.group_lines);
-                let mut transformed = vec![[0.0; LANES]; coordinates];
-                for group in 0..groups_here {
-                    for channel in 0..in_channels {
-                        for vector in 0..vectors {
-                            let first =
-                                ((chunk * groups_per_chunk + group) * vectors + vector) * LANES;
-                            let here = LANES.min(out_channels.saturating_sub(first));
-                            let taps: [[f64; LANES]; 9] = std::array::from_fn(|tap| {
-                                let from = (tap * in_channels + channel) * out_channels + first;
-                                let mut lanes = [0.0; LANES];
-                                for (lane, i) in lanes[..here].iter_mut().zip(from..) {
-                                    *lane = f64::from(kernel[i]);
-                                }
-                                lanes
-                            });
-                            transform(&matrix, &taps, &mut transformed);
-                            for (coordinate, values) in transformed.iter().enumerate() {
-                                let at = (coordinate * groups_here + group) * packed.group_lines
-                                    + channel * vectors
-                                    + vector;
-                                lines[at] = Lanes(values.map(|value| value as f32));
-                            }
-                        }
+        // A group is spread over all coordinates: threads get their pieces as separate slices.
+        let mut pieces: Vec<Vec<&mut [Lanes]>> = (0..groups).map(|_| Vec::new()).collect();
+        for (i, piece) in lines.chunks_exact_mut(group_lines).enumerate() {
+            pieces[i % groups].push(piece);
+        }
+        let pieces = pieces.into_par_iter().enumerate();
+        pieces.for_each(|(group, mut pieces)| {
+            let mut transformed = vec![[0.0; LANES]; coordinates];
+            for line in 0..in_channels * vectors {
+                let (channel, vector) = (line / vectors, line % vectors);
+                let first = (group * vectors + vector) * LANES;
+                let here = LANES.min(out_channels.saturating_sub(first));
+                let taps: [[f64; LANES]; 9] = std::array::from_fn(|tap| {
+                    let from = (tap * in_channels + channel) * out_channels + first;
+                    let mut lanes = [0.0; LANES];
+                    for (lane, i) in lanes[..here].iter_mut().zip(from..) {
+                        *lane = f64::from(kernel[i]);
                     }
+                    lanes
+                });
+                transform(&matrix, &taps, &mut transformed);
+                for (piece, values) in pieces.iter_mut().zip(&transformed) {
+                    piece[line] = Lanes(values.map(|value| value as f32));
                 }
-            });
-        packed
+            }
+        });
+        Self {
+            lines,
+            groups,
+            group_lines,
+        }
     }
 
-    /// Number of chunks.
-    pub(super) fn chunks(&self) -> usize {
-        self.groups.div_ceil(self.groups_per_chunk)
+    /// Number of groups.
+    pub(super) fn groups(&self) -> usize {
+        self.groups
     }
 
-    /// Groups of one chunk; the last one may have fewer.
+    /// The matrices of some groups at one coordinate.
     #[inline(always)]
-    pub(super) fn chunk_groups(&self, chunk: usize) -> usize {
-        self.groups_per_chunk
-            .min(self.groups - chunk * self.groups_per_chunk)
-    }
-
-    /// The matrices of all groups of a chunk, one after the other, for each coordinate.
-    #[inline(always)]
-    pub(super) fn coordinates(&self, chunk: usize) -> impl Iterator<Item = &[Lanes]> {
-        let start = chunk * self.groups_per_chunk * self.coordinates * self.group_lines;
-        let matrices = self.chunk_groups(chunk) * self.group_lines;
-        self.lines[start..start + self.coordinates * matrices].chunks_exact(matrices)
-    }
-
-    /// Lines of one group's matrix.
-    #[inline(always)]
-    pub(super) fn group_lines(&self) -> usize {
-        self.group_lines
+    pub(super) fn matrices(
+        &self,
+        coordinate: usize,
+        groups: Range<usize>,
+    ) -> impl Iterator<Item = &[Lanes]> {
+        let first = coordinate * self.groups;
+        self.lines
+            [(first + groups.start) * self.group_lines..(first + groups.end) * self.group_lines]
+            .chunks_exact(self.group_lines)
     }
 
     /// Memory held, in bytes.
