@@ -9,6 +9,7 @@
 //! | [`decode`] | bytes → RGB pixels, within limits |
 //! | [`resize`] | → 224×224, bit for bit as Pillow |
 //! | [`preprocess`] | → the numbers a network expects |
+//! | [`conventions`] | what weights expect of the network around them |
 //! | [`model`], [`models`] | a network with its weights, loaded once per process |
 //! | [`weights`] | where the numbers of a network come from |
 //! | [`features`] | batches of images → batches of vectors |
@@ -41,6 +42,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod conventions;
 pub mod decode;
 pub mod error;
 pub mod features;

@@ -91,7 +91,7 @@ impl Model {
     ) -> Result<Arc<Self>> {
         let key = Key {
             architecture,
-            weights: weights.fingerprint()?,
+            weights: weights.fingerprint(architecture)?,
             device,
         };
         let slot = slot(key);
@@ -121,7 +121,11 @@ impl Model {
         let device = device.open()?;
         let weights = weights.load(architecture)?;
         let network = architecture
-            .build(&weights.var_builder(&device), implementation)
+            .build(
+                &weights.var_builder(&device),
+                weights.conventions(),
+                implementation,
+            )
             .map_err(|error| Error::Weights {
                 origin: weights.origin().to_owned(),
                 message: format!("do not fit {architecture}: {}", tensor_message(&error)),
@@ -135,7 +139,7 @@ impl Model {
             architecture,
             weights_origin: weights.origin().to_owned(),
             weights_sha256: weights.sha256().to_owned(),
-            preprocessing: weights.preprocessing(),
+            preprocessing: weights.conventions().preprocessing,
             device,
             network,
         })
@@ -213,6 +217,13 @@ mod tests {
     fn vgg16_has_kerass_parameter_count() {
         let model = Model::load(Architecture::Vgg16, &WeightsSpec::Seeded, DeviceKind::Cpu);
         assert_eq!(model.unwrap().parameter_count(), 14_714_688);
+    }
+
+    #[test]
+    fn mobilenet_v2_has_kerass_parameter_count() {
+        let architecture = Architecture::MobileNetV2;
+        let model = Model::load(architecture, &WeightsSpec::Seeded, DeviceKind::Cpu);
+        assert_eq!(model.unwrap().parameter_count(), 2_257_984);
     }
 
     #[test]

@@ -126,6 +126,7 @@ impl Constants {
         let pooling = self
             .pooling
             .unwrap_or_else(|| architecture.default_pooling());
+        let weights = weights.resolve(architecture, settings.weights_dir.as_deref())?;
         let device = DeviceKind::parse(&settings.device)?;
         let limits = Limits {
             max_pixels: settings.max_pixels,

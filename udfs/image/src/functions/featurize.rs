@@ -27,15 +27,15 @@ use crate::features::{OnUndecodable, item_field};
     ),
     argument(
         name = "model",
-        description = "Constant; `'vgg16'` (224×224 pixels, 25,088 features in height, width, channel order). NULL or absent: the setting `featurize.model`."
+        description = "Constant; `'vgg16'` (25,088 features in height, width, channel order) or `'mobilenet_v2'` (1,280 features); both look at 224×224 pixels. NULL or absent: the setting `featurize.model`."
     ),
     argument(
         name = "weights",
-        description = "Constant; `'imagenet'`, the path of a `.safetensors` file, or `'seeded'` (deterministic random numbers for trials). NULL or absent: the setting `featurize.weights`."
+        description = "Constant; `'imagenet'` (the file of Keras Applications, from the folder `featurize.weights_dir`), the path of a `.h5` or `.safetensors` file, or `'seeded'` (deterministic random numbers for trials). NULL or absent: the setting `featurize.weights`."
     ),
     argument(
         name = "pooling",
-        description = "Constant; `'none'` (the whole last feature map), `'avg'` or `'max'` (one value per channel). NULL or absent: `'none'` for `vgg16`."
+        description = "Constant; `'none'` (the whole last feature map), `'avg'` or `'max'` (one value per channel). NULL or absent: `'none'` for `vgg16`, `'avg'` for `mobilenet_v2`."
     ),
     related_udf(name = "try_featurize"),
     related_udf(name = "image_info")

@@ -1,6 +1,8 @@
 //! The networks.
 
+mod convolution;
 mod fused;
+mod mobilenet_v2;
 mod vgg16;
 
 use std::fmt;
@@ -8,6 +10,7 @@ use std::fmt;
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
+use crate::conventions::Conventions;
 use crate::error::{Error, Result};
 use crate::pool::ComputePool;
 use crate::preprocess::Preprocessing;
@@ -38,16 +41,20 @@ pub enum Architecture {
     /// Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
     /// recognition", ICLR 2015, configuration D.
     Vgg16,
+    /// Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVPR 2018, with
+    /// alpha 1.0.
+    MobileNetV2,
 }
 
 impl Architecture {
     /// Every network, in the order in which messages list them.
-    pub const ALL: [Self; 1] = [Self::Vgg16];
+    pub const ALL: [Self; 2] = [Self::Vgg16, Self::MobileNetV2];
 
     /// Name in SQL.
     pub fn name(self) -> &'static str {
         match self {
             Self::Vgg16 => "vgg16",
+            Self::MobileNetV2 => "mobilenet_v2",
         }
     }
 
@@ -57,18 +64,13 @@ impl Architecture {
     ///
     /// [`Error::Argument`] that lists the names and suggests the nearest.
     pub fn parse(text: &str) -> Result<Self> {
-        if text == "mobilenet_v2" {
-            return Err(Error::Argument(
-                "model 'mobilenet_v2' is not available yet; expected 'vgg16'".to_owned(),
-            ));
-        }
         choose("model", text, &Self::ALL.map(|each| (each.name(), each)))
     }
 
     /// Height and width of the images the network is fed.
     pub fn image_size(self) -> (usize, usize) {
         match self {
-            Self::Vgg16 => (224, 224),
+            Self::Vgg16 | Self::MobileNetV2 => (224, 224),
         }
     }
 
@@ -76,6 +78,7 @@ impl Architecture {
     pub fn feature_map(self) -> (usize, usize, usize) {
         match self {
             Self::Vgg16 => (7, 7, 512),
+            Self::MobileNetV2 => (7, 7, 1280),
         }
     }
 
@@ -83,6 +86,7 @@ impl Architecture {
     pub fn default_pooling(self) -> Pooling {
         match self {
             Self::Vgg16 => Pooling::None,
+            Self::MobileNetV2 => Pooling::Avg,
         }
     }
 
@@ -90,6 +94,7 @@ impl Architecture {
     pub fn keras_preprocessing(self) -> Preprocessing {
         match self {
             Self::Vgg16 => Preprocessing::Caffe,
+            Self::MobileNetV2 => Preprocessing::Tf,
         }
     }
 
@@ -97,6 +102,9 @@ impl Architecture {
     pub fn keras_file(self) -> &'static str {
         match self {
             Self::Vgg16 => "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            Self::MobileNetV2 => {
+                "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+            }
         }
     }
 
@@ -104,11 +112,64 @@ impl Architecture {
     pub(crate) fn build(
         self,
         variables: &VarBuilder<'_>,
+        conventions: Conventions,
         implementation: Implementation,
     ) -> candle_core::Result<Box<dyn Network>> {
         Ok(match self {
             Self::Vgg16 => Box::new(vgg16::Vgg16::load(variables, implementation)?),
+            Self::MobileNetV2 => Box::new(mobilenet_v2::MobileNetV2::load(variables, conventions)?),
         })
+    }
+
+    /// Layers with variables in Keras's order, each with the module torchvision keeps it in.
+    fn layers(self) -> Vec<(LayerKind, String, String)> {
+        match self {
+            Self::Vgg16 => vgg16::layers(),
+            Self::MobileNetV2 => mobilenet_v2::layers(),
+        }
+    }
+
+    /// Name of the layer number `ordinal` (from 0) of its kind.
+    pub(crate) fn layer(self, kind: LayerKind, ordinal: usize) -> Option<String> {
+        let layers = self.layers().into_iter();
+        let mut of_kind = layers.filter(|(other, ..)| *other == kind);
+        of_kind.nth(ordinal).map(|(_, name, _)| name)
+    }
+
+    /// The torchvision module that holds what Keras calls `layer`.
+    pub(crate) fn torchvision_module(self, layer: &str) -> Option<String> {
+        let mut layers = self.layers().into_iter();
+        let found = layers.find(|(_, name, _)| name == layer);
+        found.map(|(_, _, module)| module)
+    }
+}
+
+/// Kinds of layers that have variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayerKind {
+    Conv2d,
+    DepthwiseConv2d,
+    BatchNormalization,
+}
+
+impl LayerKind {
+    /// The kind of a Keras class in snake case.
+    pub(crate) fn of_class(class: &str) -> Option<Self> {
+        match class {
+            "conv2d" => Some(Self::Conv2d),
+            "depthwise_conv2d" => Some(Self::DepthwiseConv2d),
+            "batch_normalization" => Some(Self::BatchNormalization),
+            _ => None,
+        }
+    }
+
+    /// Names of its variables, in the order in which Keras stores them.
+    pub(crate) fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Conv2d => &["kernel", "bias"],
+            Self::DepthwiseConv2d => &["depthwise_kernel", "bias"],
+            Self::BatchNormalization => &["gamma", "beta", "moving_mean", "moving_variance"],
+        }
     }
 }
 
@@ -212,7 +273,7 @@ mod tests {
         let error = Architecture::parse("VGG-16").unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown model 'VGG-16', expected one of 'vgg16'; did you mean 'vgg16'?"
+            "unknown model 'VGG-16', expected one of 'vgg16', 'mobilenet_v2'; did you mean 'vgg16'?"
         );
         let error = Pooling::parse("average").unwrap_err().to_string();
         assert!(

@@ -11,7 +11,7 @@ use candle_core::{Error, Result, Tensor};
 use candle_nn::VarBuilder;
 use featurize_kernels::ConvStack;
 
-use super::{Implementation, Network, fused};
+use super::{Implementation, LayerKind, Network, fused};
 use crate::pool::ComputePool;
 
 /// Convolutions and output channels of each block.
@@ -19,6 +19,20 @@ const BLOCKS: [(usize, usize); 5] = [(2, 64), (2, 128), (3, 256), (3, 512), (3, 
 const KERNEL: usize = 3;
 /// Height, width and channels of an image.
 const IMAGE: (usize, usize, usize) = (224, 224, 3);
+
+/// Positions of the convolutions among torchvision's layers.
+const TORCHVISION: [usize; 13] = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
+
+/// Layers with variables, in Keras's order, with the modules torchvision keeps them in.
+pub(super) fn layers() -> Vec<(LayerKind, String, String)> {
+    let names = (1..).zip(BLOCKS).flat_map(|(block, (layers, _))| {
+        (1..=layers).map(move |layer| format!("block{block}_conv{layer}"))
+    });
+    names
+        .zip(TORCHVISION)
+        .map(|(name, index)| (LayerKind::Conv2d, name, format!("features.{index}")))
+        .collect()
+}
 
 /// The network, ready to run.
 #[derive(Debug)]

@@ -69,7 +69,7 @@ fn what_is_wrong_with_a_file_is_named() {
     let kernel = tensors.remove("block3_conv2.kernel").unwrap();
     let text = load_error(&save(folder.path(), &tensors));
     assert!(
-        text.contains("tensor block3_conv2.kernel is missing"),
+        text.contains("tensor block3_conv2.kernel of shape [3, 3, 256, 256] is missing"),
         "{text}"
     );
 
