@@ -10,36 +10,16 @@
     reason = "indices are the rows and columns of tiles held in registers"
 )]
 
+use std::ops::Range;
+
+use crate::activation::{Activation, clamp};
 use crate::gemm::{Panels, with_rows};
 use crate::layout::Map;
-use crate::parallel::{Task, Team};
+use crate::parallel::{Task, Team, at_least};
 use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, floats_mut};
 
 /// Output rows of a task: enough to hide the copy of the two rows that tasks share.
 const TASK_ROWS: usize = 16;
-
-/// What is done to the sums of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "MobileNetV2 needs them next")]
-pub(crate) enum Activation {
-    /// Nothing.
-    Linear,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-}
-
-impl Activation {
-    #[inline(always)]
-    pub(crate) fn apply<S: Simd>(self, simd: S, value: S::V) -> S::V {
-        match self {
-            Self::Linear => value,
-            Self::Relu => simd.max(value, simd.splat(0.0)),
-            Self::Relu6 => simd.min(simd.max(value, simd.splat(0.0)), simd.splat(6.0)),
-        }
-    }
-}
 
 /// A 3×3 convolution with bias and activation on NHWC pixels of one fixed size.
 #[derive(Debug)]
@@ -144,13 +124,28 @@ impl Direct {
         let lines = output_map.row_lines();
         let tasks = Task::split(&plan, output_map.pixel_rows(output).enumerate(), lines);
         team.for_each(tasks, |task, scratch| {
-            self.arch.run(Rows {
-                layer: self,
-                input,
-                map: output_map,
-                task,
-                scratch,
-            });
+            let pixels = &mut scratch.pixels;
+            self.run_rows(input, task.range, output_map, task.rows.into_iter(), pixels);
+        });
+    }
+
+    /// Computes some rows of the output, counted over all images in `input`, into `rows`. The
+    /// columns of zeros of `map` are left alone.
+    pub(crate) fn run_rows<'a>(
+        &self,
+        input: &[f32],
+        range: Range<usize>,
+        map: &Map,
+        rows: impl Iterator<Item = &'a mut [Lanes]>,
+        scratch: &mut Vec<Lanes>,
+    ) {
+        self.arch.run(Rows {
+            layer: self,
+            input,
+            map,
+            range,
+            rows,
+            scratch,
         });
     }
 
@@ -179,25 +174,23 @@ impl Direct {
     }
 }
 
-struct Rows<'a, 'b> {
+struct Rows<'a, I> {
     layer: &'a Direct,
     input: &'a [f32],
     map: &'a Map,
-    task: Task<'b>,
+    range: Range<usize>,
+    rows: I,
     scratch: &'a mut Vec<Lanes>,
 }
 
-impl Kernel for Rows<'_, '_> {
+impl<'a, I: Iterator<Item = &'a mut [Lanes]>> Kernel for Rows<'_, I> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let layer = self.layer;
         let width = layer.strip_width();
         let lines = (3 * width).div_ceil(LANES);
-        if self.scratch.len() < lines {
-            self.scratch.resize(lines, Lanes::ZERO);
-        }
-        let strip = &mut floats_mut(self.scratch)[..3 * width];
-        for (y, row) in self.task.range.zip(self.task.rows) {
+        let strip = &mut floats_mut(at_least(self.scratch, lines))[..3 * width];
+        for (y, row) in self.range.zip(self.rows) {
             let (image, y) = (y / layer.out_height, y % layer.out_height);
             let image = &self.input[image * layer.input_len()..][..layer.input_len()];
             layer.copy_rows(image, y, strip);
@@ -246,6 +239,7 @@ fn compute_pixels<S: Simd, const M: usize, const N: usize, const STEP: usize>(
     } else {
         STEP
     };
+    let bounds = layer.activation.bounds(simd);
     let taps = 3 * layer.in_channels;
     let window = (M - 1) * step + taps;
     let (weights, _) = layer.weights.as_chunks::<N>();
@@ -280,7 +274,7 @@ fn compute_pixels<S: Simd, const M: usize, const N: usize, const STEP: usize>(
             }
             let pixels = &mut out[block * map.columns + map.border + start..][..M];
             for m in 0..M {
-                simd.store(&mut pixels[m], layer.activation.apply(simd, sums[m][n]));
+                simd.store(&mut pixels[m], clamp(simd, sums[m][n], bounds));
             }
         }
     }

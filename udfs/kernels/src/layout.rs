@@ -108,6 +108,35 @@ impl Map {
     }
 }
 
+/// Where the pixels of a piece of a map lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    /// Lines of one row.
+    pub(crate) row_lines: usize,
+    /// Columns, zeros included: lines from one channel block to the next.
+    pub(crate) columns: usize,
+    /// Columns of zeros on the left.
+    pub(crate) border: usize,
+}
+
+impl From<&Map> for View {
+    fn from(map: &Map) -> Self {
+        Self {
+            row_lines: map.row_lines(),
+            columns: map.columns,
+            border: map.border,
+        }
+    }
+}
+
+impl View {
+    /// Index of the line of a pixel and channel block.
+    #[inline(always)]
+    pub(crate) fn at(&self, row: usize, block: usize, x: usize) -> usize {
+        row * self.row_lines + block * self.columns + self.border + x
+    }
+}
+
 /// Cuts `0..len` into `parts` ranges of nearly the same length.
 pub(crate) fn split_evenly(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
     (0..parts).map(move |part| len * part / parts..len * (part + 1) / parts)

@@ -3,11 +3,16 @@
 //! No Arrow, Candle or DataFusion: callers bring `&[f32]` in NHWC order (batch, height, width,
 //! channel; the channel varies fastest) and get the same back.
 
+mod activation;
+mod depthwise;
 mod direct;
 mod error;
 mod gemm;
+mod inverted_residual;
 mod layout;
+mod mobilenet;
 mod parallel;
+mod pointwise;
 mod pool;
 pub mod reference;
 mod simd;
@@ -17,6 +22,7 @@ mod testing;
 mod winograd;
 
 pub use error::{KernelError, Result};
+pub use mobilenet::{ConvWeights, InvertedResidualBuilder, InvertedResidualStack, Window};
 pub use pool::{CancelToken, ComputePool};
 pub use simd::Isa;
 pub use stack::{ConvStack, ConvStackBuilder, LayerReport};

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::direct::{Activation, Direct};
+use crate::activation::Activation;
+use crate::direct::Direct;
 use crate::error::{KernelError, Result, check_len};
 use crate::layout::Map;
 use crate::parallel::Team;

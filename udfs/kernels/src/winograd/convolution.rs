@@ -10,7 +10,7 @@ use super::transform::{F4, F6, Tile};
 use super::weights::Packed;
 use crate::gemm::{Panels, multiply, with_rows};
 use crate::layout::Map;
-use crate::parallel::{Task, Team};
+use crate::parallel::{Task, Team, at_least};
 use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, to_lanes};
 
 /// Tiles of a task. Up to this many bytes of weights, few enough for their transformed inputs to
@@ -165,7 +165,7 @@ impl Winograd {
                 input,
                 output_map,
                 task,
-                scratch,
+                scratch: &mut scratch.lines,
             });
         });
     }
@@ -215,11 +215,8 @@ impl TaskKernel<'_, '_> {
         let sums_stride = plane_stride(tiles * vectors * groups.len());
         let transformed_lines = I * I * transformed_stride;
         let lines = transformed_lines + I * I * sums_stride;
-        if self.scratch.len() < lines {
-            self.scratch.resize(lines, Lanes::ZERO);
-        }
         let mut scratch = std::mem::take(self.scratch);
-        let (transformed, sums) = scratch[..lines].split_at_mut(transformed_lines);
+        let (transformed, sums) = at_least(&mut scratch, lines).split_at_mut(transformed_lines);
 
         self.transform_input::<S, T, O, I>(simd, panels, transformed, transformed_stride);
         // All products of one coordinate, then the next: its inputs stay in the cache, and the
