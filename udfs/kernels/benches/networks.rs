@@ -1,27 +1,39 @@
 //! Speed of whole networks and of their layers, with random weights.
 //!
-//! `cargo bench -p featurize-kernels --bench networks -- [vgg16] [--threads N] [--images N]
-//! [--rounds N] [--cpu]`. With `--cpu`, one thread's processor time instead of wall-clock time: the
-//! right measure on a machine that is busy otherwise. Prints, per layer, the least time over all rounds and the rate in GFLOP/s of the
-//! direct definition (which is why Winograd layers can exceed the machine's peak), and images per
-//! second as best and median of the rounds. `FEATURIZE_KERNELS_ISA` selects the instruction set.
+//! `cargo bench -p featurize-kernels --bench networks -- [vgg16|mobilenet_v2] [--threads N]
+//! [--images N] [--rounds N] [--cpu]`. Per layer, prints the least time over all rounds and the rate
+//! in GFLOP/s of the definition (which is why Winograd layers can exceed the machine's peak); then
+//! images per second as median and best of the rounds. With `--cpu`, times are processor time
+//! summed over all threads: the right measure on a machine that is busy otherwise.
+//! `FEATURIZE_KERNELS_ISA` selects the instruction set.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use cpu_time::ThreadTime;
-use featurize_kernels::{CancelToken, ComputePool, ConvStack};
+use cpu_time::ProcessTime;
+use featurize_kernels::{
+    CancelToken, ComputePool, ConvStack, ConvWeights, InvertedResidualStack, LayerReport, Window,
+};
 
 /// Output channels of VGG16's convolutions; 0 is a max pool.
 const VGG16: [usize; 18] = [
     64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0,
 ];
 
+/// MobileNetV2's blocks after the first: output channels, repetitions, stride of the first one.
+const MOBILENET_V2: [(usize, usize, usize); 6] = [
+    (24, 2, 2),
+    (32, 3, 2),
+    (64, 4, 2),
+    (96, 3, 1),
+    (160, 3, 2),
+    (320, 1, 1),
+];
+
 struct Arguments {
     threads: usize,
     images: usize,
     rounds: usize,
-    /// Time the layers by the processor time of one thread, which other programs hardly disturb.
     cpu: bool,
 }
 
@@ -32,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         rounds: 10,
         cpu: false,
     };
+    let mut network = "vgg16".to_owned();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let target = match word.as_str() {
@@ -39,16 +52,23 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--images" => &mut arguments.images,
             "--rounds" => &mut arguments.rounds,
             "--cpu" => {
-                (arguments.cpu, arguments.threads) = (true, 1);
+                arguments.cpu = true;
+                continue;
+            }
+            "vgg16" | "mobilenet_v2" => {
+                network = word;
                 continue;
             }
             // Cargo passes this one itself.
-            "--bench" | "vgg16" => continue,
+            "--bench" => continue,
             other => return Err(format!("unknown argument {other}").into()),
         };
         *target = words.next().ok_or("a number is missing")?.parse()?;
     }
-    vgg16(&arguments)
+    match network.as_str() {
+        "vgg16" => vgg16(&arguments),
+        _ => mobilenet_v2(&arguments),
+    }
 }
 
 fn vgg16(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -78,37 +98,127 @@ fn vgg16(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         stack.workspace_bytes() as f64 / 1e6,
         started.elapsed().as_secs_f64()
     );
+    let network = Network {
+        input_len: 224 * 224 * 3,
+        output_len: stack.output_len(),
+        run: &|input, n, out, pool| stack.run(input, n, out, pool, &CancelToken::new()),
+        profile: &|input, n, out, pool, clock| stack.profile(input, n, out, pool, clock),
+    };
+    measure(arguments, &network, &mut random)
+}
+
+fn mobilenet_v2(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let mut random = Random(1);
+    let mut layer = |fan_in: usize, out: usize| {
+        let scale = (2.0 / fan_in as f32).sqrt();
+        (random.normal(fan_in * out, scale), random.normal(out, 0.1))
+    };
+    let window = |stride| Window {
+        stride,
+        padding: if stride == 1 { (1, 1) } else { (0, 1) },
+    };
+    let started = Instant::now();
+    let (stem, depthwise, project) = (layer(27, 32), layer(9, 32), layer(32, 16));
+    let mut builder = InvertedResidualStack::builder(224, 224, 3)?
+        .stem(weights(&stem), window(2))?
+        .separable(weights(&depthwise), window(1), weights(&project))?;
+    let mut channels = 16;
+    for (out, count, stride) in MOBILENET_V2 {
+        for i in 0..count {
+            let wide = 6 * channels;
+            let expand = layer(channels, wide);
+            let (depthwise, project) = (layer(9, wide), layer(wide, out));
+            builder = builder.inverted_residual(
+                weights(&expand),
+                weights(&depthwise),
+                window(if i == 0 { stride } else { 1 }),
+                weights(&project),
+            )?;
+            channels = out;
+        }
+    }
+    let stack = builder
+        .head(weights(&layer(channels, 1280)))?
+        .global_average_pool()
+        .build()?;
+    println!(
+        "MobileNetV2 on {}, {} threads, {} images per call: packed {:.1} MB, workspace {:.1} MB, \
+         loaded in {:.2} s",
+        stack.isa().name(),
+        arguments.threads,
+        arguments.images,
+        stack.packed_bytes() as f64 / 1e6,
+        stack.workspace_bytes() as f64 / 1e6,
+        started.elapsed().as_secs_f64()
+    );
+    let network = Network {
+        input_len: 224 * 224 * 3,
+        output_len: stack.output_len(),
+        run: &|input, n, out, pool| stack.run(input, n, out, pool, &CancelToken::new()),
+        profile: &|input, n, out, pool, clock| stack.profile(input, n, out, pool, clock),
+    };
+    measure(arguments, &network, &mut random)
+}
+
+fn weights((kernel, bias): &(Vec<f32>, Vec<f32>)) -> ConvWeights<'_> {
+    ConvWeights { kernel, bias }
+}
+
+type Clock<'a> = &'a (dyn Fn() -> Duration + Send + Sync);
+type Run<'a> = &'a dyn Fn(&[f32], usize, &mut [f32], &ComputePool) -> featurize_kernels::Result<()>;
+type Profile<'a> = &'a dyn Fn(
+    &[f32],
+    usize,
+    &mut [f32],
+    &ComputePool,
+    Clock<'_>,
+) -> featurize_kernels::Result<Vec<LayerReport>>;
+
+struct Network<'a> {
+    input_len: usize,
+    output_len: usize,
+    run: Run<'a>,
+    profile: Profile<'a>,
+}
+
+fn measure(
+    arguments: &Arguments,
+    network: &Network<'_>,
+    random: &mut Random,
+) -> Result<(), Box<dyn Error>> {
     let pool = ComputePool::new(arguments.threads)?;
     let images = arguments.images;
-    let input = random.normal(images * 224 * 224 * 3, 60.0);
-    let mut out = vec![0.0; images * stack.output_len()];
-    stack.run(&input, images, &mut out, &pool, &CancelToken::new())?;
+    let input = random.normal(images * network.input_len, 1.0);
+    let mut out = vec![0.0; images * network.output_len];
+    (network.run)(&input, images, &mut out, &pool)?;
 
-    let mut rounds = Vec::new();
+    let epoch = Instant::now();
+    let clock = || {
+        if arguments.cpu {
+            ProcessTime::now().as_duration()
+        } else {
+            epoch.elapsed()
+        }
+    };
     let mut best: Vec<(String, usize, Duration)> = Vec::new();
+    let mut rounds = Vec::new();
     for _ in 0..arguments.rounds {
-        let cpu = arguments.cpu;
-        let clock = move || {
-            if cpu {
-                ThreadTime::now().as_duration()
-            } else {
-                started.elapsed()
-            }
-        };
-        let layers = stack.profile(&input, images, &mut out, &pool, clock)?;
-        rounds.push(layers.iter().map(|layer| layer.time).sum::<Duration>());
+        let layers = (network.profile)(&input, images, &mut out, &pool, &clock)?;
         for (i, layer) in layers.into_iter().enumerate() {
             match best.get_mut(i) {
                 Some((_, _, time)) => *time = layer.time.min(*time),
                 None => best.push((layer.name, layer.operations, layer.time)),
             }
         }
+        let started = clock();
+        (network.run)(&input, images, &mut out, &pool)?;
+        rounds.push(clock() - started);
     }
     let mut sum = Duration::ZERO;
     for (name, operations, time) in &best {
         sum += *time;
         println!(
-            "{name:34} {:8.3} ms/image {:8.1} GFLOP/s",
+            "{name:38} {:8.3} ms/image {:8.1} GFLOP/s",
             time.as_secs_f64() * 1e3 / images as f64,
             *operations as f64 / time.as_secs_f64() / 1e9
         );
