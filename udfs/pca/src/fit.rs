@@ -13,15 +13,20 @@
 use crate::eigen::{orient, self_adjoint};
 use crate::error::{PcaError, Result};
 use crate::gram;
+use crate::krylov;
 use crate::model::PcaModel;
 use crate::moments::Moments;
-use crate::options::FitOptions;
+use crate::options::{FitOptions, NComponents};
 use crate::rows::Rows;
 use crate::value::{Value, first_not_finite};
 use faer::Mat;
 
 /// Bytes of the centred block that updates the moments.
 const BLOCK_BYTES: usize = 8 << 20;
+
+/// Residual of eigenpairs, relative to the largest eigenvalue: that of a full decomposition, so that
+/// rounding, which differs with the partitioning, is not amplified.
+const TOLERANCE: f64 = 1e-14;
 
 /// Collects rows of `f32` or `f64` and fits a [`PcaModel`] to them.
 ///
@@ -253,7 +258,7 @@ impl<T: Value> PcaFitter<T> {
                 let needed = self
                     .rows
                     .size()
-                    .saturating_add(gram::bytes(self.rows.len()));
+                    .saturating_add(gram::bytes(self.rows.len(), width));
                 if needed > self.options.memory_limit {
                     return Err(PcaError::Memory {
                         needed,
@@ -286,17 +291,24 @@ fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Resul
         .map(|s| if *s == 0.0 { 0.0 } else { 1.0 / s })
         .collect();
     let mut covariance = Mat::<f64>::zeros(width, width);
-    for (j, fj) in factor.iter().enumerate() {
-        let source = m2.col(j);
-        let target = covariance.col_mut(j);
-        for (((c, &m), fi), i) in target.iter_mut().zip(source.iter()).zip(&factor).zip(0..) {
-            if i >= j {
-                *c = m * fi * fj / degrees;
-            }
+    for j in 0..width {
+        for i in j..width {
+            let c = m2[(i, j)] * factor[i] * factor[j] / degrees;
+            covariance[(i, j)] = c;
+            covariance[(j, i)] = c;
         }
     }
     let total = covariance.diagonal().column_vector().iter().sum::<f64>();
-    let eigen = self_adjoint(covariance.as_ref())?;
+    let leading = match options.n_components {
+        NComponents::Count(k) if krylov::pays_off(width, k) => {
+            krylov::leading(covariance.as_ref(), k, TOLERANCE)?
+        }
+        _ => None,
+    };
+    let eigen = match leading {
+        Some(eigen) => eigen,
+        None => self_adjoint(covariance.as_ref())?,
+    };
     drop(covariance);
     let available = usize::try_from(n).unwrap_or(usize::MAX).min(width);
     let k = options

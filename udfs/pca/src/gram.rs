@@ -9,28 +9,47 @@
 //!
 //! Squaring halves the digits of small eigenvalues. The Gram matrix therefore only selects the
 //! subspace; variances and components come from the singular value decomposition of Zᵀ U, which is
-//! the Rayleigh–Ritz step and restores them.
+//! the Rayleigh–Ritz step: an error of ε in the subspace is one of ε² in the variances.
+//!
+//! That is also why a large Gram matrix is first computed in single precision, at twice the speed.
+//! It is computed again in double precision if the wanted eigenvalues span more than four decades, so
+//! that what single precision loses cannot reach the eighth digit of the smallest of them.
 
-use crate::eigen::{orient, self_adjoint};
+use crate::eigen::{Eigen, orient, self_adjoint};
 use crate::error::{PcaError, Result};
+use crate::krylov;
 use crate::model::PcaModel;
-use crate::options::FitOptions;
+use crate::options::{FitOptions, NComponents};
+use crate::parallel::SymmetricTiles;
 use crate::rows::Rows;
 use crate::value::Value;
 use faer::linalg::matmul::matmul;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-/// Bytes of the strip of Z that is held at a time.
-const STRIP_BYTES: usize = 8 << 20;
+/// Columns of the strips that Z is worked through in.
+const STRIP: usize = 512;
 
-/// Bytes that a fit of this many rows needs beside the rows: the Gram matrix, its eigenvectors and
-/// the workspace of the decomposition.
-pub(crate) fn bytes(rows: usize) -> usize {
-    rows.saturating_mul(rows)
-        .saturating_mul(3 * size_of::<f64>())
+/// Rows of a tile of the Gram matrix.
+const TILE: usize = 256;
+
+/// Multiplications above which the Gram matrix is tried in single precision.
+const LARGE: f64 = 2e10;
+
+/// Ratio of the largest to the smallest wanted eigenvalue up to which single precision selects the
+/// subspace well enough.
+const SPAN: f64 = 1e4;
+
+/// Bytes that a fit of this many rows of this width needs beside the rows: the Gram matrix, its copy
+/// or Krylov space, and strips of Z.
+pub(crate) fn bytes(rows: usize, width: usize) -> usize {
+    let matrix = rows.saturating_mul(rows).saturating_mul(2);
+    let strips = rows.saturating_mul(STRIP.min(width)).saturating_mul(2);
+    matrix
+        .saturating_add(strips)
+        .saturating_mul(size_of::<f64>())
 }
 
 /// Fits a model to buffered rows. There are at least two.
@@ -42,44 +61,18 @@ pub(crate) fn fit<T: Value>(
     let data = Standardised::new(rows, options)?;
     let (n, width) = (data.rows.len(), rows.width());
     let degrees = n as f64 - 1.0;
-
-    let mut gram = Mat::<f64>::zeros(n, n);
-    data.for_each_strip(|_, z| {
-        triangular::matmul(
-            gram.as_mut(),
-            BlockStructure::TriangularLower,
-            Accum::Add,
-            z,
-            BlockStructure::Rectangular,
-            z.transpose(),
-            BlockStructure::Rectangular,
-            1.0,
-            Par::rayon(0),
-        );
-    });
-    let total = gram.diagonal().column_vector().iter().sum::<f64>() / degrees;
-    let eigen = self_adjoint(gram.as_ref())?;
-    drop(gram);
+    let (eigen, total) = data.eigen(options.n_components)?;
+    let total = total / degrees;
     let variances: Vec<f64> = eigen.values.iter().map(|v| v / degrees).collect();
     let k = options
         .n_components
         .select(&variances, total, n.min(width), n as u64, width)?;
 
-    let u = eigen.vectors.subcols(0, k);
-    let mut projected = Mat::<f64>::zeros(width, k);
-    data.for_each_strip(|columns, z| {
-        matmul(
-            projected.as_mut().subrows_mut(columns.start, columns.len()),
-            Accum::Replace,
-            z.transpose(),
-            u,
-            1.0,
-            Par::rayon(0),
-        );
-    });
-    let svd = projected
+    let projected = data.project(eigen.vectors.subcols(0, k));
+    let svd = MatRef::from_row_major_slice(&projected, width, k)
         .thin_svd()
         .map_err(|_| PcaError::NoConvergence { dimension: k })?;
+    drop(projected);
     let mut components = Vec::with_capacity(k * width);
     for column in svd.U().subcols(0, k).col_iter() {
         components.extend(column.iter());
@@ -110,28 +103,39 @@ impl<'a, T: Value> Standardised<'a, T> {
     fn new(rows: &'a Rows<T>, options: &FitOptions) -> Result<Self> {
         let mut sorted: Vec<&[T]> = rows.iter().collect();
         sorted.sort_unstable_by(|a, b| compare(a, b));
-        let n = sorted.len() as f64;
-        let mut mean = vec![0.0_f64; rows.width()];
-        for row in &sorted {
-            for (sum, &x) in mean.iter_mut().zip(*row) {
-                *sum += x.into();
-            }
-        }
-        mean.iter_mut().for_each(|sum| *sum /= n);
-        let mut squares = vec![0.0_f64; rows.width()];
-        for row in &sorted {
-            for ((sum, &x), m) in squares.iter_mut().zip(*row).zip(&mean) {
-                let deviation = x.into() - m;
-                *sum += deviation * deviation;
-            }
-        }
+        let (count, width) = (sorted.len() as u64, rows.width());
+        let mut mean = vec![0.0_f64; width];
+        let mut squares = vec![0.0_f64; width];
+        mean.par_chunks_mut(STRIP)
+            .zip(squares.par_chunks_mut(STRIP))
+            .enumerate()
+            .for_each(|(strip, (mean, squares))| {
+                let start = strip * STRIP;
+                let columns = || {
+                    sorted
+                        .iter()
+                        .filter_map(|row| row.get(start..start + strip_len(width, start)))
+                };
+                for row in columns() {
+                    for (sum, &x) in mean.iter_mut().zip(row) {
+                        *sum += x.into();
+                    }
+                }
+                mean.iter_mut().for_each(|sum| *sum /= count as f64);
+                for row in columns() {
+                    for ((sum, &x), m) in squares.iter_mut().zip(row).zip(mean.iter()) {
+                        let deviation = x.into() - m;
+                        *sum += deviation * deviation;
+                    }
+                }
+            });
         if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
             return Err(PcaError::Overflow { column });
         }
         let scale = squares
             .iter()
             .zip(&mean)
-            .map(|(&s, &m)| options.column_scale(sorted.len() as u64, m, s))
+            .map(|(&s, &m)| options.column_scale(count, m, s))
             .collect();
         Ok(Self {
             rows: sorted,
@@ -140,38 +144,114 @@ impl<'a, T: Value> Standardised<'a, T> {
         })
     }
 
-    /// Calls `f` with strips of Z: a range of columns, and those columns of all rows.
-    fn for_each_strip(&self, mut f: impl FnMut(Range<usize>, MatRef<'_, f64>)) {
+    /// Eigenpairs of the Gram matrix, at least as many as are wanted, and the sum of all eigenvalues.
+    fn eigen(&self, wanted: NComponents) -> Result<(Eigen, f64)> {
         let (n, width) = (self.rows.len(), self.mean.len());
-        let step = (STRIP_BYTES / size_of::<f64>() / n.max(1)).clamp(64, width.max(64));
-        let mut strip = Vec::with_capacity(n * step.min(width));
-        for start in (0..width).step_by(step) {
-            let columns = start..(start + step).min(width);
-            strip.clear();
-            for row in &self.rows {
-                let values = row.iter().zip(&self.mean).zip(&self.scale);
-                strip.extend(
-                    values
-                        .skip(columns.start)
-                        .take(columns.len())
-                        .map(|((&x, m), s)| standardise(x.into(), *m, *s)),
-                );
+        let count = match wanted {
+            NComponents::Count(k) if krylov::pays_off(n, k) => Some(k),
+            _ => None,
+        };
+        if let Some(k) = count
+            && (n * n) as f64 * width as f64 > LARGE
+        {
+            let mut tiles = SymmetricTiles::zeros(n, TILE);
+            self.for_each_strip(|z: MatRef<'_, f32>| tiles.add_f32(z), |x| x as f32);
+            let gram = tiles.into_full();
+            if let Some(eigen) = krylov::leading(gram.as_ref(), k, 1e-9)?
+                && let (Some(first), Some(last)) = (eigen.values.first(), eigen.values.last())
+                && *first <= last * SPAN
+            {
+                return Ok((eigen, trace(gram.as_ref())));
             }
-            f(
-                columns.clone(),
-                MatRef::from_row_major_slice(&strip, n, columns.len()),
-            );
+        }
+        let mut tiles = SymmetricTiles::zeros(n, TILE);
+        self.for_each_strip(|z: MatRef<'_, f64>| tiles.add_f64(z), |x| x);
+        let gram = tiles.into_full();
+        let total = trace(gram.as_ref());
+        if let Some(k) = count
+            && let Some(eigen) = krylov::leading(gram.as_ref(), k, 1e-12)?
+        {
+            return Ok((eigen, total));
+        }
+        Ok((self_adjoint(gram.as_ref())?, total))
+    }
+
+    /// Calls `f` with strips of Z, each all rows of a range of columns.
+    fn for_each_strip<F: Copy + Send + Sync>(
+        &self,
+        mut f: impl FnMut(MatRef<'_, F>),
+        convert: impl Fn(f64) -> F + Sync,
+    ) {
+        let (n, width) = (self.rows.len(), self.mean.len());
+        let mut strip = vec![convert(0.0); n * STRIP.min(width)];
+        for start in (0..width).step_by(STRIP) {
+            let len = strip_len(width, start);
+            let (filled, _) = strip.split_at_mut(n * len);
+            filled
+                .par_chunks_mut(len)
+                .zip(&self.rows)
+                .for_each(|(target, row)| {
+                    self.standardise(row, start..start + len, target, &convert)
+                });
+            f(MatRef::from_row_major_slice(filled, n, len));
+        }
+    }
+
+    /// Zᵀ U, d × k, row-major.
+    fn project(&self, u: MatRef<'_, f64>) -> Vec<f64> {
+        let (n, width, k) = (self.rows.len(), self.mean.len(), u.ncols());
+        // Narrower than the strips of the Gram matrix, because each thread has one of its own.
+        let step = STRIP / 2;
+        let mut projected = vec![0.0; width * k];
+        projected
+            .par_chunks_mut(step * k)
+            .enumerate()
+            .for_each_init(Vec::new, |strip: &mut Vec<f64>, (i, target)| {
+                let (start, len) = (i * step, target.len() / k);
+                strip.resize(n * len, 0.0);
+                for (z, row) in strip.chunks_exact_mut(len).zip(&self.rows) {
+                    self.standardise(row, start..start + len, z, |x| x);
+                }
+                matmul(
+                    MatMut::from_row_major_slice_mut(target, len, k),
+                    Accum::Replace,
+                    MatRef::from_column_major_slice(strip, len, n),
+                    u,
+                    1.0,
+                    Par::Seq,
+                );
+            });
+        projected
+    }
+
+    /// Centres and scales some columns of a row; a scale of 0 (Spark's constant column) gives 0.
+    fn standardise<F>(
+        &self,
+        row: &[T],
+        columns: Range<usize>,
+        target: &mut [F],
+        convert: impl Fn(f64) -> F,
+    ) {
+        let slices = (
+            row.get(columns.clone()),
+            self.mean.get(columns.clone()),
+            self.scale.get(columns),
+        );
+        if let (Some(row), Some(mean), Some(scale)) = slices {
+            for (((z, &x), m), s) in target.iter_mut().zip(row).zip(mean).zip(scale) {
+                *z = convert(if *s == 0.0 { 0.0 } else { (x.into() - m) / s });
+            }
         }
     }
 }
 
-/// Centres and scales one value; a scale of 0 (Spark's constant column) gives 0.
-pub(crate) fn standardise(x: f64, mean: f64, scale: f64) -> f64 {
-    if scale == 0.0 {
-        0.0
-    } else {
-        (x - mean) / scale
-    }
+/// Columns of the strip that starts here.
+fn strip_len(width: usize, start: usize) -> usize {
+    STRIP.min(width - start)
+}
+
+fn trace(matrix: MatRef<'_, f64>) -> f64 {
+    matrix.diagonal().column_vector().iter().sum()
 }
 
 fn compare<T: Value>(a: &[T], b: &[T]) -> Ordering {

@@ -15,7 +15,8 @@
 //! |---|---|
 //! | `features` | Arrow lists → rows |
 //! | `rows`, `moments` | the two representations of what has been seen |
-//! | `fit`, `gram`, `eigen` | from either to a model |
+//! | `fit`, `gram` | from either to a model |
+//! | `eigen`, `krylov`, `parallel` | decompositions, full and partial |
 //! | `state` | partial aggregates |
 //! | `model`, `format` | the model, and its bytes |
 //! | `transform` | applying it |
@@ -30,10 +31,12 @@ mod fit;
 mod format;
 pub mod functions;
 mod gram;
+mod krylov;
 mod model;
 mod model_cache;
 mod moments;
 mod options;
+mod parallel;
 mod rows;
 mod state;
 mod transform;

@@ -149,7 +149,8 @@ impl Moments {
             z.transpose(),
             BlockStructure::Rectangular,
             1.0,
-            Par::rayon(0),
+            // The other partitions of the query keep the other cores busy.
+            Par::Seq,
         );
     }
 

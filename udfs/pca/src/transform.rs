@@ -6,60 +6,73 @@ use crate::value::Value;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-/// Bytes of the standardised block that goes through one matrix product.
-const BLOCK_BYTES: usize = 8 << 20;
+/// Rows that are best transformed together.
+pub(crate) const BLOCK_ROWS: usize = 256;
+
+/// Columns of a panel: one of the rows and one of the components fit in the cache of a core. The
+/// panels are the same for any number of rows, so that a score does not depend on the batch.
+const PANEL: usize = 1024;
 
 impl PcaModel {
-    /// Number of rows that are best transformed together.
-    #[must_use]
-    pub fn block_rows(&self) -> usize {
-        (BLOCK_BYTES / size_of::<f64>() / self.n_features()).clamp(16, 1024)
-    }
-
     /// Projects rows of [`Self::n_features`] values on the components and appends
     /// [`Self::n_components`] scores for each to `scores`, row-major. Values beyond the width of the
     /// model are not read, missing ones count as the mean; the SQL functions check the length first.
+    ///
+    /// Runs on the calling thread: partitions and batches are what queries run in parallel.
     pub fn transform<'a, T: Value>(
         &self,
         rows: impl IntoIterator<Item = &'a [T]>,
         scores: &mut Vec<f64>,
     ) {
         let (k, d) = (self.n_components(), self.n_features());
-        let block_rows = self.block_rows();
-        let mut rows = rows.into_iter().peekable();
-        let mut block = Vec::new();
-        while rows.peek().is_some() {
+        let components = MatRef::from_row_major_slice(&self.components, k, d);
+        let mut rows = rows.into_iter();
+        let mut block: Vec<&[T]> = Vec::with_capacity(BLOCK_ROWS);
+        let mut panel = Vec::new();
+        loop {
             block.clear();
-            let mut n = 0;
-            for row in rows.by_ref().take(block_rows) {
-                n += 1;
-                self.standardise(row, &mut block);
-                block.resize(n * d, 0.0);
+            block.extend(rows.by_ref().take(BLOCK_ROWS));
+            if block.is_empty() {
+                return;
             }
+            let n = block.len();
             let start = scores.len();
             scores.resize(start + n * k, 0.0);
             let (_, target) = scores.split_at_mut(start);
-            matmul(
-                MatMut::from_column_major_slice_mut(target, k, n),
-                Accum::Replace,
-                MatRef::from_row_major_slice(&self.components, k, d),
-                MatRef::from_column_major_slice(&block, d, n),
-                1.0,
-                Par::rayon(0),
-            );
+            let mut target = MatMut::from_column_major_slice_mut(target, k, n);
+            for column in (0..d).step_by(PANEL) {
+                let width = PANEL.min(d - column);
+                panel.clear();
+                for (i, row) in block.iter().enumerate() {
+                    self.standardise(row, column, width, &mut panel);
+                    panel.resize((i + 1) * width, 0.0);
+                }
+                matmul(
+                    target.as_mut(),
+                    Accum::Add,
+                    components.subcols(column, width),
+                    MatRef::from_column_major_slice(&panel, width, n),
+                    1.0,
+                    Par::Seq,
+                );
+            }
         }
     }
 
-    /// Appends the centred and scaled row; Spark's convention only scales.
-    fn standardise<T: Value>(&self, row: &[T], block: &mut Vec<f64>) {
-        let columns = row.iter().zip(&self.scale);
+    /// Appends columns of the centred and scaled row; Spark's convention only scales.
+    fn standardise<T: Value>(&self, row: &[T], start: usize, width: usize, panel: &mut Vec<f64>) {
+        let end = start + width;
+        let row = row.get(start..end.min(row.len())).unwrap_or_default();
+        let scale = self.scale.get(start..end).unwrap_or_default();
+        let mean = self.mean.get(start..end).unwrap_or_default();
+        let columns = row.iter().zip(scale);
         match self.convention {
-            Convention::ScikitLearn => block.extend(
+            Convention::ScikitLearn => panel.extend(
                 columns
-                    .zip(&self.mean)
+                    .zip(mean)
                     .map(|((&x, scale), mean)| (Into::<f64>::into(x) - mean) / scale),
             ),
-            Convention::Spark => block.extend(columns.map(|(&x, &scale)| {
+            Convention::Spark => panel.extend(columns.map(|(&x, &scale)| {
                 if scale == 0.0 {
                     0.0
                 } else {

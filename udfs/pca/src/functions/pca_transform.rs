@@ -3,6 +3,7 @@
 use super::models::{self, Models, return_field};
 use crate::error::PcaError;
 use crate::features::{self, Features, Precision};
+use crate::transform::BLOCK_ROWS;
 use crate::value::Value;
 use arrow::array::{Array, ArrayRef, Float64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -165,7 +166,7 @@ fn transform<T: Value>(
     let mut block_scores = vec![];
     for ((_, model), rows) in models.distinct().zip(&by_model) {
         let k = model.n_components();
-        for block in rows.chunks(model.block_rows()) {
+        for block in rows.chunks(BLOCK_ROWS) {
             block_scores.clear();
             model.transform(block.iter().map(|(_, values)| *values), &mut block_scores);
             for ((start, _), source) in block.iter().zip(block_scores.chunks_exact(k)) {

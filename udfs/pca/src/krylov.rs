@@ -1,0 +1,184 @@
+//! Leading eigenpairs of a symmetric positive semidefinite matrix by the block Lanczos method.
+//!
+//! Full decompositions cost O(n³) however few components are wanted. The block Krylov space
+//! span{Q, AQ, A²Q, …} holds the leading eigenvectors to working precision long before it is the
+//! whole space (G. H. Golub and R. Underwood, "The block Lanczos method for computing eigenvalues",
+//! Mathematical Software III, 1977; Y. Saad, "Numerical Methods for Large Eigenvalue Problems", 2011,
+//! chapter 6). The basis is kept orthonormal by orthogonalising every block twice against all of it,
+//! and the iteration ends when the residual ‖A u − λ u‖ of every wanted pair is below a tolerance, so
+//! the result is verified, not hoped for.
+
+use crate::eigen::{Eigen, self_adjoint};
+use crate::error::Result;
+use crate::parallel::product;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+
+/// Columns that are multiplied together. More make faster products, fewer a space that converges at
+/// a lower dimension.
+const BLOCK: usize = 16;
+
+/// True if the method is likely to beat a full decomposition.
+pub(crate) fn pays_off(dimension: usize, wanted: usize) -> bool {
+    dimension >= 512 && wanted * 6 <= dimension
+}
+
+/// The `wanted` leading eigenpairs, with residuals of at most `tolerance` times the largest
+/// eigenvalue; `None` if the space has grown to half of the dimension without reaching it, when a
+/// full decomposition is cheaper. `matrix` is full, not triangular.
+pub(crate) fn leading(
+    matrix: MatRef<'_, f64>,
+    wanted: usize,
+    tolerance: f64,
+) -> Result<Option<Eigen>> {
+    let n = matrix.nrows();
+    let mut basis = Mat::<f64>::zeros(n, n / 2 + BLOCK);
+    let mut projected = Mat::<f64>::zeros(n / 2 + BLOCK, n / 2 + BLOCK);
+    let mut block = arbitrary(n, 0).qr().compute_thin_Q();
+    // Size of the matrix, as far as it has been seen.
+    let mut size = 0.0_f64;
+    let mut used = 0;
+    let mut check_at = wanted + wanted / 2 + 2 * BLOCK;
+    while used + BLOCK <= n / 2 {
+        basis.as_mut().subcols_mut(used, BLOCK).copy_from(&block);
+        used += BLOCK;
+        let v = basis.subcols(0, used);
+        let mut next = product(matrix, block.as_ref());
+        let coefficients = orthogonalise(&mut next, v);
+        // V′AV, column block by column block.
+        projected
+            .as_mut()
+            .submatrix_mut(0, used - BLOCK, used, BLOCK)
+            .copy_from(&coefficients);
+        projected
+            .as_mut()
+            .submatrix_mut(used - BLOCK, 0, BLOCK, used)
+            .copy_from(coefficients.transpose());
+        size = coefficients.norm_max().max(size);
+        block = next_block(&next, v, size);
+
+        if used >= check_at {
+            check_at = used + used / 5;
+            let ritz = self_adjoint(projected.submatrix(0, 0, used, used))?;
+            let coupling = block.transpose() * &next;
+            let last = ritz.vectors.submatrix(used - BLOCK, 0, BLOCK, wanted);
+            let residuals = &coupling * last;
+            let limit = tolerance * ritz.values.first().copied().unwrap_or(0.0);
+            if residuals.col_iter().all(|r| r.norm_l2() <= limit) {
+                let vectors = product(v, ritz.vectors.subcols(0, wanted));
+                let mut values = ritz.values;
+                values.truncate(wanted);
+                return Ok(Some(Eigen { values, vectors }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Removes the parts of `block` along the orthonormal `basis`, twice, and returns them.
+fn orthogonalise(block: &mut Mat<f64>, basis: MatRef<'_, f64>) -> Mat<f64> {
+    let mut total = Mat::<f64>::zeros(basis.ncols(), block.ncols());
+    for _ in 0..2 {
+        let parts = basis.transpose() * &*block;
+        matmul(
+            block.as_mut(),
+            Accum::Add,
+            basis,
+            parts.as_ref(),
+            -1.0,
+            Par::Seq,
+        );
+        total += &parts;
+    }
+    total
+}
+
+/// An orthonormal block that spans `next` and is orthogonal to the basis.
+///
+/// Once the space holds an invariant subspace, columns of `next` are rounding noise, much of it along
+/// the basis. Those are replaced by arbitrary directions, with which the space goes on growing.
+fn next_block(next: &Mat<f64>, basis: MatRef<'_, f64>, size: f64) -> Mat<f64> {
+    let qr = next.qr();
+    let mut block = qr.compute_thin_Q();
+    let spare = arbitrary(next.nrows(), basis.ncols());
+    let pivots = qr.R().diagonal().column_vector().to_owned();
+    for (j, pivot) in pivots.iter().enumerate() {
+        if pivot.abs() <= 1e-10 * size {
+            block.col_mut(j).copy_from(spare.col(j));
+        }
+    }
+    orthogonalise(&mut block, basis);
+    let mut block = block.qr().compute_thin_Q();
+    orthogonalise(&mut block, basis);
+    block.qr().compute_thin_Q()
+}
+
+/// A block that favours no direction and is the same on every machine.
+fn arbitrary(n: usize, seed: usize) -> Mat<f64> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(2 * seed as u64 + 1);
+    Mat::from_fn(n, BLOCK.min(n), |_, _| {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A symmetric matrix with known eigenvalues: a reflection of a diagonal one.
+    fn matrix(values: &[f64]) -> Mat<f64> {
+        let n = values.len();
+        let w = Mat::from_fn(n, 1, |i, _| ((i * 37 % 101) as f64 + 1.0).sqrt());
+        let norm = w.col(0).squared_norm_l2();
+        let h = Mat::from_fn(n, n, |i, j| {
+            f64::from(u8::from(i == j)) - 2.0 * w[(i, 0)] * w[(j, 0)] / norm
+        });
+        let d = Mat::from_fn(n, n, |i, j| if i == j { values[i] } else { 0.0 });
+        &h * &d * &h
+    }
+
+    #[test]
+    fn leading_pairs_of_a_slowly_decaying_spectrum() {
+        let values: Vec<f64> = (0..600).map(|i| 100.0 / (1.0 + i as f64)).collect();
+        let a = matrix(&values);
+        let found = leading(a.as_ref(), 40, 1e-10).unwrap().unwrap();
+        for (f, e) in found.values.iter().zip(&values) {
+            assert!((f / e - 1.0).abs() < 1e-12, "{f} {e}");
+        }
+        let residual = &a * found.vectors.col(39) - found.vectors.col(39) * faer::Scale(values[39]);
+        assert!(residual.norm_l2() < 1e-8);
+    }
+
+    #[test]
+    fn a_matrix_of_low_rank_does_not_break_down() {
+        let mut values = vec![0.0; 600];
+        values[..20].copy_from_slice(&(0..20).map(|i| 20.0 - i as f64).collect::<Vec<_>>());
+        let found = leading(matrix(&values).as_ref(), 50, 1e-10)
+            .unwrap()
+            .unwrap();
+        for (f, e) in found.values.iter().zip(&values) {
+            assert!((f - e).abs() < 1e-11, "{f} {e}");
+        }
+        let gram = found.vectors.transpose() * &found.vectors;
+        for i in 0..50 {
+            for j in 0..50 {
+                let expected = f64::from(u8::from(i == j));
+                assert!((gram[(i, j)] - expected).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flat_spectrum_is_left_to_the_full_decomposition() {
+        let values: Vec<f64> = (0..600).map(|i| 1.0 + 1e-3 * ((600 - i) as f64)).collect();
+        assert!(
+            leading(matrix(&values).as_ref(), 90, 1e-12)
+                .unwrap()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! Work on whole matrices, spread over rayon's threads in pieces of fixed shape.
+//!
+//! Pieces are multiplied sequentially: what a number is summed from, and in which order, then does
+//! not depend on the number of threads. Nor does a product spin in wait for cores that the other
+//! partitions of a query keep busy.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+/// Rows of a piece.
+const ROWS: usize = 256;
+
+/// a · b, for a tall or square `a` and a narrow `b`.
+pub(crate) fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
+    let (n, k) = (a.nrows(), b.ncols());
+    let mut rows = vec![0.0; n * k];
+    rows.par_chunks_mut((ROWS * k).max(1))
+        .enumerate()
+        .for_each(|(i, piece)| {
+            let count = piece.len() / k.max(1);
+            matmul(
+                MatMut::from_row_major_slice_mut(piece, count, k),
+                Accum::Replace,
+                a.subrows(i * ROWS, count),
+                b,
+                1.0,
+                Par::Seq,
+            );
+        });
+    MatRef::from_row_major_slice(&rows, n, k).to_owned()
+}
+
+/// The lower triangle of a symmetric matrix in square tiles, to which products z zᵀ are added.
+#[derive(Debug, Clone)]
+pub(crate) struct SymmetricTiles {
+    dimension: usize,
+    tile: usize,
+    /// Row and column of the tile, and its values.
+    tiles: Vec<(usize, usize, Mat<f64>)>,
+}
+
+impl SymmetricTiles {
+    pub(crate) fn zeros(dimension: usize, tile: usize) -> Self {
+        let blocks = dimension.div_ceil(tile);
+        let size = |b: usize| tile.min(dimension - b * tile);
+        let tiles = (0..blocks)
+            .flat_map(|i| (0..=i).map(move |j| (i, j, Mat::zeros(size(i), size(j)))))
+            .collect();
+        Self {
+            dimension,
+            tile,
+            tiles,
+        }
+    }
+
+    /// Adds z zᵀ, where `z` has as many rows as the matrix.
+    pub(crate) fn add_f64(&mut self, z: MatRef<'_, f64>) {
+        let tile = self.tile;
+        self.tiles.par_iter_mut().for_each(|(i, j, values)| {
+            let left = z.subrows(*i * tile, values.nrows());
+            let right = z.subrows(*j * tile, values.ncols());
+            matmul(
+                values.as_mut(),
+                Accum::Add,
+                left,
+                right.transpose(),
+                1.0,
+                Par::Seq,
+            );
+        });
+    }
+
+    /// Adds z zᵀ computed in single precision: the sum over the columns of one `z` is rounded to
+    /// 24 bits, sums over several are not.
+    pub(crate) fn add_f32(&mut self, z: MatRef<'_, f32>) {
+        let tile = self.tile;
+        self.tiles.par_iter_mut().for_each_init(
+            Vec::new,
+            |scratch: &mut Vec<f32>, (i, j, values)| {
+                let (m, n) = (values.nrows(), values.ncols());
+                scratch.resize(m * n, 0.0);
+                let left = z.subrows(*i * tile, m);
+                let right = z.subrows(*j * tile, n);
+                let mut piece = MatMut::from_column_major_slice_mut(scratch, m, n);
+                matmul(
+                    piece.as_mut(),
+                    Accum::Replace,
+                    left,
+                    right.transpose(),
+                    1.0,
+                    Par::Seq,
+                );
+                for (target, source) in values.col_iter_mut().zip(piece.as_ref().col_iter()) {
+                    for (t, s) in target.iter_mut().zip(source.iter()) {
+                        *t += f64::from(*s);
+                    }
+                }
+            },
+        );
+    }
+
+    /// The whole matrix, both triangles.
+    pub(crate) fn into_full(self) -> Mat<f64> {
+        let mut full = Mat::zeros(self.dimension, self.dimension);
+        for (i, j, values) in self.tiles {
+            let (row, col) = (i * self.tile, j * self.tile);
+            let (m, n) = (values.nrows(), values.ncols());
+            full.as_mut()
+                .submatrix_mut(row, col, m, n)
+                .copy_from(&values);
+            if i != j {
+                full.as_mut()
+                    .submatrix_mut(col, row, n, m)
+                    .copy_from(values.transpose());
+            }
+        }
+        full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_add_up_to_the_product() {
+        let z = Mat::from_fn(23, 9, |i, j| ((i * 7 + j * 5) % 11) as f64 - 3.0);
+        let expected = &z * z.transpose();
+        let mut tiles = SymmetricTiles::zeros(23, 8);
+        tiles.add_f64(z.subcols(0, 4));
+        tiles.add_f64(z.subcols(4, 5));
+        assert_eq!(tiles.into_full(), expected);
+
+        let z = Mat::from_fn(23, 9, |i, j| z[(i, j)] as f32);
+        let mut tiles = SymmetricTiles::zeros(23, 8);
+        tiles.add_f32(z.as_ref());
+        assert_eq!(tiles.into_full(), expected);
+    }
+
+    #[test]
+    fn products_agree_with_one_piece() {
+        let a = Mat::from_fn(600, 30, |i, j| ((i * 3 + j) % 13) as f64);
+        let b = Mat::from_fn(30, 4, |i, j| ((i + j * 2) % 5) as f64);
+        assert_eq!(product(a.as_ref(), b.as_ref()), &a * &b);
+    }
+}

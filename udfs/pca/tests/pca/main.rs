@@ -1,0 +1,11 @@
+//! Tests of the PCA functions through their public interface.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers outside #[test] functions; a panic is how a test fails"
+)]
+
+mod golden;
+mod laws;
+mod udf;
