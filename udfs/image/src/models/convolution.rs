@@ -1,6 +1,7 @@
 //! Convolutions with their batch normalisation folded in.
 
 use candle_core::{Device, Result, Tensor};
+use featurize_kernels::Window;
 
 /// Largest activation: ReLU6.
 const SIX: f32 = 6.0;
@@ -53,18 +54,15 @@ pub(super) struct Plane {
     kernel: Tensor,
     /// (1, output, 1, 1)
     bias: Tensor,
-    stride: usize,
+    window: Window,
     groups: usize,
-    /// Zeros before and after, along both axes.
-    padding: (usize, usize),
     relu6: bool,
 }
 
 impl Plane {
     pub(super) fn new(
         folded: &Folded,
-        stride: usize,
-        padding: (usize, usize),
+        window: Window,
         relu6: bool,
         device: &Device,
     ) -> Result<Self> {
@@ -74,22 +72,21 @@ impl Plane {
         Ok(Self {
             kernel: kernel.permute((3, 2, 0, 1))?.contiguous()?,
             bias: Tensor::from_slice(&folded.bias, (1, outputs, 1, 1), device)?,
-            stride,
+            window,
             groups: if depthwise { outputs } else { 1 },
-            padding,
             relu6,
         })
     }
 
     pub(super) fn forward(&self, map: &Tensor) -> Result<Tensor> {
-        let padded = match self.padding {
+        let padded = match self.window.padding {
             (0, 0) => map.contiguous()?,
             (before, after) => map
                 .pad_with_zeros(2, before, after)?
                 .pad_with_zeros(3, before, after)?,
         };
         let out = padded
-            .conv2d(&self.kernel, 0, self.stride, 1, self.groups)?
+            .conv2d(&self.kernel, 0, self.window.stride, 1, self.groups)?
             .broadcast_add(&self.bias)?;
         if self.relu6 {
             out.clamp(0.0, SIX)

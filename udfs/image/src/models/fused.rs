@@ -4,47 +4,86 @@
 //! tensors out. Only where the tensors lie decides.
 
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor, bail};
-use featurize_kernels::{CancelToken, ConvStack};
+use featurize_kernels::{CancelToken, ComputePool as Threads, ConvStack, InvertedResidualStack};
 
 use crate::pool::ComputePool;
 
-/// Runs a whole stack of convolutions over images in height, width, channel order.
-pub(super) fn conv_stack(images: &Tensor, stack: &ConvStack, pool: &ComputePool) -> Result<Tensor> {
-    images
-        .contiguous()?
-        .apply_op1_no_bwd(&ConvStackOp { stack, pool })
+/// A stack of layers that the kernels run as one.
+pub(super) trait Stack {
+    /// Height, width and channels of an image.
+    fn input_shape(&self) -> (usize, usize, usize);
+
+    /// Height, width and channels of the last feature map.
+    fn output_shape(&self) -> (usize, usize, usize);
+
+    /// Computes `count` images; both slices are in image, height, width, channel order.
+    fn run(
+        &self,
+        images: &[f32],
+        count: usize,
+        maps: &mut [f32],
+        threads: &Threads,
+    ) -> featurize_kernels::Result<()>;
 }
 
-struct ConvStackOp<'a> {
-    stack: &'a ConvStack,
+/// Both stacks have these methods, under no common trait.
+macro_rules! impl_stack {
+    ($($stack:ty),*) => {$(
+        impl Stack for $stack {
+            fn input_shape(&self) -> (usize, usize, usize) {
+                self.input_shape()
+            }
+
+            fn output_shape(&self) -> (usize, usize, usize) {
+                self.output_shape()
+            }
+
+            fn run(
+                &self,
+                images: &[f32],
+                count: usize,
+                maps: &mut [f32],
+                threads: &Threads,
+            ) -> featurize_kernels::Result<()> {
+                self.run(images, count, maps, threads, &CancelToken::new())
+            }
+        }
+    )*};
+}
+
+impl_stack!(ConvStack, InvertedResidualStack);
+
+/// Runs a stack over images in height, width, channel order.
+pub(super) fn forward(images: &Tensor, stack: &dyn Stack, pool: &ComputePool) -> Result<Tensor> {
+    images
+        .contiguous()?
+        .apply_op1_no_bwd(&StackOp { stack, pool })
+}
+
+struct StackOp<'a> {
+    stack: &'a dyn Stack,
     pool: &'a ComputePool,
 }
 
-impl CustomOp1 for ConvStackOp<'_> {
+impl CustomOp1 for StackOp<'_> {
     fn name(&self) -> &'static str {
-        "conv_stack"
+        "featurize_stack"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (count, height, width, channels) = layout.shape().dims4()?;
         if (height, width, channels) != self.stack.input_shape() {
             bail!(
-                "conv_stack takes images of shape {:?}, found {:?}",
+                "the network takes images of shape {:?}, found {:?}",
                 self.stack.input_shape(),
                 (height, width, channels)
             )
         }
         let images = contiguous(storage, layout)?;
         let (height, width, channels) = self.stack.output_shape();
-        let mut maps = vec![0.0; count * self.stack.output_len()];
+        let mut maps = vec![0.0; count * height * width * channels];
         self.stack
-            .run(
-                images,
-                count,
-                &mut maps,
-                self.pool.kernels(),
-                &CancelToken::new(),
-            )
+            .run(images, count, &mut maps, self.pool.kernels())
             .map_err(Error::wrap)?;
         let shape = Shape::from((count, height, width, channels));
         Ok((CpuStorage::F32(maps), shape))
@@ -58,6 +97,6 @@ fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]>
         .and_then(|(start, end)| storage.as_slice().ok()?.get(start..end));
     match elements {
         Some(elements) => Ok(elements),
-        None => bail!("conv_stack takes contiguous f32 images, found {layout:?}"),
+        None => bail!("the network takes contiguous f32 images, found {layout:?}"),
     }
 }

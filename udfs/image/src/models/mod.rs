@@ -117,7 +117,11 @@ impl Architecture {
     ) -> candle_core::Result<Box<dyn Network>> {
         Ok(match self {
             Self::Vgg16 => Box::new(vgg16::Vgg16::load(variables, implementation)?),
-            Self::MobileNetV2 => Box::new(mobilenet_v2::MobileNetV2::load(variables, conventions)?),
+            Self::MobileNetV2 => Box::new(mobilenet_v2::MobileNetV2::load(
+                variables,
+                conventions,
+                implementation,
+            )?),
         })
     }
 

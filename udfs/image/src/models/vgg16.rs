@@ -104,7 +104,7 @@ impl Network for Vgg16 {
 
     fn forward(&self, images: &Tensor, pool: &ComputePool) -> Result<Tensor> {
         match &self.body {
-            Body::Kernels(stack) => fused::conv_stack(images, stack, pool),
+            Body::Kernels(stack) => fused::forward(images, stack.as_ref(), pool),
             Body::Candle(blocks) => pool.run_alone(|| forward(blocks, images)),
         }
     }

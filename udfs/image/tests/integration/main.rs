@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod decode;
 mod keras;
 mod laws;
 mod mobilenet_v2;

@@ -1,0 +1,144 @@
+//! Every format and colour mode against Pillow, pixel for pixel.
+
+use std::path::Path;
+
+use datafusion_functions_image::decode::{Limits, decode, inspect};
+
+// The files in tests/data/decode were written by Pillow 12.3 and pypng 0.20230, 29 by 22 pixels
+// each; the numbers are the FNV-1a hashes of what Pillow makes of them.
+//
+// import io
+// import numpy as np, png
+// from PIL import Image
+// W,H=29,22
+// y,x=np.mgrid[0:H,0:W]
+// rgb=np.stack([(x*8+y*3)%256,(255-x*5+y*2)%256,((x-14)**2+(y-10)**2)*2%256],-1).astype(np.uint8)
+// soft=np.stack([128+100*np.sin(x/6+y/9),128+90*np.cos(x/9),128+80*np.sin(y/5)],-1).astype(np.uint8)
+// grey=rgb[...,0]; alpha=((x*9+y*7)%256).astype(np.uint8)
+// im=Image.fromarray(rgb); photo=Image.fromarray(soft)
+// files={}
+// def pil(name,image,fmt,**kw):
+//     b=io.BytesIO(); image.save(b,fmt,**kw); files[name]=b.getvalue()
+// for sub,n in ((0,"444"),(1,"422"),(2,"420")): pil(f"baseline_{n}.jpg",photo,"JPEG",quality=85,subsampling=sub)
+// pil("progressive.jpg",photo,"JPEG",quality=80,progressive=True)
+// pil("grey.jpg",photo.convert("L"),"JPEG",quality=85)
+// pil("restart.jpg",photo,"JPEG",quality=85,restart_marker_blocks=1)
+// pil("rgb.jpg",photo,"JPEG",quality=90,keep_rgb=True)
+// pil("cmyk.jpg",photo.convert("CMYK"),"JPEG",quality=90)
+// b=bytearray(files["cmyk.jpg"]); i=b.index(b"Adobe"); b[i+11]=2; files["ycck.jpg"]=bytes(b)
+// def pg(name,rows,**kw):
+//     b=io.BytesIO(); png.Writer(width=W,height=H,**kw).write(b,rows); files[name]=b.getvalue()
+// for d in (1,2,4,8): pg(f"grey{d}.png",(grey>>(8-d)).tolist(),greyscale=True,bitdepth=d)
+// g16=(grey.astype(np.uint16)*257+np.arange(W,dtype=np.uint16))
+// r16=(rgb.astype(np.uint32)*251+3).astype(np.uint16)
+// pg("grey16.png",g16.tolist(),greyscale=True,bitdepth=16)
+// pg("grey_alpha8.png",np.stack([grey,alpha],-1).reshape(H,-1).tolist(),greyscale=True,alpha=True,bitdepth=8)
+// pg("grey_alpha16.png",np.stack([g16,alpha.astype(np.uint16)*257],-1).reshape(H,-1).tolist(),greyscale=True,alpha=True,bitdepth=16)
+// pg("rgb8.png",rgb.reshape(H,-1).tolist(),greyscale=False,bitdepth=8)
+// pg("rgb8_interlaced.png",rgb.reshape(H,-1).tolist(),greyscale=False,bitdepth=8,interlace=True)
+// pg("rgb16.png",r16.reshape(H,-1).tolist(),greyscale=False,bitdepth=16)
+// pg("rgba8.png",np.dstack([rgb,alpha]).reshape(H,-1).tolist(),greyscale=False,alpha=True,bitdepth=8)
+// pg("rgba16.png",np.dstack([r16,alpha.astype(np.uint16)*257]).reshape(H,-1).tolist(),greyscale=False,alpha=True,bitdepth=16)
+// pg("rgb8_transparent.png",rgb.reshape(H,-1).tolist(),greyscale=False,bitdepth=8,transparent=tuple(int(v) for v in rgb[3,4]))
+// for d in (1,2,4,8):
+//     pal=[(i*37%256,i*91%256,255-i*53%256) for i in range(min(2**d,200))]
+//     pg(f"palette{d}.png",(grey.astype(int)*len(pal)//256).tolist(),palette=pal,bitdepth=d)
+// pal=[(i*37%256,i*91%256,255-i*53%256,255 if i%3 else 0) for i in range(16)]
+// pg("palette4_transparent.png",(grey>>4).tolist(),palette=pal,bitdepth=4,interlace=True)
+// pil("lossy.webp",photo,"WEBP",quality=80); pil("lossless.webp",im,"WEBP",lossless=True)
+// pil("lossless_alpha.webp",Image.fromarray(np.dstack([rgb,alpha])),"WEBP",lossless=True,exact=True)
+// pil("lossy_alpha.webp",Image.fromarray(np.dstack([soft,alpha])),"WEBP",quality=80,exact=True)
+// pil("rgb24.bmp",im,"BMP"); pil("grey8.bmp",Image.fromarray(grey),"BMP"); pil("palette8.bmp",im.quantize(100),"BMP")
+// pil("bits1.bmp",im.convert("1"),"BMP"); pil("rgba32.bmp",Image.fromarray(np.dstack([rgb,alpha])),"BMP")
+// q=im.quantize(64)
+// pil("plain.gif",q,"GIF"); pil("interlaced.gif",q,"GIF",interlace=1); pil("transparent.gif",q,"GIF",transparency=5)
+// pil("animated.gif",q,"GIF",save_all=True,append_images=[photo.quantize(32)],duration=100)
+// for n,c in (("raw",None),("lzw","tiff_lzw"),("deflate","tiff_adobe_deflate"),("packbits","packbits")): pil(f"rgb_{n}.tiff",im,"TIFF",**({"compression":c} if c else {}))
+// pil("grey8.tiff",Image.fromarray(grey),"TIFF"); pil("bits1.tiff",im.convert("1"),"TIFF")
+// pil("grey16.tiff",Image.fromarray(g16),"TIFF"); pil("rgba8.tiff",Image.fromarray(np.dstack([rgb,alpha])),"TIFF")
+// def fnv(data):
+//     h=0x811C9DC5
+//     for byte in data: h=(h^byte)*0x01000193&0xFFFFFFFF
+//     return h
+// for name, data in sorted(files.items()):
+//     i = Image.open(io.BytesIO(data))
+//     if i.mode.startswith("I"):  # Pillow would clip 16 bits at 255
+//         ref = np.repeat((np.asarray(i).astype(np.uint16) >> 8).astype(np.uint8)[..., None], 3, -1)
+//     else:
+//         ref = np.asarray(i.convert("RGB"))
+//     print(f'("{name}", 0x{fnv(ref.tobytes()):08X}),')
+#[rustfmt::skip]
+const PILLOW: [(&str, u32); 49] = [
+    ("animated.gif", 0x14F932B0),
+    ("baseline_420.jpg", 0x68285885),
+    ("baseline_422.jpg", 0xC5E6F25C),
+    ("baseline_444.jpg", 0xC633EE46),
+    ("bits1.bmp", 0x804B962B),
+    ("bits1.tiff", 0x804B962B),
+    ("cmyk.jpg", 0x2F64DCAF),
+    ("cmyk.tiff", 0x5372806E),
+    ("grey.jpg", 0x9B31EA25),
+    ("grey1.png", 0xE64E216A),
+    ("grey16.png", 0x0D5D0DC5),
+    ("grey16.tiff", 0x0D5D0DC5),
+    ("grey2.png", 0xFC9DF0CA),
+    ("grey4.png", 0xBEEB6D6C),
+    ("grey8.bmp", 0xE2217296),
+    ("grey8.png", 0xE2217296),
+    ("grey8.tiff", 0xE2217296),
+    ("grey_alpha16.png", 0x0D5D0DC5),
+    ("grey_alpha8.png", 0xE2217296),
+    ("interlaced.gif", 0x14F932B0),
+    ("lossless.webp", 0x5372806E),
+    ("lossless_alpha.webp", 0x5372806E),
+    ("lossy.webp", 0x9D1FB199),
+    ("lossy_alpha.webp", 0x20BDFBDE),
+    ("palette1.png", 0x42BBDA20),
+    ("palette2.png", 0x284B4C1A),
+    ("palette4.png", 0x874D4DFC),
+    ("palette4_transparent.png", 0x874D4DFC),
+    ("palette8.bmp", 0xDBE565AA),
+    ("palette8.png", 0x8DD947B5),
+    ("plain.gif", 0x14F932B0),
+    ("progressive.jpg", 0xFAA8E059),
+    ("restart.jpg", 0x68285885),
+    ("rgb.jpg", 0x2F64DCAF),
+    ("rgb16.png", 0x1D3385E3),
+    ("rgb24.bmp", 0x5372806E),
+    ("rgb8.png", 0x5372806E),
+    ("rgb8_interlaced.png", 0x5372806E),
+    ("rgb8_transparent.png", 0x5372806E),
+    ("rgb_deflate.tiff", 0x5372806E),
+    ("rgb_lzw.tiff", 0x5372806E),
+    ("rgb_packbits.tiff", 0x5372806E),
+    ("rgb_raw.tiff", 0x5372806E),
+    ("rgba16.png", 0x1D3385E3),
+    ("rgba32.bmp", 0x5372806E),
+    ("rgba8.png", 0x5372806E),
+    ("rgba8.tiff", 0x5372806E),
+    ("transparent.gif", 0x14F932B0),
+    ("ycck.jpg", 0x4EB458DF),
+];
+
+fn fnv(data: &[u8]) -> u32 {
+    data.iter().fold(0x811C_9DC5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+#[test]
+fn equals_pillow() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/decode");
+    let limits = Limits { max_pixels: 1000 };
+    let mut different = Vec::new();
+    for (name, expected) in PILLOW {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        let image = decode(&bytes, limits).unwrap();
+        assert_eq!((image.width, image.height), (29, 22), "{name}");
+        assert_eq!(inspect(&bytes, limits).error, None, "{name}");
+        if fnv(&image.data) != expected {
+            different.push(name);
+        }
+    }
+    assert!(different.is_empty(), "{different:?}");
+}
