@@ -138,6 +138,16 @@ pub enum PcaError {
         /// Length of this row.
         found: usize,
     },
+    /// Scores whose length is not the number of components of the model.
+    #[error("row {row} has {found} values, but the model has {expected} components")]
+    ModelComponents {
+        /// Number of the row.
+        row: u64,
+        /// Components of the model.
+        expected: usize,
+        /// Length of this row.
+        found: usize,
+    },
     /// A partial aggregate that this build did not write.
     #[error("cannot read a partial aggregate: {0}; do all machines run the same version?")]
     State(String),

@@ -38,6 +38,7 @@ mod moments;
 mod options;
 mod parallel;
 mod rows;
+mod settings;
 mod state;
 mod transform;
 mod value;

@@ -59,6 +59,96 @@ impl PcaModel {
         }
     }
 
+    /// Turns rows of [`Self::n_components`] scores back into [`Self::n_features`] values each, appended
+    /// to `features`, row-major: the inverse of [`Self::transform`] but for what the components that
+    /// were dropped explained.
+    pub fn inverse_transform<'a, T: Value>(
+        &self,
+        scores: impl IntoIterator<Item = &'a [T]>,
+        features: &mut Vec<f64>,
+    ) {
+        let (k, d) = (self.n_components(), self.n_features());
+        let mut rows = scores.into_iter();
+        let mut block = Vec::new();
+        loop {
+            block.clear();
+            for (i, row) in rows.by_ref().take(BLOCK_ROWS).enumerate() {
+                block.extend(row.iter().take(k).map(|&x| -> f64 { x.into() }));
+                block.resize((i + 1) * k, 0.0);
+            }
+            let n = block.len() / k;
+            if n == 0 {
+                return;
+            }
+            let start = features.len();
+            features.resize(start + n * d, 0.0);
+            let (_, target) = features.split_at_mut(start);
+            matmul(
+                MatMut::from_column_major_slice_mut(target, d, n),
+                Accum::Replace,
+                MatRef::from_row_major_slice(&self.components, k, d).transpose(),
+                MatRef::from_column_major_slice(&block, k, n),
+                1.0,
+                Par::Seq,
+            );
+            for row in target.chunks_exact_mut(d) {
+                for ((x, scale), mean) in row.iter_mut().zip(&self.scale).zip(&self.mean) {
+                    *x = match self.convention {
+                        Convention::ScikitLearn => *x * scale + mean,
+                        Convention::Spark => *x * scale,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Appends for each row the mean over the columns of (z − ẑ)², where z is the standardised row and
+    /// ẑ its reconstruction from its scores: the squared prediction error (J. E. Jackson and
+    /// G. S. Mudholkar, "Control procedures for residuals associated with principal component
+    /// analysis", Technometrics 21, 1979) divided by the number of columns.
+    pub fn reconstruction_errors<'a, T: Value>(
+        &self,
+        rows: impl IntoIterator<Item = &'a [T]>,
+        errors: &mut Vec<f64>,
+    ) {
+        let (k, d) = (self.n_components(), self.n_features());
+        let components = MatRef::from_row_major_slice(&self.components, k, d);
+        let mut rows = rows.into_iter();
+        let (mut block, mut scores, mut panel) = (Vec::with_capacity(BLOCK_ROWS), vec![], vec![]);
+        loop {
+            block.clear();
+            block.extend(rows.by_ref().take(BLOCK_ROWS));
+            if block.is_empty() {
+                return;
+            }
+            let n = block.len();
+            scores.clear();
+            self.transform(block.iter().copied(), &mut scores);
+            let start = errors.len();
+            errors.resize(start + n, 0.0);
+            let (_, errors) = errors.split_at_mut(start);
+            for column in (0..d).step_by(PANEL) {
+                let width = PANEL.min(d - column);
+                panel.clear();
+                for (i, row) in block.iter().enumerate() {
+                    self.standardise(row, column, width, &mut panel);
+                    panel.resize((i + 1) * width, 0.0);
+                }
+                matmul(
+                    MatMut::from_column_major_slice_mut(&mut panel, width, n),
+                    Accum::Add,
+                    components.subcols(column, width).transpose(),
+                    MatRef::from_column_major_slice(&scores, k, n),
+                    -1.0,
+                    Par::Seq,
+                );
+                for (error, residual) in errors.iter_mut().zip(panel.chunks_exact(width)) {
+                    *error += residual.iter().map(|r| r * r).sum::<f64>() / d as f64;
+                }
+            }
+        }
+    }
+
     /// Appends columns of the centred and scaled row; Spark's convention only scales.
     fn standardise<T: Value>(&self, row: &[T], start: usize, width: usize, panel: &mut Vec<f64>) {
         let end = start + width;
@@ -122,5 +212,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_what_is_dropped_is_the_error() {
+        let data = rows(30, 4);
+        let model = |k| {
+            let mut fitter = PcaFitter::<f64>::new(FitOptions::new(NComponents::Count(k)));
+            data.iter().for_each(|r| fitter.push(r).unwrap());
+            fitter.fit().unwrap()
+        };
+        let slices = || data.iter().map(Vec::as_slice);
+        let (mut scores, mut back, mut errors) = (vec![], vec![], vec![]);
+        let all = model(4);
+        all.transform(slices(), &mut scores);
+        all.inverse_transform(scores.chunks_exact(4), &mut back);
+        for (x, y) in back.iter().zip(data.iter().flatten()) {
+            assert!((x - y).abs() < 1e-12 * 100.0, "{x} {y}");
+        }
+        all.reconstruction_errors(slices(), &mut errors);
+        assert!(errors.iter().all(|e| *e < 1e-28));
+
+        errors.clear();
+        model(2).reconstruction_errors(slices(), &mut errors);
+        let dropped: f64 = all.explained_variance().iter().skip(2).sum();
+        let mean = errors.iter().sum::<f64>() / 29.0 * 4.0;
+        assert!((mean / dropped - 1.0).abs() < 1e-12, "{mean} {dropped}");
     }
 }

@@ -1,13 +1,17 @@
 //! The SQL functions, one file each.
 
+mod apply;
 mod models;
 pub mod pca_components;
 pub mod pca_explained_variance;
 pub mod pca_explained_variance_ratio;
 pub mod pca_fit;
+pub mod pca_info;
+pub mod pca_inverse_transform;
 pub mod pca_mean;
 pub mod pca_n_components;
 pub mod pca_n_samples;
+pub mod pca_reconstruction_error;
 pub mod pca_scale;
 pub mod pca_transform;
 
@@ -25,9 +29,18 @@ make_udf_function!(
     pca_explained_variance_ratio::PcaExplainedVarianceRatio,
     pca_explained_variance_ratio
 );
+make_udf_function!(pca_info::PcaInfo, pca_info);
+make_udf_function!(
+    pca_inverse_transform::PcaInverseTransform,
+    pca_inverse_transform
+);
 make_udf_function!(pca_mean::PcaMean, pca_mean);
 make_udf_function!(pca_n_components::PcaNComponents, pca_n_components);
 make_udf_function!(pca_n_samples::PcaNSamples, pca_n_samples);
+make_udf_function!(
+    pca_reconstruction_error::PcaReconstructionError,
+    pca_reconstruction_error
+);
 make_udf_function!(pca_scale::PcaScale, pca_scale);
 make_udf_function!(pca_transform::PcaTransform, pca_transform);
 create_func!(pca_fit::PcaFit, pca_fit_udaf);
@@ -37,7 +50,8 @@ pub mod expr_fn {
     use datafusion_expr::Expr;
     use datafusion_functions::export_functions;
 
-    /// Fits a model; `args` are `features`, `n_components` and optionally `scale`.
+    /// Fits a model; `args` are `features`, `n_components` and optionally `scale`, `convention` and
+    /// `memory_limit`.
     pub fn pca_fit(args: Vec<Expr>) -> Expr {
         super::pca_fit_udaf().call(args)
     }
@@ -50,9 +64,12 @@ pub mod expr_fn {
             "Share of each component of a model in the total variance.",
             model
         ),
+        (pca_info, "One struct per component of a model.", model),
+        (pca_inverse_transform, "Turns scores back into features.", components model),
         (pca_mean, "Mean of each column of a model.", model),
         (pca_n_components, "Number of components of a model.", model),
         (pca_n_samples, "Number of rows that a model was fitted on.", model),
+        (pca_reconstruction_error, "Mean squared error of the reconstruction of standardised features.", features model),
         (pca_scale, "What a model divides each column by.", model),
         (pca_transform, "Projects features on the components of a model.", features model)
     );
@@ -64,9 +81,12 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
         pca_components(),
         pca_explained_variance(),
         pca_explained_variance_ratio(),
+        pca_info(),
+        pca_inverse_transform(),
         pca_mean(),
         pca_n_components(),
         pca_n_samples(),
+        pca_reconstruction_error(),
         pca_scale(),
         pca_transform(),
     ]

@@ -1,27 +1,41 @@
-//! `pca_fit(features, n_components [, scale])`
+//! `pca_fit(features, n_components [, scale [, convention [, memory_limit]]])`
 
 use crate::error::PcaError;
 use crate::features::{self, Features, Precision};
 use crate::fit::PcaFitter;
-use crate::options::{FitOptions, NComponents};
+use crate::options::{Convention, DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
+use crate::settings;
 use crate::state;
 use crate::value::Value;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, ScalarValue, internal_err, plan_datafusion_err, plan_err};
-use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion_expr::expr::AggregateFunction;
+use datafusion_expr::function::{
+    AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs,
+};
 use datafusion_expr::utils::AggregateOrderSensitivity;
-use datafusion_expr::{Accumulator, AggregateUDFImpl, ColumnarValue, Documentation, Signature};
+use datafusion_expr::{
+    Accumulator, AggregateUDFImpl, ColumnarValue, Documentation, Expr, Signature, lit,
+};
 use datafusion_macros::user_doc;
 
 const NAME: &str = "pca_fit";
+
+const ARGUMENTS: [&str; 5] = [
+    "features",
+    "n_components",
+    "scale",
+    "convention",
+    "memory_limit",
+];
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
     description = "Fits a principal component analysis to the rows of a group and returns it as one value, to be given to `pca_transform` or stored in a table. The rows are standardised first unless `scale` is false. Definitions are those of scikit-learn's StandardScaler and PCA, computed in 64-bit floats: the standard deviation divides by n, explained variances by n - 1, a constant column has scale 1, and the largest entry of each component is positive. NULL rows are ignored. The value is in the safetensors layout (tensors `mean`, `scale`, `components`, `explained_variance`, `explained_variance_ratio`).
 
-With fewer rows than columns the rows are kept and the eigenvectors of their n × n Gram matrix taken; with more, only the d × d moments are kept, so that memory does not depend on the number of rows. Partial results of partitions and machines merge exactly.",
-    syntax_example = "pca_fit(features, n_components [, scale])",
+With fewer rows than columns the rows are kept, and the eigenvectors of their n × n Gram matrix taken (Sirovich 1987); with more, only the d × d moments are kept (Chan, Golub and LeVeque 1979), so that memory does not depend on the number of rows. Moments take 8 d² bytes and are kept if that is at most half of `memory_limit`; rows that fit neither way are an error. If few components are wanted, they are computed by the block Lanczos method (Golub and Underwood 1977) to a verified residual. Partial results of partitions and machines merge exactly.",
+    syntax_example = "pca_fit(features, n_components [, scale [, convention [, memory_limit]]])",
     sql_example = r#"```sql
 > CREATE TABLE model AS SELECT pca_fit(features, 0.9) AS pca FROM features;
 > SELECT pca_n_components(pca), pca_n_samples(pca) FROM model;
@@ -42,6 +56,14 @@ With fewer rows than columns the rows are kept and the eigenvectors of their n �
     argument(
         name = "scale",
         description = "Constant: whether to divide each column by its standard deviation. Default true."
+    ),
+    argument(
+        name = "convention",
+        description = "Constant: 'scikit-learn' (default), or 'spark' for Spark ML's StandardScaler and PCA: the standard deviation divides by n - 1, a constant column becomes 0, and `pca_transform` does not subtract the mean."
+    ),
+    argument(
+        name = "memory_limit",
+        description = "Constant: bytes that each partition may hold, such as 2147483648 or '2G'. Default `featurize.pca_memory_limit`, or 1G."
     )
 )]
 /// The SQL function `pca_fit`.
@@ -61,7 +83,7 @@ impl PcaFit {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            signature: super::named(&["features", "n_components", "scale"]),
+            signature: super::named(&ARGUMENTS),
         }
     }
 }
@@ -76,15 +98,8 @@ impl AggregateUDFImpl for PcaFit {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let (features, n_components, scale) = match arg_types {
-            [features, n_components] => (features, n_components, None),
-            [features, n_components, scale] => (features, n_components, Some(scale)),
-            _ => {
-                return plan_err!(
-                    "{NAME} takes 2 or 3 arguments (features, n_components [, scale]), got {}",
-                    arg_types.len()
-                );
-            }
+        let [features, n_components, options @ ..] = arg_types else {
+            return arity(arg_types.len());
         };
         // Not coerced to one type: 1 and 1.0 mean different things.
         if !n_components.is_numeric() && !n_components.is_null() {
@@ -92,14 +107,26 @@ impl AggregateUDFImpl for PcaFit {
                 "{NAME}: n_components must be an integer or a ratio, got {n_components}"
             );
         }
+        if options.len() > ARGUMENTS.len() - 2 {
+            return arity(arg_types.len());
+        }
         let mut coerced = vec![
             features::coerce(NAME, "features", features)?,
             n_components.clone(),
         ];
-        match scale {
-            None => {}
-            Some(t @ (DataType::Boolean | DataType::Null)) => coerced.push(t.clone()),
-            Some(t) => return plan_err!("{NAME}: scale must be true or false, got {t}"),
+        for (option, name) in options.iter().zip(&ARGUMENTS[2..]) {
+            let (fits, expected) = match *name {
+                "scale" => (*option == DataType::Boolean, "true or false"),
+                "convention" => (option.is_string(), "'scikit-learn' or 'spark'"),
+                _ => (
+                    option.is_integer() || option.is_string(),
+                    "a number of bytes",
+                ),
+            };
+            if !fits && !option.is_null() {
+                return plan_err!("{NAME}: {name} must be {expected}, got {option}");
+            }
+            coerced.push(option.clone());
         }
         Ok(coerced)
     }
@@ -132,22 +159,75 @@ impl AggregateUDFImpl for PcaFit {
         AggregateOrderSensitivity::Insensitive
     }
 
+    /// Turns the session's memory limit into an argument. An accumulator does not see the session,
+    /// and an argument travels to the machines of a cluster.
+    fn simplify(&self) -> Option<AggregateFunctionSimplification> {
+        Some(Box::new(|mut function: AggregateFunction, context| {
+            let args = &mut function.params.args;
+            let limit = settings::memory_limit(context.config_options())?;
+            if let Some(limit) = limit.filter(|l| *l != DEFAULT_MEMORY_LIMIT)
+                && (2..ARGUMENTS.len()).contains(&args.len())
+            {
+                let defaults = [
+                    lit(true),
+                    lit(Convention::default().name()),
+                    lit(limit as u64),
+                ];
+                let missing = defaults.into_iter().skip(args.len() - 2);
+                args.extend(missing);
+            }
+            Ok(Expr::AggregateFunction(function))
+        }))
+    }
+
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
+}
+
+fn arity<T>(found: usize) -> Result<T> {
+    plan_err!(
+        "{NAME} takes 2 to 5 arguments (features, n_components [, scale [, convention \
+         [, memory_limit]]]), got {found}"
+    )
 }
 
 /// Reads the constant arguments.
 fn fit_options(args: &AccumulatorArgs) -> Result<FitOptions> {
     let n_components = n_components(&constant(args, 1, "n_components")?)?;
     let mut options = FitOptions::new(n_components);
-    if args.exprs.len() > 2 {
-        options = match constant(args, 2, "scale")? {
-            ScalarValue::Boolean(Some(scale)) => options.with_scale(scale),
-            value => return plan_err!("{NAME}: scale must be true or false, got {value}"),
+    for (index, name) in ARGUMENTS.iter().enumerate().take(args.exprs.len()).skip(2) {
+        let value = constant(args, index, name)?;
+        options = match (*name, value) {
+            ("scale", ScalarValue::Boolean(Some(scale))) => options.with_scale(scale),
+            ("convention", value) if text(&value).is_some() => {
+                let convention = Convention::try_from_name(text(&value).unwrap_or_default());
+                options.with_convention(convention.map_err(|e| e.in_function(NAME))?)
+            }
+            ("memory_limit", value) => match settings::parse_bytes(&value.to_string()) {
+                Some(bytes) => options.with_memory_limit(bytes),
+                None => {
+                    return plan_err!(
+                        "{NAME}: memory_limit must be a number of bytes such as 1073741824, \
+                         '512M' or '2G', got {value}"
+                    );
+                }
+            },
+            ("scale", value) => {
+                return plan_err!("{NAME}: scale must be true or false, got {value}");
+            }
+            (_, value) => {
+                return plan_err!(
+                    "{NAME}: convention must be 'scikit-learn' or 'spark', got {value}"
+                );
+            }
         };
     }
     Ok(options)
+}
+
+fn text(value: &ScalarValue) -> Option<&str> {
+    value.try_as_str().flatten()
 }
 
 fn constant(args: &AccumulatorArgs, index: usize, name: &str) -> Result<ScalarValue> {

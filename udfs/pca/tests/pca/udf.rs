@@ -144,7 +144,7 @@ fn errors_of_the_arguments() {
     );
     message(
         accumulator(&list, &[]),
-        "Error during planning: pca_fit takes 2 or 3 arguments (features, n_components [, scale]), got 1",
+        "Error during planning: pca_fit takes 2 to 5 arguments (features, n_components [, scale [, convention [, memory_limit]]]), got 1",
     );
 }
 

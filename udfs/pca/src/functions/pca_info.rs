@@ -1,0 +1,126 @@
+//! `pca_info(model)`
+
+use super::models::{accessor_signature, coerce_accessor, invoke_accessor, return_field};
+use crate::model::PcaModel;
+use arrow::array::{Float64Array, Int64Array, ListArray, StructArray};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion_common::{Result, internal_err};
+use datafusion_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+};
+use datafusion_macros::user_doc;
+use std::sync::Arc;
+
+const NAME: &str = "pca_info";
+
+#[user_doc(
+    doc_section(label = "PCA Functions"),
+    description = "One row per component of a model, as a list of structs (component, eigenvalue, ratio, cumulative) to unnest: its number from 1, its explained variance, its share in the total variance, and the sum of the shares up to it.",
+    syntax_example = "pca_info(model)",
+    sql_example = r#"```sql
+> SELECT info['component'], info['eigenvalue'], info['cumulative']
+  FROM (SELECT unnest(pca_info(pca)) AS info FROM model);
+```"#,
+    argument(
+        name = "model",
+        description = "A model, as `pca_fit` returns it. NULL gives NULL."
+    )
+)]
+/// The SQL function `pca_info`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct PcaInfo {
+    signature: Signature,
+}
+
+impl Default for PcaInfo {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PcaInfo {
+    /// The function.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            signature: accessor_signature(),
+        }
+    }
+}
+
+impl ScalarUDFImpl for PcaInfo {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce_accessor(NAME, arg_types)
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        internal_err!("return_field_from_args should be used instead")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(return_field(NAME, DataType::List(row_field()), &args))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        invoke_accessor(NAME, &args, |models| {
+            let mut lengths = vec![];
+            let mut valid = vec![];
+            let (mut component, mut eigenvalue, mut ratio, mut cumulative) =
+                (vec![], vec![], vec![], vec![]);
+            for model in models {
+                valid.push(model.is_some());
+                lengths.push(model.map_or(0, PcaModel::n_components));
+                let Some(model) = model else { continue };
+                component.extend(1..=model.n_components() as i64);
+                eigenvalue.extend_from_slice(model.explained_variance());
+                ratio.extend_from_slice(model.explained_variance_ratio());
+                cumulative.extend(model.explained_variance_ratio().iter().scan(0.0, |sum, r| {
+                    *sum += r;
+                    Some(*sum)
+                }));
+            }
+            let rows = StructArray::try_new(
+                fields(),
+                vec![
+                    Arc::new(Int64Array::from(component)),
+                    Arc::new(Float64Array::from(eigenvalue)),
+                    Arc::new(Float64Array::from(ratio)),
+                    Arc::new(Float64Array::from(cumulative)),
+                ],
+                None,
+            )?;
+            Ok(Arc::new(ListArray::try_new(
+                row_field(),
+                OffsetBuffer::from_lengths(lengths),
+                Arc::new(rows),
+                Some(NullBuffer::from(valid)),
+            )?))
+        })
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}
+
+fn fields() -> Fields {
+    Fields::from(vec![
+        Field::new("component", DataType::Int64, false),
+        Field::new("eigenvalue", DataType::Float64, false),
+        Field::new("ratio", DataType::Float64, false),
+        Field::new("cumulative", DataType::Float64, false),
+    ])
+}
+
+fn row_field() -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::Struct(fields()), true))
+}
