@@ -20,6 +20,10 @@ const TILES_PER_LARGE_TASK: usize = 64;
 const SMALL_TASK_BYTES: usize = 640 << 10;
 const FEWEST_TILES: usize = 24;
 
+/// How many tiles ahead the transforms ask for their data. They read more streams at once (one per
+/// row or coordinate) than processors follow by themselves.
+const PREFETCH_TILES: usize = 2;
+
 /// A 3×3 convolution of stride 1 with `same` padding, its bias, ReLU, and optionally a 2×2 max
 /// pool of stride 2, on maps of one fixed size.
 #[derive(Debug)]
@@ -288,10 +292,14 @@ impl TaskKernel<'_, '_> {
                         }
                     }
                     for x in I - O..I {
-                        let column = load_column(simd, &rows, tile * O + x);
+                        let x = tile * O + x;
+                        for row in &rows {
+                            simd.prefetch(row.as_ptr().wrapping_add(x + PREFETCH_TILES * O));
+                        }
+                        let column = load_column(simd, &rows, x);
                         let column = T::input(simd, column);
                         for y in 0..I {
-                            vertical[y][x] = column[y];
+                            vertical[y][x - tile * O] = column[y];
                         }
                     }
                     let at = place + block * rows_of_panel;
@@ -414,6 +422,11 @@ fn tile_outputs<S: Simd, T: Tile<O, I>, const O: usize, const I: usize>(
         let mut row = [zero; I];
         for value in &mut row {
             if let Some(plane) = planes.next() {
+                simd.prefetch(
+                    plane
+                        .as_ptr()
+                        .wrapping_add(at + PREFETCH_TILES * S::GEMM_VECTORS),
+                );
                 *value = simd.load(&plane[at]);
             }
         }
