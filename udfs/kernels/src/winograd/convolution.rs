@@ -1,10 +1,5 @@
 //! The layer: input transform, one matrix product per coordinate, output transform.
 
-#![expect(
-    clippy::needless_range_loop,
-    reason = "indices are the rows and columns of tiles held in registers"
-)]
-
 use super::TileSize;
 use super::transform::{F4, F6, Tile};
 use super::weights::Packed;
