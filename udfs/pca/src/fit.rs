@@ -13,10 +13,10 @@
 use crate::eigen::{orient, self_adjoint};
 use crate::error::{PcaError, Result};
 use crate::gram;
-use crate::krylov;
+use crate::krylov::{self, Wanted};
 use crate::model::PcaModel;
 use crate::moments::Moments;
-use crate::options::{FitOptions, NComponents};
+use crate::options::FitOptions;
 use crate::rows::Rows;
 use crate::value::{Value, first_not_finite};
 use faer::Mat;
@@ -299,12 +299,8 @@ fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Resul
         }
     }
     let total = covariance.diagonal().column_vector().iter().sum::<f64>();
-    let leading = match options.n_components {
-        NComponents::Count(k) if krylov::pays_off(width, k) => {
-            krylov::leading(covariance.as_ref(), k, TOLERANCE)?
-        }
-        _ => None,
-    };
+    let wanted = Wanted::new(options.n_components, total);
+    let leading = krylov::leading(covariance.as_ref(), wanted, TOLERANCE)?;
     let eigen = match leading {
         Some(eigen) => eigen,
         None => self_adjoint(covariance.as_ref())?,

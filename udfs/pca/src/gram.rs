@@ -17,7 +17,7 @@
 
 use crate::eigen::{Eigen, orient, self_adjoint};
 use crate::error::{PcaError, Result};
-use crate::krylov;
+use crate::krylov::{self, Wanted};
 use crate::model::PcaModel;
 use crate::options::{FitOptions, NComponents};
 use crate::parallel::SymmetricTiles;
@@ -61,29 +61,33 @@ pub(crate) fn fit<T: Value>(
     let data = Standardised::new(rows, options)?;
     let (n, width) = (data.rows.len(), rows.width());
     let degrees = n as f64 - 1.0;
-    let (eigen, total) = data.eigen(options.n_components)?;
-    let total = total / degrees;
-    let variances: Vec<f64> = eigen.values.iter().map(|v| v / degrees).collect();
-    let k = options
-        .n_components
-        .select(&variances, total, n.min(width), n as u64, width)?;
+    let total = data.total / degrees;
+    let eigen = data.eigen(options.n_components)?;
+    let select = |squares: &[f64]| {
+        let variances: Vec<f64> = squares.iter().map(|v| v / degrees).collect();
+        let available = n.min(width);
+        options
+            .n_components
+            .select(&variances, total, available, n as u64, width)
+    };
+    // One more than a ratio seems to need: the final variances decide.
+    let spare = usize::from(matches!(options.n_components, NComponents::Ratio(_)));
+    let k = (select(&eigen.values)? + spare).min(eigen.values.len());
 
     let projected = data.project(eigen.vectors.subcols(0, k));
     let svd = MatRef::from_row_major_slice(&projected, width, k)
         .thin_svd()
         .map_err(|_| PcaError::NoConvergence { dimension: k })?;
     drop(projected);
+    let mut squares: Vec<f64> = svd.S().column_vector().iter().map(|s| s * s).collect();
+    let k = select(&squares)?.min(k);
+    squares.truncate(k);
     let mut components = Vec::with_capacity(k * width);
     for column in svd.U().subcols(0, k).col_iter() {
         components.extend(column.iter());
     }
     orient(&mut components, width);
-    let variances = svd
-        .S()
-        .column_vector()
-        .iter()
-        .map(|s| s * s / degrees)
-        .collect();
+    let variances = squares.iter().map(|s| s / degrees).collect();
     PcaModel::try_new(
         data.mean, data.scale, components, variances, total, n as u64,
     )
@@ -97,6 +101,8 @@ struct Standardised<'a, T> {
     rows: Vec<&'a [T]>,
     mean: Vec<f64>,
     scale: Vec<f64>,
+    /// Sum of the squares of Z, which is the sum of all eigenvalues.
+    total: f64,
 }
 
 impl<'a, T: Value> Standardised<'a, T> {
@@ -132,48 +138,53 @@ impl<'a, T: Value> Standardised<'a, T> {
         if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
             return Err(PcaError::Overflow { column });
         }
-        let scale = squares
+        let scale: Vec<f64> = squares
             .iter()
             .zip(&mean)
             .map(|(&s, &m)| options.column_scale(count, m, s))
             .collect();
+        let standardised = squares
+            .iter()
+            .zip(&scale)
+            .filter(|(_, scale)| **scale != 0.0);
+        let total = standardised
+            .map(|(squares, scale)| squares / (scale * scale))
+            .sum();
         Ok(Self {
             rows: sorted,
             mean,
             scale,
+            total,
         })
     }
 
-    /// Eigenpairs of the Gram matrix, at least as many as are wanted, and the sum of all eigenvalues.
-    fn eigen(&self, wanted: NComponents) -> Result<(Eigen, f64)> {
+    /// Eigenpairs of the Gram matrix, at least as many as are wanted.
+    fn eigen(&self, wanted: NComponents) -> Result<Eigen> {
         let (n, width) = (self.rows.len(), self.mean.len());
-        let count = match wanted {
-            NComponents::Count(k) if krylov::pays_off(n, k) => Some(k),
-            _ => None,
+        let few = match wanted {
+            NComponents::Count(k) => k * 6 <= n,
+            NComponents::Ratio(_) => true,
         };
-        if let Some(k) = count
-            && (n * n) as f64 * width as f64 > LARGE
-        {
+        if few && (n * n) as f64 * width as f64 > LARGE {
             let mut tiles = SymmetricTiles::zeros(n, TILE);
             self.for_each_strip(|z: MatRef<'_, f32>| tiles.add_f32(z), |x| x as f32);
             let gram = tiles.into_full();
-            if let Some(eigen) = krylov::leading(gram.as_ref(), k, 1e-9)?
+            // With a margin for what single precision makes of the sum.
+            let wanted = Wanted::new(wanted, self.total * (1.0 + 1e-6));
+            if let Some(eigen) = krylov::leading(gram.as_ref(), wanted, 1e-9)?
                 && let (Some(first), Some(last)) = (eigen.values.first(), eigen.values.last())
                 && *first <= last * SPAN
             {
-                return Ok((eigen, trace(gram.as_ref())));
+                return Ok(eigen);
             }
         }
         let mut tiles = SymmetricTiles::zeros(n, TILE);
         self.for_each_strip(|z: MatRef<'_, f64>| tiles.add_f64(z), |x| x);
         let gram = tiles.into_full();
-        let total = trace(gram.as_ref());
-        if let Some(k) = count
-            && let Some(eigen) = krylov::leading(gram.as_ref(), k, 1e-12)?
-        {
-            return Ok((eigen, total));
+        match krylov::leading(gram.as_ref(), Wanted::new(wanted, self.total), 1e-12)? {
+            Some(eigen) => Ok(eigen),
+            None => self_adjoint(gram.as_ref()),
         }
-        Ok((self_adjoint(gram.as_ref())?, total))
     }
 
     /// Calls `f` with strips of Z, each all rows of a range of columns.
@@ -248,10 +259,6 @@ impl<'a, T: Value> Standardised<'a, T> {
 /// Columns of the strip that starts here.
 fn strip_len(width: usize, start: usize) -> usize {
     STRIP.min(width - start)
-}
-
-fn trace(matrix: MatRef<'_, f64>) -> f64 {
-    matrix.diagonal().column_vector().iter().sum()
 }
 
 fn compare<T: Value>(a: &[T], b: &[T]) -> Ordering {

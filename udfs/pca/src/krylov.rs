@@ -10,6 +10,7 @@
 
 use crate::eigen::{Eigen, self_adjoint};
 use crate::error::Result;
+use crate::options::NComponents;
 use crate::parallel::product;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
@@ -18,27 +19,77 @@ use faer::{Accum, Mat, MatRef, Par};
 /// a lower dimension.
 const BLOCK: usize = 16;
 
-/// True if the method is likely to beat a full decomposition.
-pub(crate) fn pays_off(dimension: usize, wanted: usize) -> bool {
-    dimension >= 512 && wanted * 6 <= dimension
+/// Which eigenpairs are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// This many.
+    Count(usize),
+    /// The fewest whose eigenvalues add up to more than this.
+    Sum(f64),
 }
 
-/// The `wanted` leading eigenpairs, with residuals of at most `tolerance` times the largest
-/// eigenvalue; `None` if the space has grown to half of the dimension without reaching it, when a
-/// full decomposition is cheaper. `matrix` is full, not triangular.
+impl Wanted {
+    /// The eigenpairs of a matrix of this trace that a fit needs.
+    pub(crate) fn new(n_components: NComponents, trace: f64) -> Self {
+        match n_components {
+            NComponents::Count(k) => Self::Count(k),
+            // A margin for the rounding of the sum: a pair too many does no harm.
+            NComponents::Ratio(ratio) => Self::Sum(trace * ratio * (1.0 + 1e-12)),
+        }
+    }
+
+    /// How many of the leading values are wanted, if these are enough.
+    fn enough(self, values: &[f64]) -> Option<usize> {
+        match self {
+            Self::Count(k) => (values.len() >= k).then_some(k),
+            Self::Sum(target) => {
+                let mut sum = 0.0;
+                let last = values.iter().position(|v| {
+                    sum += v;
+                    sum > target
+                })?;
+                Some(last + 1)
+            }
+        }
+    }
+
+    /// True if the method may beat a full decomposition of a matrix of this dimension.
+    fn pays_off(self, dimension: usize) -> bool {
+        dimension >= 512
+            && match self {
+                Self::Count(k) => k * 6 <= dimension,
+                Self::Sum(_) => true,
+            }
+    }
+
+    /// Dimension of the space at which to look at the residuals first.
+    fn first_check(self) -> usize {
+        match self {
+            Self::Count(k) => k + k / 2 + 2 * BLOCK,
+            Self::Sum(_) => 6 * BLOCK,
+        }
+    }
+}
+
+/// The wanted leading eigenpairs, with residuals of at most `tolerance` times the largest
+/// eigenvalue; `None` if a full decomposition is likely to be cheaper: the matrix is small, or the
+/// space has grown to half of its dimension without holding them. `matrix` is full, not triangular.
 pub(crate) fn leading(
     matrix: MatRef<'_, f64>,
-    wanted: usize,
+    wanted: Wanted,
     tolerance: f64,
 ) -> Result<Option<Eigen>> {
     let n = matrix.nrows();
+    if !wanted.pays_off(n) {
+        return Ok(None);
+    }
     let mut basis = Mat::<f64>::zeros(n, n / 2 + BLOCK);
     let mut projected = Mat::<f64>::zeros(n / 2 + BLOCK, n / 2 + BLOCK);
     let mut block = arbitrary(n, 0).qr().compute_thin_Q();
     // Size of the matrix, as far as it has been seen.
     let mut size = 0.0_f64;
     let mut used = 0;
-    let mut check_at = wanted + wanted / 2 + 2 * BLOCK;
+    let mut check_at = wanted.first_check();
     while used + BLOCK <= n / 2 {
         basis.as_mut().subcols_mut(used, BLOCK).copy_from(&block);
         used += BLOCK;
@@ -61,14 +112,21 @@ pub(crate) fn leading(
             check_at = used + used / 5;
             let ritz = self_adjoint(projected.submatrix(0, 0, used, used))?;
             let coupling = block.transpose() * &next;
-            let last = ritz.vectors.submatrix(used - BLOCK, 0, BLOCK, wanted);
-            let residuals = &coupling * last;
+            let residuals = &coupling * ritz.vectors.subrows(used - BLOCK, BLOCK);
             let limit = tolerance * ritz.values.first().copied().unwrap_or(0.0);
-            if residuals.col_iter().all(|r| r.norm_l2() <= limit) {
-                let vectors = product(v, ritz.vectors.subcols(0, wanted));
+            let converged = residuals
+                .col_iter()
+                .take_while(|r| r.norm_l2() <= limit)
+                .count();
+            let held = ritz.values.get(..converged).unwrap_or_default();
+            if let Some(count) = wanted.enough(held) {
+                let vectors = product(v, ritz.vectors.subcols(0, count));
                 let mut values = ritz.values;
-                values.truncate(wanted);
+                values.truncate(count);
                 return Ok(Some(Eigen { values, vectors }));
+            }
+            if used > n / 4 && wanted.enough(&ritz.values).is_none() {
+                return Ok(None);
             }
         }
     }
@@ -145,7 +203,9 @@ mod tests {
     fn leading_pairs_of_a_slowly_decaying_spectrum() {
         let values: Vec<f64> = (0..600).map(|i| 100.0 / (1.0 + i as f64)).collect();
         let a = matrix(&values);
-        let found = leading(a.as_ref(), 40, 1e-10).unwrap().unwrap();
+        let found = leading(a.as_ref(), Wanted::Count(40), 1e-10)
+            .unwrap()
+            .unwrap();
         for (f, e) in found.values.iter().zip(&values) {
             assert!((f / e - 1.0).abs() < 1e-12, "{f} {e}");
         }
@@ -154,10 +214,29 @@ mod tests {
     }
 
     #[test]
+    fn as_many_as_a_sum_needs() {
+        let values: Vec<f64> = (0..600).map(|i| 0.9_f64.powi(i)).collect();
+        let trace = 10.0;
+        let wanted = Wanted::new(NComponents::Ratio(0.95), trace);
+        let found = leading(matrix(&values).as_ref(), wanted, 1e-12)
+            .unwrap()
+            .unwrap();
+        // 1 − 0.9ᵏ > 0.95
+        assert_eq!(found.values.len(), 29);
+        assert!(
+            found
+                .values
+                .iter()
+                .zip(&values)
+                .all(|(f, e)| (f - e).abs() < 1e-12)
+        );
+    }
+
+    #[test]
     fn a_matrix_of_low_rank_does_not_break_down() {
         let mut values = vec![0.0; 600];
         values[..20].copy_from_slice(&(0..20).map(|i| 20.0 - i as f64).collect::<Vec<_>>());
-        let found = leading(matrix(&values).as_ref(), 50, 1e-10)
+        let found = leading(matrix(&values).as_ref(), Wanted::Count(50), 1e-10)
             .unwrap()
             .unwrap();
         for (f, e) in found.values.iter().zip(&values) {
@@ -176,7 +255,7 @@ mod tests {
     fn a_flat_spectrum_is_left_to_the_full_decomposition() {
         let values: Vec<f64> = (0..600).map(|i| 1.0 + 1e-3 * ((600 - i) as f64)).collect();
         assert!(
-            leading(matrix(&values).as_ref(), 90, 1e-12)
+            leading(matrix(&values).as_ref(), Wanted::Count(90), 1e-12)
                 .unwrap()
                 .is_none()
         );
