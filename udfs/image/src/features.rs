@@ -20,6 +20,9 @@ const LEAST_MICRO_BATCH: usize = 8;
 /// decoded in 0.6 MB.
 const IMAGES_PER_THREAD: usize = 4;
 
+/// Colour channels of an image.
+const CHANNELS: usize = 3;
+
 /// The field of a feature vector's elements.
 pub(crate) fn item_field() -> FieldRef {
     Arc::new(Field::new_list_field(DataType::Float32, true))
@@ -98,52 +101,63 @@ impl Featurizer {
             .collect();
         let micro_batch = LEAST_MICRO_BATCH.max(IMAGES_PER_THREAD * self.pool.threads());
         for rows in rows.chunks(micro_batch) {
-            let inputs = self.inputs(rows, on_undecodable)?;
-            let mut stacked = Vec::with_capacity(inputs.iter().map(|(_, input)| input.len()).sum());
-            for (row, input) in &inputs {
-                stacked.extend_from_slice(input);
+            let (decoded, inputs) = self.inputs(rows, on_undecodable)?;
+            for row in &decoded {
                 if let Some(valid) = valid.get_mut(*row) {
                     *valid = true;
                 }
             }
-            if !inputs.is_empty() {
+            if !decoded.is_empty() {
                 self.model
-                    .run(stacked, inputs.len(), self.pooling, &self.pool, &mut values)?;
+                    .run(inputs, decoded.len(), self.pooling, &self.pool, &mut values)?;
             }
         }
         Ok(list_array(valid, dimension, values))
     }
 
-    /// Decodes, resizes and preprocesses images in parallel; leaves out those that cannot be
-    /// decoded if that is allowed.
+    /// Decodes, resizes and preprocesses images in parallel. Gives the rows that could be decoded
+    /// and their network input, one after the other.
     fn inputs(
         &self,
         rows: &[(usize, &[u8])],
         on_undecodable: OnUndecodable,
-    ) -> Result<Vec<(usize, Vec<f32>)>> {
-        let decoded: Vec<_> = self.pool.run(|| {
-            rows.par_iter()
-                .map(|(row, bytes)| (*row, self.input(bytes)))
+    ) -> Result<(Vec<usize>, Vec<f32>)> {
+        let (height, width) = self.model.architecture().image_size();
+        let length = height * width * CHANNELS;
+        let mut inputs = vec![0.0; rows.len() * length];
+        let outcomes: Vec<_> = self.pool.run(|| {
+            inputs
+                .par_chunks_exact_mut(length)
+                .zip(rows)
+                .map(|(input, (row, bytes))| (*row, self.input(bytes, input)))
                 .collect()
         });
-        let mut inputs = Vec::with_capacity(decoded.len());
-        for (row, input) in decoded {
-            match (input, on_undecodable) {
-                (Ok(input), _) => inputs.push((row, input)),
+        let mut decoded = Vec::with_capacity(rows.len());
+        for (place, (row, outcome)) in outcomes.into_iter().enumerate() {
+            match (outcome, on_undecodable) {
+                (Ok(()), _) => {
+                    // Close the gaps that undecodable images leave.
+                    if place != decoded.len() {
+                        let start = place * length;
+                        inputs.copy_within(start..start + length, decoded.len() * length);
+                    }
+                    decoded.push(row);
+                }
                 (Err(error), OnUndecodable::Fail) => return Err(Error::Decode(error)),
                 (Err(error), OnUndecodable::Null) => log::debug!("NULL features: {error}"),
             }
         }
-        Ok(inputs)
+        inputs.truncate(decoded.len() * length);
+        Ok((decoded, inputs))
     }
 
-    fn input(&self, bytes: &[u8]) -> Result<Vec<f32>, DecodeError> {
+    /// Fills the network's input for one image.
+    fn input(&self, bytes: &[u8], input: &mut [f32]) -> Result<(), DecodeError> {
         let image = decode(bytes, self.limits)?;
         let (height, width) = self.model.architecture().image_size();
         let rgb = resize_rgb(image.data, (image.width, image.height), (width, height));
-        let mut input = vec![0.0; rgb.len()];
-        self.model.preprocessing().apply(&rgb, &mut input);
-        Ok(input)
+        self.model.preprocessing().apply(&rgb, input);
+        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@
 //! Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on
 //! Acoustics, Speech and Signal Processing 29(6), 1981.
 
+use pulp::Arch;
+
 /// Fractional bits of a coefficient: 32 less 8 for a pixel and 2 for the kernel's overshoot.
 const PRECISION_BITS: u32 = 22;
 /// Bytes of an RGB pixel.
@@ -26,15 +28,20 @@ pub fn resize_rgb(
     (target_width, target_height): (usize, usize),
 ) -> Vec<u8> {
     debug_assert_eq!(rgb.len(), width * height * CHANNELS);
+    // Compiled for several instruction sets; which one runs does not show, as all is integer.
+    let arch = Arch::new();
     let rgb = if width == target_width {
         rgb
     } else {
-        horizontal(&rgb, width, height, target_width)
+        arch.dispatch(|| match width {
+            0..WIDE => horizontal(&rgb, width, height, target_width),
+            _ => horizontal_wide(&rgb, width, height, target_width),
+        })
     };
     if height == target_height {
         rgb
     } else {
-        vertical(&rgb, target_width, height, target_height)
+        arch.dispatch(|| vertical(&rgb, target_width, height, target_height))
     }
 }
 
@@ -96,6 +103,7 @@ fn fixed_point(weight: f64) -> i32 {
 }
 
 /// Rounds a fixed-point sum to a byte.
+#[inline(always)]
 fn to_byte(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
@@ -103,38 +111,123 @@ fn to_byte(sum: i32) -> u8 {
 /// The rounding term every sum starts from.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
+/// Rows that the horizontal pass takes together, and bytes of a row that the vertical pass takes.
+const LANES: usize = 16;
+
+/// Width from which columns would take more memory than they save time.
+const WIDE: usize = 1 << 16;
+
+/// Sums of pixels times coefficients, side by side.
+type Sums = [i32; LANES];
+
+#[inline(always)]
+fn accumulate(sums: &mut Sums, values: &[u8; LANES], coefficient: i32) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum = sum.wrapping_add(i32::from(*value).wrapping_mul(coefficient));
+    }
+}
+
+/// A column of pixels of [`LANES`] rows, channel by channel.
+type Column = [[u8; LANES]; CHANNELS];
+
+/// Turns strips of rows, so that the same pixel of all of them lies side by side and one
+/// coefficient serves them all at once.
+#[inline(always)]
 fn horizontal(rgb: &[u8], width: usize, height: usize, target: usize) -> Vec<u8> {
     let windows: Vec<Window> = windows(width, target).collect();
-    let mut out = Vec::with_capacity(target * height * CHANNELS);
-    for row in rgb.chunks_exact(width * CHANNELS) {
-        let (pixels, _) = row.as_chunks::<CHANNELS>();
-        for window in &windows {
-            let mut sums = [HALF; CHANNELS];
-            let source = pixels.iter().skip(window.start);
-            for (pixel, coefficient) in source.zip(&window.coefficients) {
-                for (sum, value) in sums.iter_mut().zip(pixel) {
-                    *sum = sum.wrapping_add(i32::from(*value).wrapping_mul(*coefficient));
+    let mut out = vec![0; target * height * CHANNELS];
+    let mut columns: Vec<Column> = vec![[[0; LANES]; CHANNELS]; width];
+    let strips = rgb.chunks(LANES * width * CHANNELS);
+    for (strip, out) in strips.zip(out.chunks_mut(LANES * target * CHANNELS)) {
+        turn(strip, &mut columns);
+        for (x, window) in windows.iter().enumerate() {
+            let mut sums = [[HALF; LANES]; CHANNELS];
+            let source = columns.get(window.start..).unwrap_or_default();
+            for (column, coefficient) in source.iter().zip(&window.coefficients) {
+                for (sums, values) in sums.iter_mut().zip(column) {
+                    accumulate(sums, values, *coefficient);
                 }
             }
-            out.extend(sums.map(to_byte));
+            let [red, green, blue] = sums.map(|sums| sums.map(to_byte));
+            for (lane, row) in out.chunks_exact_mut(target * CHANNELS).enumerate() {
+                let (pixels, _) = row.as_chunks_mut::<CHANNELS>();
+                if let Some(pixel) = pixels.get_mut(x) {
+                    *pixel = [red[lane % LANES], green[lane % LANES], blue[lane % LANES]];
+                }
+            }
         }
     }
     out
 }
 
-fn vertical(rgb: &[u8], width: usize, height: usize, target: usize) -> Vec<u8> {
-    let stride = width * CHANNELS;
-    let mut out = Vec::with_capacity(target * stride);
-    let mut sums = vec![HALF; stride];
-    for window in windows(height, target) {
-        sums.fill(HALF);
-        let rows = rgb.chunks_exact(stride).skip(window.start);
-        for (row, coefficient) in rows.zip(&window.coefficients) {
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum = sum.wrapping_add(i32::from(*value).wrapping_mul(*coefficient));
+/// The same without columns, one window of coefficients at a time: for images of a few rows that
+/// are millions of pixels wide, memory stays below that of the image.
+fn horizontal_wide(rgb: &[u8], width: usize, height: usize, target: usize) -> Vec<u8> {
+    let mut out = vec![0; target * height * CHANNELS];
+    for (x, window) in windows(width, target).enumerate() {
+        let rows = rgb.chunks_exact(width * CHANNELS);
+        for (row, out) in rows.zip(out.chunks_exact_mut(target * CHANNELS)) {
+            let (source, _) = row.as_chunks::<CHANNELS>();
+            let source = source.get(window.start..).unwrap_or_default();
+            let mut sums = [HALF; CHANNELS];
+            for (pixel, coefficient) in source.iter().zip(&window.coefficients) {
+                for (sum, value) in sums.iter_mut().zip(pixel) {
+                    *sum = sum.wrapping_add(i32::from(*value).wrapping_mul(*coefficient));
+                }
+            }
+            let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
+            if let Some(pixel) = pixels.get_mut(x) {
+                *pixel = sums.map(to_byte);
             }
         }
-        out.extend(sums.iter().copied().map(to_byte));
+    }
+    out
+}
+
+/// Up to [`LANES`] rows into columns. Where there are fewer, the other lanes keep what they had.
+#[inline(always)]
+fn turn(strip: &[u8], columns: &mut [Column]) {
+    let width = columns.len();
+    for (lane, row) in strip.chunks_exact(width * CHANNELS).enumerate() {
+        let (pixels, _) = row.as_chunks::<CHANNELS>();
+        for (column, pixel) in columns.iter_mut().zip(pixels) {
+            for (values, value) in column.iter_mut().zip(pixel) {
+                values[lane % LANES] = *value;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn vertical(rgb: &[u8], width: usize, height: usize, target: usize) -> Vec<u8> {
+    let stride = width * CHANNELS;
+    let mut out = vec![0; target * stride];
+    for (window, out) in windows(height, target).zip(out.chunks_exact_mut(stride)) {
+        let rows = || {
+            rgb.chunks_exact(stride)
+                .skip(window.start)
+                .zip(&window.coefficients)
+        };
+        let (blocks, rest) = out.as_chunks_mut::<LANES>();
+        let whole = blocks.len();
+        for (index, block) in blocks.iter_mut().enumerate() {
+            let mut sums = [HALF; LANES];
+            for (row, coefficient) in rows() {
+                if let Some(values) = row.as_chunks::<LANES>().0.get(index) {
+                    accumulate(&mut sums, values, *coefficient);
+                }
+            }
+            *block = sums.map(to_byte);
+        }
+        for (index, byte) in (whole * LANES..).zip(rest) {
+            let mut sum = HALF;
+            for (row, coefficient) in rows() {
+                if let Some(value) = row.get(index) {
+                    sum = sum.wrapping_add(i32::from(*value).wrapping_mul(*coefficient));
+                }
+            }
+            *byte = to_byte(sum);
+        }
     }
     out
 }

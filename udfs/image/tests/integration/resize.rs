@@ -111,3 +111,19 @@ fn equals_pillow() {
         assert_eq!(fnv(&out), expected, "case {n}: {size:?} to {target:?}");
     }
 }
+
+/// Panoramas and scrolls, whose windows are hundreds of pixels long. The script is the same, with
+/// `rgb = ((x // 50 + y // 50 + c * 40) % 256).astype(np.uint8)`.
+#[test]
+fn very_wide_and_very_tall_equal_pillow() {
+    for (width, height, expected) in [(70_001, 3, 0x4A14_D3C5), (3, 70_001, 0x7D01_CA85)] {
+        let mut rgb = Vec::with_capacity(width * height * 3);
+        for y in 0..height {
+            for x in 0..width {
+                rgb.extend([0, 40, 80].map(|c| ((x / 50 + y / 50 + c) % 256) as u8));
+            }
+        }
+        let out = resize_rgb(rgb, (width, height), (224, 224));
+        assert_eq!(fnv(&out), expected, "{width}×{height}");
+    }
+}
