@@ -19,3 +19,13 @@ impl Random {
         (0..n).map(|_| scale * value()).collect()
     }
 }
+
+/// FNV-1a over the bits of `values`.
+pub(crate) fn fingerprint(values: &[f32]) -> u64 {
+    let bytes = values
+        .iter()
+        .flat_map(|value| value.to_bits().to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

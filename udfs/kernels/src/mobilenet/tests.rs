@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::KernelError;
 use crate::reference::{self, Conv2d, Padding, Shape, relative_error, widen};
-use crate::testing::Random;
+use crate::testing::{Random, fingerprint};
 
 /// One block: channels after expansion (0 for the first block), stride, output channels.
 type BlockShape = (usize, usize, usize);
@@ -249,6 +249,24 @@ fn bits_do_not_depend_on_batch_threads_or_neighbours() -> Result<()> {
             actual.extend(run(&stack, input, n, &pool)?);
         }
         assert!(actual == expected, "{threads} threads, {batch} images");
+    }
+    Ok(())
+}
+
+// The fingerprint is that of AVX-512; AVX2 here and NEON on ARM must give the same.
+#[test]
+fn bits_are_the_same_on_every_machine() -> Result<()> {
+    let random = &mut Random::new(21);
+    let network = small_mobilenet(random, 80);
+    let input = network.input(random, 2);
+    for isa in available().filter(|&isa| isa != Isa::Portable) {
+        let actual = run(
+            &network.build(isa, false)?,
+            &input,
+            2,
+            &ComputePool::new(2)?,
+        )?;
+        assert_eq!(fingerprint(&actual), 0x358d_ca63_a307_c8f1, "{isa:?}");
     }
     Ok(())
 }

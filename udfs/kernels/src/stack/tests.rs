@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::reference::{self, Conv2d, Padding, Shape, relative_error, widen};
-use crate::testing::Random;
+use crate::testing::{Random, fingerprint};
 
 /// Layers as output channels; 0 is a max pool.
 struct Network {
@@ -210,6 +210,29 @@ fn many_callers_share_one_pool() -> Result<()> {
         workspaces <= 2,
         "{workspaces} workspaces for 2 admitted callers"
     );
+    Ok(())
+}
+
+// The fingerprint is that of AVX-512; AVX2 here and NEON on ARM must give the same.
+#[test]
+fn bits_are_the_same_on_every_machine() -> Result<()> {
+    let random = &mut Random::new(21);
+    let network = Network::new(random, (44, 37, 3), &[20, 40, 0, 70, 70, 0, 33]);
+    let input = network.input(random, 2);
+    for isa in available().filter(|&isa| isa != Isa::Portable) {
+        for (size, expected) in [
+            (TileSize::Four, 0xad0b_63f7_84bc_7b24),
+            (TileSize::Six, 0xfa80_28f7_9e2f_256e),
+        ] {
+            let actual = run(
+                &network.build(isa, Some(size))?,
+                &input,
+                2,
+                &ComputePool::new(2)?,
+            )?;
+            assert_eq!(fingerprint(&actual), expected, "{isa:?} {size:?}");
+        }
+    }
     Ok(())
 }
 
