@@ -47,6 +47,9 @@ impl Location {
             }
             Some((scheme, rest)) => {
                 let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+                if authority.is_empty() {
+                    return plan_err!("LOCATION '{text}': expected '{scheme}://' and a bucket");
+                }
                 let store = ObjectStoreUrl::parse(format!("{scheme}://{authority}"))
                     .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
                 (store, decode(text, path)?, false)

@@ -71,7 +71,7 @@ fn tables_with_options_settings_and_formats() {
         OPTIONS ('pathGlobFilter' '*.jpg', 'recursive_file_lookup' 'true');
         SET featurize.scan_batch_rows = 5;
         SELECT count(*) AS n, count(DISTINCT split_part(path, '/', -2)) AS kinds,
-               min(octet_length(content)) > 100 AS read
+               min(octet_length(encode(content, 'hex'))) > 200 AS read
         FROM images;
         SHOW featurize.scan_batch_rows;";
     let output = featurize(&["-q", "--format", "json", "-c", sql]);

@@ -211,7 +211,7 @@ async fn the_plan_shows_files_columns_and_filters() {
         .unwrap();
     let text = displayable(plan.as_ref()).indent(false).to_string();
     let expected = "FetchExec: files=9, bytes=1350, projection=[content], \
-                    filters=[images.length > Int64(100)]\n  DataSourceExec: partitions=3";
+                    filters=[length > Int64(100)]\n  DataSourceExec: partitions=3";
     assert!(text.contains(expected), "{text}");
 }
 
