@@ -116,9 +116,12 @@ pub enum PcaError {
     /// Bytes that are not a model of this crate, or a damaged one.
     #[error("not a PCA model: {0}; a model is the value that pca_fit returns")]
     Format(String),
+    /// Bytes that are not a scaler of this crate, or a damaged one.
+    #[error("not a scaler: {0}; a scaler is the value that scaler_fit returns")]
+    ScalerFormat(String),
     /// A model written by a newer version.
     #[error(
-        "the PCA model has format version {found}, but this build reads version {supported}: update datafusion-featurize, or fit the model again"
+        "the model has format version {found}, but this build reads version {supported}: update datafusion-featurize, or fit the model again"
     )]
     Version {
         /// Version found in the model.

@@ -18,12 +18,14 @@
 //! | `fit`, `gram` | from either to a model |
 //! | `eigen`, `krylov`, `parallel` | decompositions, full and partial |
 //! | `state` | partial aggregates |
-//! | `model`, `format` | the model, and its bytes |
+//! | `model`, `format`, `container` | the model, and its bytes |
+//! | `scaler` | the StandardScaler by itself |
 //! | `transform` | applying it |
 //! | [`functions`] | the SQL functions |
 
 #![forbid(unsafe_code)]
 
+mod container;
 mod eigen;
 mod error;
 mod features;
@@ -38,17 +40,19 @@ mod moments;
 mod options;
 mod parallel;
 mod rows;
+mod scaler;
 mod settings;
 mod state;
 mod transform;
 mod value;
 
+pub use container::FORMAT_VERSION;
 pub use error::{PcaError, Result};
 pub use fit::PcaFitter;
-pub use format::FORMAT_VERSION;
 pub use functions::expr_fn;
 pub use model::PcaModel;
 pub use options::{Convention, DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
+pub use scaler::{Scaler, ScalerFitter};
 pub use value::Value;
 
 use datafusion_expr::registry::FunctionRegistry;

@@ -6,35 +6,89 @@
 
 use crate::error::Result;
 use crate::model::PcaModel;
+use crate::scaler::Scaler;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+/// What SQL stores as a binary value: a model of either kind.
+pub(crate) trait Stored: Sized + Send + Sync + 'static {
+    /// Function that makes such values.
+    const MADE_BY: &'static str;
+
+    /// Reads the value.
+    fn decode(bytes: &[u8]) -> Result<Self>;
+
+    /// Bytes held.
+    fn size(&self) -> usize;
+
+    /// Where values of this kind are kept.
+    fn cache() -> &'static Mutex<ModelCache<Self>>;
+}
+
+static MODELS: LazyLock<Mutex<ModelCache<PcaModel>>> = LazyLock::new(Mutex::default);
+static SCALERS: LazyLock<Mutex<ModelCache<Scaler>>> = LazyLock::new(Mutex::default);
+
+impl Stored for PcaModel {
+    const MADE_BY: &'static str = "pca_fit";
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        Self::decode(bytes)
+    }
+
+    fn size(&self) -> usize {
+        self.size()
+    }
+
+    fn cache() -> &'static Mutex<ModelCache<Self>> {
+        &MODELS
+    }
+}
+
+impl Stored for Scaler {
+    const MADE_BY: &'static str = "scaler_fit";
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        Self::decode(bytes)
+    }
+
+    fn size(&self) -> usize {
+        self.size()
+    }
+
+    fn cache() -> &'static Mutex<ModelCache<Self>> {
+        &SCALERS
+    }
+}
 
 /// Most models kept.
 const MAX_MODELS: usize = 16;
 /// Most bytes kept, encoded and decoded together. A larger model is decoded for every batch.
 const MAX_BYTES: usize = 256 << 20;
 
-static CACHE: LazyLock<Mutex<ModelCache>> = LazyLock::new(Mutex::default);
-
 /// Decodes a model, or returns the one decoded before from the same bytes.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Arc<PcaModel>> {
-    let lock = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+pub(crate) fn decode<M: Stored>(bytes: &[u8]) -> Result<Arc<M>> {
+    let lock = || M::cache().lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(model) = lock().get(bytes) {
         return Ok(model);
     }
     // Decoded outside the lock; two partitions may do it at once, to the same result.
-    let model = Arc::new(PcaModel::decode(bytes)?);
+    let model = Arc::new(M::decode(bytes)?);
     lock().insert(bytes, &model);
     Ok(model)
 }
 
 /// Least recently used first.
-#[derive(Default)]
-struct ModelCache {
-    entries: Vec<(Box<[u8]>, Arc<PcaModel>)>,
+pub(crate) struct ModelCache<M> {
+    entries: Vec<(Box<[u8]>, Arc<M>)>,
 }
 
-impl ModelCache {
-    fn get(&mut self, bytes: &[u8]) -> Option<Arc<PcaModel>> {
+impl<M> Default for ModelCache<M> {
+    fn default() -> Self {
+        Self { entries: vec![] }
+    }
+}
+
+impl<M: Stored> ModelCache<M> {
+    fn get(&mut self, bytes: &[u8]) -> Option<Arc<M>> {
         let at = self.entries.iter().rposition(|(key, _)| **key == *bytes)?;
         let entry = self.entries.remove(at);
         let model = Arc::clone(&entry.1);
@@ -42,8 +96,8 @@ impl ModelCache {
         Some(model)
     }
 
-    fn insert(&mut self, bytes: &[u8], model: &Arc<PcaModel>) {
-        let cost = |(key, model): &(Box<[u8]>, Arc<PcaModel>)| key.len() + model.size();
+    fn insert(&mut self, bytes: &[u8], model: &Arc<M>) {
+        let cost = |(key, model): &(Box<[u8]>, Arc<M>)| key.len() + model.size();
         if bytes.len() + model.size() > MAX_BYTES || self.get(bytes).is_some() {
             return;
         }
@@ -66,10 +120,13 @@ mod tests {
 
     #[test]
     fn the_same_bytes_share_one_model() {
-        let a = decode(&model(2).encode()).unwrap();
+        let a: Arc<PcaModel> = decode(&model(2).encode()).unwrap();
         let b = decode(&model(2).encode()).unwrap();
         assert!(Arc::ptr_eq(&a, &b));
-        assert_eq!(decode(&model(3).encode()).unwrap().n_samples(), 3);
+        assert_eq!(
+            decode::<PcaModel>(&model(3).encode()).unwrap().n_samples(),
+            3
+        );
     }
 
     #[test]

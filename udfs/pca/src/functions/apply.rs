@@ -5,6 +5,7 @@ use super::models::{self, Models};
 use crate::error::PcaError;
 use crate::features::{self, Features, Precision};
 use crate::model::PcaModel;
+use crate::model_cache::Stored;
 use crate::transform::BLOCK_ROWS;
 use crate::value::Value;
 use arrow::array::{Array, ArrayRef, Float64Array, ListArray};
@@ -17,20 +18,23 @@ use std::sync::Arc;
 
 /// A function of rows and a model.
 pub(crate) trait Operation {
+    /// What the second argument holds.
+    type Model: Stored;
+
     /// Name in SQL.
     const NAME: &'static str;
     /// Name of the first argument.
     const ARGUMENT: &'static str;
 
     /// The error if rows of `found` values do not go with the model.
-    fn check(model: &PcaModel, row: u64, found: usize) -> Result<(), PcaError>;
+    fn check(model: &Self::Model, row: u64, found: usize) -> Result<(), PcaError>;
 
     /// Numbers that a row gives.
-    fn outputs(model: &PcaModel) -> usize;
+    fn outputs(model: &Self::Model) -> usize;
 
     /// Appends the numbers of each row.
     fn apply<'a, T: Value>(
-        model: &PcaModel,
+        model: &Self::Model,
         rows: impl IntoIterator<Item = &'a [T]>,
         outputs: &mut Vec<f64>,
     );
@@ -54,7 +58,7 @@ pub(crate) fn coerce<O: Operation>(arg_types: &[DataType]) -> Result<Vec<DataTyp
     match arg_types {
         [rows, model] => Ok(vec![
             features::coerce(O::NAME, O::ARGUMENT, rows)?,
-            models::coerce(O::NAME, model)?,
+            models::coerce::<O::Model>(O::NAME, model)?,
         ]),
         _ => plan_err!(
             "{} takes 2 arguments ({}, model), got {}",
@@ -103,7 +107,7 @@ fn invoke<O: Operation>(
     build: impl FnOnce(Outputs) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {
     let [rows, model] = take_function_args(O::NAME, &args.args)?;
-    let models = Models::try_new(O::NAME, model)?;
+    let models = Models::<O::Model>::try_new(O::NAME, model)?;
     let (rows, constant) = match rows {
         ColumnarValue::Array(array) => (Arc::clone(array), false),
         // One row stands for all: repeating a wide one would take gigabytes.
@@ -135,7 +139,7 @@ struct Outputs {
 fn outputs<O: Operation, T: Value>(
     rows: &ArrayRef,
     constant: bool,
-    models: &Models,
+    models: &Models<O::Model>,
     len: usize,
 ) -> Result<Outputs> {
     let rows = Features::<T>::try_new(rows)?;

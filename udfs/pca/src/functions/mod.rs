@@ -1,6 +1,7 @@
 //! The SQL functions, one file each.
 
 mod apply;
+mod constant;
 mod models;
 pub mod pca_components;
 pub mod pca_explained_variance;
@@ -14,6 +15,8 @@ pub mod pca_n_samples;
 pub mod pca_reconstruction_error;
 pub mod pca_scale;
 pub mod pca_transform;
+pub mod scaler_fit;
+pub mod scaler_transform;
 
 use datafusion_expr::{AggregateUDF, ScalarUDF, Signature, TypeSignature, Volatility};
 use datafusion_functions::make_udf_function;
@@ -43,7 +46,9 @@ make_udf_function!(
 );
 make_udf_function!(pca_scale::PcaScale, pca_scale);
 make_udf_function!(pca_transform::PcaTransform, pca_transform);
+make_udf_function!(scaler_transform::ScalerTransform, scaler_transform);
 create_func!(pca_fit::PcaFit, pca_fit_udaf);
+create_func!(scaler_fit::ScalerFit, scaler_fit_udaf);
 
 /// The functions as builders of expressions.
 pub mod expr_fn {
@@ -54,6 +59,11 @@ pub mod expr_fn {
     /// `memory_limit`.
     pub fn pca_fit(args: Vec<Expr>) -> Expr {
         super::pca_fit_udaf().call(args)
+    }
+
+    /// Fits a scaler; `args` are `features` and optionally `convention`.
+    pub fn scaler_fit(args: Vec<Expr>) -> Expr {
+        super::scaler_fit_udaf().call(args)
     }
 
     export_functions!(
@@ -71,7 +81,8 @@ pub mod expr_fn {
         (pca_n_samples, "Number of rows that a model was fitted on.", model),
         (pca_reconstruction_error, "Mean squared error of the reconstruction of standardised features.", features model),
         (pca_scale, "What a model divides each column by.", model),
-        (pca_transform, "Projects features on the components of a model.", features model)
+        (pca_transform, "Projects features on the components of a model.", features model),
+        (scaler_transform, "Standardises features.", features model)
     );
 }
 
@@ -89,12 +100,13 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
         pca_reconstruction_error(),
         pca_scale(),
         pca_transform(),
+        scaler_transform(),
     ]
 }
 
 /// The aggregate functions.
 pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    vec![pca_fit_udaf()]
+    vec![pca_fit_udaf(), scaler_fit_udaf()]
 }
 
 /// A signature that leaves the types to `coerce_types` and lets arguments be named.

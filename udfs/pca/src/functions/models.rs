@@ -1,7 +1,7 @@
 //! The `model` argument of the functions that read a model, and what the accessors have in common.
 
 use crate::model::PcaModel;
-use crate::model_cache;
+use crate::model_cache::{self, Stored};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::utils::take_function_args;
@@ -11,24 +11,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Type that a model argument is coerced to.
-pub(crate) fn coerce(function: &str, data_type: &DataType) -> Result<DataType> {
+pub(crate) fn coerce<M: Stored>(function: &str, data_type: &DataType) -> Result<DataType> {
     match data_type {
         DataType::BinaryView | DataType::Binary | DataType::LargeBinary => Ok(data_type.clone()),
         DataType::Null => Ok(DataType::BinaryView),
-        t => plan_err!("{function}: model must be the binary value that pca_fit returns, got {t}"),
+        t => plan_err!(
+            "{function}: model must be the binary value that {} returns, got {t}",
+            M::MADE_BY
+        ),
     }
 }
 
 /// Decoded models of a batch: each distinct one once.
-pub(crate) struct Models {
-    distinct: Vec<Arc<PcaModel>>,
+pub(crate) struct Models<M> {
+    distinct: Vec<Arc<M>>,
     /// For each row the index of its model, `None` for NULL. One entry stands for all rows if the
     /// argument is a scalar.
     index: Vec<Option<usize>>,
     scalar: bool,
 }
 
-impl Models {
+impl<M: Stored> Models<M> {
     pub(crate) fn try_new(function: &str, argument: &ColumnarValue) -> Result<Self> {
         match argument {
             ColumnarValue::Scalar(
@@ -56,7 +59,7 @@ impl Models {
         values: impl IntoIterator<Item = Option<&'a [u8]>>,
         scalar: bool,
     ) -> Result<Self> {
-        let mut distinct: Vec<Arc<PcaModel>> = vec![];
+        let mut distinct: Vec<Arc<M>> = vec![];
         // A model that a join repeats is the same piece of memory in each row.
         let mut seen: HashMap<(*const u8, usize), usize> = HashMap::new();
         let mut index = vec![];
@@ -89,7 +92,7 @@ impl Models {
     }
 
     /// The models, each with its index.
-    pub(crate) fn distinct(&self) -> impl Iterator<Item = (usize, &PcaModel)> {
+    pub(crate) fn distinct(&self) -> impl Iterator<Item = (usize, &M)> {
         self.distinct.iter().map(Arc::as_ref).enumerate()
     }
 
@@ -100,7 +103,7 @@ impl Models {
     }
 
     /// The model of a row.
-    pub(crate) fn get(&self, row: usize) -> Option<&PcaModel> {
+    pub(crate) fn get(&self, row: usize) -> Option<&M> {
         self.distinct.get(self.index(row)?).map(Arc::as_ref)
     }
 
@@ -118,7 +121,7 @@ pub(crate) fn accessor_signature() -> Signature {
 /// Argument types of `accessor(model)`.
 pub(crate) fn coerce_accessor(function: &str, arg_types: &[DataType]) -> Result<Vec<DataType>> {
     match arg_types {
-        [model] => Ok(vec![coerce(function, model)?]),
+        [model] => Ok(vec![coerce::<PcaModel>(function, model)?]),
         _ => plan_err!(
             "{function} takes 1 argument (model), got {}",
             arg_types.len()
@@ -143,7 +146,7 @@ pub(crate) fn invoke_accessor(
     build: impl FnOnce(&mut dyn Iterator<Item = Option<&PcaModel>>) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {
     let [argument] = take_function_args(function, &args.args)?;
-    let models = Models::try_new(function, argument)?;
+    let models = Models::<PcaModel>::try_new(function, argument)?;
     let column = build(&mut (0..models.len()).map(|row| models.get(row)))?;
     match argument {
         ColumnarValue::Scalar(_) => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(

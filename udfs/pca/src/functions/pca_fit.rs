@@ -1,5 +1,6 @@
 //! `pca_fit(features, n_components [, scale [, convention [, memory_limit]]])`
 
+use super::constant::constant;
 use crate::error::PcaError;
 use crate::features::{self, Features, Precision};
 use crate::fit::PcaFitter;
@@ -7,7 +8,7 @@ use crate::options::{Convention, DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
 use crate::settings;
 use crate::state;
 use crate::value::Value;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, ScalarValue, internal_err, plan_datafusion_err, plan_err};
 use datafusion_expr::expr::AggregateFunction;
@@ -15,9 +16,7 @@ use datafusion_expr::function::{
     AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs,
 };
 use datafusion_expr::utils::AggregateOrderSensitivity;
-use datafusion_expr::{
-    Accumulator, AggregateUDFImpl, ColumnarValue, Documentation, Expr, Signature, lit,
-};
+use datafusion_expr::{Accumulator, AggregateUDFImpl, Documentation, Expr, Signature, lit};
 use datafusion_macros::user_doc;
 
 const NAME: &str = "pca_fit";
@@ -194,10 +193,10 @@ fn arity<T>(found: usize) -> Result<T> {
 
 /// Reads the constant arguments.
 fn fit_options(args: &AccumulatorArgs) -> Result<FitOptions> {
-    let n_components = n_components(&constant(args, 1, "n_components")?)?;
+    let n_components = n_components(&constant(NAME, args, 1, "n_components")?)?;
     let mut options = FitOptions::new(n_components);
     for (index, name) in ARGUMENTS.iter().enumerate().take(args.exprs.len()).skip(2) {
-        let value = constant(args, index, name)?;
+        let value = constant(NAME, args, index, name)?;
         options = match (*name, value) {
             ("scale", ScalarValue::Boolean(Some(scale))) => options.with_scale(scale),
             ("convention", value) if text(&value).is_some() => {
@@ -228,18 +227,6 @@ fn fit_options(args: &AccumulatorArgs) -> Result<FitOptions> {
 
 fn text(value: &ScalarValue) -> Option<&str> {
     value.try_as_str().flatten()
-}
-
-fn constant(args: &AccumulatorArgs, index: usize, name: &str) -> Result<ScalarValue> {
-    let Some(expr) = args.exprs.get(index) else {
-        return internal_err!("{NAME} without {name}");
-    };
-    // A constant expression evaluates without rows, and to a scalar; anything else refers to columns.
-    let empty = RecordBatch::new_empty(arrow::datatypes::Schema::empty().into());
-    match expr.evaluate(&empty) {
-        Ok(ColumnarValue::Scalar(value)) => Ok(value),
-        _ => plan_err!("{NAME}: {name} must be a constant, got {expr}"),
-    }
 }
 
 /// An integer of any width is a count; a float or a decimal is a ratio.

@@ -85,6 +85,8 @@ impl ScalarUDFImpl for PcaInverseTransform {
 }
 
 impl Operation for PcaInverseTransform {
+    type Model = PcaModel;
+
     const NAME: &'static str = "pca_inverse_transform";
     const ARGUMENT: &'static str = "components";
 

@@ -81,6 +81,8 @@ impl ScalarUDFImpl for PcaReconstructionError {
 }
 
 impl Operation for PcaReconstructionError {
+    type Model = PcaModel;
+
     const NAME: &'static str = "pca_reconstruction_error";
     const ARGUMENT: &'static str = "features";
 

@@ -85,6 +85,8 @@ impl ScalarUDFImpl for PcaTransform {
 }
 
 impl Operation for PcaTransform {
+    type Model = PcaModel;
+
     const NAME: &'static str = "pca_transform";
     const ARGUMENT: &'static str = "features";
 

@@ -245,6 +245,23 @@ fn single_precision_rows_are_computed_in_double_precision() {
     );
 }
 
+/// A model that this version wrote must stay readable, byte for byte. `tests/read_model.py` reads the
+/// same file with the safetensors package. Written anew by running with `UPDATE_GOLDEN=1`.
+#[test]
+fn the_stored_format_is_stable() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tall.safetensors");
+    let rows = data(40, 4);
+    let fitted = fit(&rows, count(3));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, fitted.encode()).unwrap();
+    }
+    let bytes = std::fs::read(path).unwrap();
+    let stored = PcaModel::decode(&bytes).unwrap();
+    check(&rows, &stored, &TALL, 1e-13);
+    assert_eq!((stored.n_samples(), stored.n_null_rows()), (40, 0));
+    assert_eq!(stored.encode(), bytes);
+}
+
 const TALL: Golden = Golden {
     mean: &[1.7375, 0.8375, -0.0625, 1.946875],
     scale: &[

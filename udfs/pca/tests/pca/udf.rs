@@ -8,10 +8,13 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, Sche
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion_expr::{Accumulator, ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
+use datafusion_expr::simplify::SimplifyContext;
+use datafusion_expr::{
+    Accumulator, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, col, lit,
+};
 use datafusion_functions_pca::functions;
 use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::expressions::{Column, lit};
+use datafusion_physical_expr::expressions::{self, Column};
 use std::sync::Arc;
 
 /// An accumulator of `pca_fit(features, arguments…)`, with the argument types coerced.
@@ -28,7 +31,7 @@ pub(crate) fn accumulator(
         .map(|t| Arc::new(Field::new("x", t.clone(), true)))
         .collect();
     let mut exprs: Vec<Arc<dyn PhysicalExpr>> = vec![Arc::new(Column::new("features", 0))];
-    exprs.extend(arguments.iter().map(|a| lit(a.clone())));
+    exprs.extend(arguments.iter().map(|a| expressions::lit(a.clone())));
     udaf.accumulator(AccumulatorArgs {
         return_field: Arc::new(Field::new("pca", DataType::BinaryView, true)),
         schema: &Schema::new(vec![Arc::clone(&fields[0])]),
@@ -348,6 +351,206 @@ fn accessors() {
         };
         assert!(null.is_null());
     }
+}
+
+fn floats(value: ColumnarValue, rows: usize) -> ArrayRef {
+    value.into_array(rows).unwrap()
+}
+
+#[test]
+fn scores_turn_back_into_features() {
+    let model = fit(&example(), 3_i64).unwrap();
+    let features = ColumnarValue::Array(example());
+    let scores = call(
+        &functions::pca_transform(),
+        vec![features, scalar_model(&model)],
+        5,
+    )
+    .unwrap();
+    let back = call(
+        &functions::pca_inverse_transform(),
+        vec![scores.clone(), scalar_model(&model)],
+        5,
+    );
+    let back = floats(back.unwrap(), 5);
+    assert!(back.is_null(2));
+    let values = |a: &ArrayRef| {
+        a.as_list::<i32>()
+            .values()
+            .as_primitive::<Float64Type>()
+            .values()
+            .to_vec()
+    };
+    for (b, f) in values(&back).iter().zip(values(&example())) {
+        assert!((b - f).abs() < 1e-12, "{b} {f}");
+    }
+    let error = call(
+        &functions::pca_reconstruction_error(),
+        vec![ColumnarValue::Array(example()), scalar_model(&model)],
+        5,
+    );
+    let error = floats(error.unwrap(), 5);
+    assert_eq!(error.null_count(), 1);
+    assert!(
+        error
+            .as_primitive::<Float64Type>()
+            .iter()
+            .flatten()
+            .all(|e| e < 1e-28)
+    );
+    message(
+        call(
+            &functions::pca_inverse_transform(),
+            vec![
+                ColumnarValue::Array(list(&[Some(vec![1.0])])),
+                scalar_model(&model),
+            ],
+            1,
+        ),
+        "Execution error: pca_inverse_transform: row 0 has 1 values, but the model has 3 components",
+    );
+}
+
+#[test]
+fn info_has_a_row_per_component() {
+    let model = fit(&example(), 2_i64).unwrap();
+    let info = floats(
+        call(&functions::pca_info(), vec![scalar_model(&model)], 1).unwrap(),
+        1,
+    );
+    let rows = info.as_list::<i32>().value(0);
+    let rows = rows.as_struct();
+    assert_eq!(
+        rows.column_names(),
+        ["component", "eigenvalue", "ratio", "cumulative"]
+    );
+    let ratio = rows.column(2).as_primitive::<Float64Type>().values();
+    let cumulative = rows.column(3).as_primitive::<Float64Type>().values();
+    assert_eq!(ratio.len(), 2);
+    assert!((cumulative[1] - ratio[0] - ratio[1]).abs() < 1e-15);
+}
+
+#[test]
+fn conventions_and_memory_limits() {
+    let features = example();
+    let fit = |arguments: &[ScalarValue]| {
+        let mut accumulator = accumulator(features.data_type(), arguments)?;
+        accumulator.update_batch(&[Arc::clone(&features)])?;
+        accumulator.evaluate().map(model)
+    };
+    let options = |convention: &str, limit: ScalarValue| {
+        let convention = ScalarValue::from(convention);
+        fit(&[2_i64.into(), true.into(), convention, limit])
+    };
+    let default = fit(&[ScalarValue::from(2_i64)]).unwrap();
+    assert_eq!(options("scikit-learn", "1G".into()).unwrap(), default);
+    assert_ne!(options("spark", 1_000_000_i64.into()).unwrap(), default);
+    message(
+        options("R", 1_000_i64.into()),
+        "Error during planning: pca_fit: convention must be 'scikit-learn' or 'spark', got 'R'",
+    );
+    message(
+        options("spark", "lots".into()),
+        "Error during planning: pca_fit: memory_limit must be a number of bytes such as 1073741824, '512M' or '2G', got lots",
+    );
+    let error = options("spark", 50_i64.into())
+        .unwrap_err()
+        .strip_backtrace();
+    assert!(error.contains("more than the 50 bytes allowed"), "{error}");
+}
+
+#[test]
+fn a_session_setting_becomes_an_argument() {
+    use datafusion_common::extensions_options;
+    extensions_options! {
+        struct Featurize {
+            pca_memory_limit: String, default = "64M".to_string()
+        }
+    }
+    impl datafusion_common::config::ConfigExtension for Featurize {
+        const PREFIX: &'static str = "featurize";
+    }
+    let mut options = ConfigOptions::default();
+    options.extensions.insert(Featurize::default());
+    let context = SimplifyContext::builder()
+        .with_config_options(Arc::new(options))
+        .build();
+    let simplify = functions::pca_fit_udaf().simplify().unwrap();
+    let call = |args| match datafusion_functions_pca::expr_fn::pca_fit(args) {
+        Expr::AggregateFunction(function) => simplify(function, &context).unwrap().to_string(),
+        other => panic!("{other}"),
+    };
+    assert_eq!(
+        call(vec![col("x"), lit(3)]),
+        "pca_fit(x, Int32(3), Boolean(true), Utf8(\"scikit-learn\"), UInt64(67108864))"
+    );
+    let all = vec![col("x"), lit(3), lit(true), lit("spark"), lit("2G")];
+    assert_eq!(
+        call(all),
+        "pca_fit(x, Int32(3), Boolean(true), Utf8(\"spark\"), Utf8(\"2G\"))"
+    );
+}
+
+#[test]
+fn a_scaler_standardises() {
+    use datafusion_functions_pca::Scaler;
+    let udaf = functions::scaler_fit_udaf();
+    let field: FieldRef = Arc::new(Field::new("x", example().data_type().clone(), true));
+    let accumulator = || {
+        udaf.accumulator(AccumulatorArgs {
+            return_field: Arc::new(Field::new("scaler", DataType::BinaryView, true)),
+            schema: &Schema::new(vec![Arc::clone(&field)]),
+            ignore_nulls: false,
+            order_bys: &[],
+            is_reversed: false,
+            name: "scaler_fit",
+            is_distinct: false,
+            exprs: &[Arc::new(Column::new("x", 0))],
+            expr_fields: &[Arc::clone(&field)],
+        })
+        .unwrap()
+    };
+    let mut whole = accumulator();
+    whole.update_batch(&[example()]).unwrap();
+    let bytes = model(whole.evaluate().unwrap());
+
+    let (mut left, mut right) = (accumulator(), accumulator());
+    left.update_batch(&[example().slice(0, 2)]).unwrap();
+    right.update_batch(&[example().slice(2, 3)]).unwrap();
+    let state: Vec<ArrayRef> = right
+        .state()
+        .unwrap()
+        .iter()
+        .map(|s| s.to_array().unwrap())
+        .collect();
+    left.merge_batch(&state).unwrap();
+    let merged = Scaler::decode(&model(left.evaluate().unwrap())).unwrap();
+    let scaler = Scaler::decode(&bytes).unwrap();
+    assert_eq!(merged.n_samples(), 4);
+    for (a, b) in merged.scale().iter().zip(scaler.scale()) {
+        assert!((a - b).abs() < 1e-14);
+    }
+
+    let args = vec![ColumnarValue::Array(example()), scalar_model(&bytes)];
+    let z = floats(call(&functions::scaler_transform(), args, 5).unwrap(), 5);
+    assert!(z.is_null(2));
+    let z = z
+        .as_list::<i32>()
+        .values()
+        .as_primitive::<Float64Type>()
+        .values()
+        .to_vec();
+    for j in 0..3 {
+        assert!(z.iter().skip(j).step_by(3).sum::<f64>().abs() < 1e-14);
+    }
+    let args = vec![ColumnarValue::Array(example()), scalar_model(b"?")];
+    let error = call(&functions::scaler_transform(), args, 5)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("scaler_transform: not a scaler: 1 bytes"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,0 +1,222 @@
+//! `scaler_fit(features [, convention])`
+
+use super::constant::constant;
+use crate::error::PcaError;
+use crate::features::{self, Features, Precision};
+use crate::options::Convention;
+use crate::scaler::ScalerFitter;
+use crate::value::Value;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, UInt64Type};
+use datafusion_common::utils::SingleRowListArrayBuilder;
+use datafusion_common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion_expr::utils::{AggregateOrderSensitivity, format_state_name};
+use datafusion_expr::{Accumulator, AggregateUDFImpl, Documentation, Signature};
+use datafusion_macros::user_doc;
+use std::sync::Arc;
+
+const NAME: &str = "scaler_fit";
+
+#[user_doc(
+    doc_section(label = "PCA Functions"),
+    description = "Computes mean and standard deviation of each column, as scikit-learn's StandardScaler, and returns them as one value for `scaler_transform`. `pca_fit` standardises by itself; this is for standardising alone. NULL rows are ignored.",
+    syntax_example = "scaler_fit(features [, convention])",
+    sql_example = r#"```sql
+> CREATE TABLE scaler AS SELECT scaler_fit(features) AS scaler FROM features;
+> SELECT scaler_transform(features, (SELECT scaler FROM scaler)) FROM features;
+```"#,
+    argument(
+        name = "features",
+        description = "List of numbers, of the same length in every row. NaN, infinity and NULL inside a list are errors; a NULL list is ignored."
+    ),
+    argument(
+        name = "convention",
+        description = "Constant: 'scikit-learn' (default; the standard deviation divides by n, a constant column has scale 1), or 'spark' (it divides by n - 1, a constant column becomes 0, and nothing is centred)."
+    )
+)]
+/// The SQL function `scaler_fit`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ScalerFit {
+    signature: Signature,
+}
+
+impl Default for ScalerFit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ScalerFit {
+    /// The function.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            signature: super::named(&["features", "convention"]),
+        }
+    }
+}
+
+impl AggregateUDFImpl for ScalerFit {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        let (features, convention) = match arg_types {
+            [features] => (features, None),
+            [features, convention] => (features, Some(convention)),
+            _ => {
+                return plan_err!(
+                    "{NAME} takes 1 or 2 arguments (features [, convention]), got {}",
+                    arg_types.len()
+                );
+            }
+        };
+        let mut coerced = vec![features::coerce(NAME, "features", features)?];
+        if let Some(convention) = convention {
+            if !convention.is_string() {
+                return plan_err!(
+                    "{NAME}: convention must be 'scikit-learn' or 'spark', got {convention}"
+                );
+            }
+            coerced.push(convention.clone());
+        }
+        Ok(coerced)
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::BinaryView)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if args.is_distinct {
+            return plan_err!(
+                "{NAME} does not support DISTINCT: select the distinct rows in a subquery"
+            );
+        }
+        let mut convention = Convention::default();
+        if args.exprs.len() > 1 {
+            let value = constant(NAME, &args, 1, "convention")?;
+            let name = value.try_as_str().flatten().unwrap_or("NULL");
+            convention = Convention::try_from_name(name).map_err(|e| e.in_function(NAME))?;
+        }
+        Ok(Box::new(ScalerAccumulator {
+            fitter: ScalerFitter::new(),
+            convention,
+        }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let list = DataType::new_list(DataType::Float64, true);
+        let fields = [
+            ("count", DataType::UInt64),
+            ("nulls", DataType::UInt64),
+            ("mean", list.clone()),
+            ("squares", list),
+        ];
+        let field =
+            |(name, data_type)| Field::new(format_state_name(args.name, name), data_type, true);
+        Ok(fields.into_iter().map(field).map(Arc::new).collect())
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}
+
+/// Accumulates rows of one group in one partition.
+#[derive(Debug)]
+struct ScalerAccumulator {
+    fitter: ScalerFitter,
+    convention: Convention,
+}
+
+impl ScalerAccumulator {
+    fn update<T: Value>(&mut self, features: &ArrayRef) -> Result<()> {
+        let features = Features::<T>::try_new(features)?;
+        let mut push = |i| -> Result<(), PcaError> {
+            match features.row(i, self.fitter.next_row())? {
+                Some(row) => self.fitter.push(row),
+                None => {
+                    self.fitter.push_nulls(1);
+                    Ok(())
+                }
+            }
+        };
+        (0..features.len())
+            .try_for_each(&mut push)
+            .map_err(|e| e.in_function(NAME))
+    }
+}
+
+impl Accumulator for ScalerAccumulator {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let Some(features) = values.first() else {
+            return internal_err!("{NAME} without features");
+        };
+        match features::precision(features.data_type())? {
+            Precision::Single => self.update::<f32>(features),
+            Precision::Double => self.update::<f64>(features),
+        }
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let scaler = self
+            .fitter
+            .fit(self.convention)
+            .map_err(|e| e.in_function(NAME))?;
+        Ok(ScalarValue::BinaryView(Some(scaler.encode())))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.fitter.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let fitter = std::mem::take(&mut self.fitter);
+        let list = |values: Vec<f64>| {
+            let values = arrow::array::Float64Array::from(values);
+            SingleRowListArrayBuilder::new(Arc::new(values)).build_list_scalar()
+        };
+        Ok(vec![
+            ScalarValue::UInt64(Some(fitter.n)),
+            ScalarValue::UInt64(Some(fitter.null_rows)),
+            list(fitter.mean),
+            list(fitter.squares),
+        ])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let [n, nulls, mean, squares] = states else {
+            return internal_err!("{NAME}: {} state columns instead of 4", states.len());
+        };
+        let (n, nulls) = (
+            n.as_primitive::<UInt64Type>(),
+            nulls.as_primitive::<UInt64Type>(),
+        );
+        let (mean, squares) = (mean.as_list::<i32>(), squares.as_list::<i32>());
+        let floats = |a: ArrayRef| a.as_primitive::<Float64Type>().values().to_vec();
+        for i in 0..n.len() {
+            if n.is_null(i) || mean.is_null(i) || squares.is_null(i) {
+                continue;
+            }
+            let other = ScalerFitter {
+                n: n.value(i),
+                null_rows: nulls.value(i),
+                mean: floats(mean.value(i)),
+                squares: floats(squares.value(i)),
+            };
+            self.fitter.merge(&other).map_err(|e| e.in_function(NAME))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,330 @@
+//! The standardisation of a PCA by itself: scikit-learn's `StandardScaler`.
+
+use crate::container::{self, Reader, Tensor};
+use crate::error::{PcaError, Result};
+use crate::options::{Convention, FitOptions, NComponents};
+use crate::value::{Value, first_not_finite};
+
+const FORMAT: &str = "datafusion-featurize.scaler";
+const MEAN: &str = "mean";
+const SCALE: &str = "scale";
+
+/// Means and scales of columns: what [`ScalerFitter::fit`] returns and `scaler_transform` applies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scaler {
+    n_samples: u64,
+    null_rows: u64,
+    convention: Convention,
+    mean: Vec<f64>,
+    scale: Vec<f64>,
+}
+
+impl Scaler {
+    /// Number of values in a row.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Number of rows that the scaler was fitted on, NULL rows not counted.
+    #[must_use]
+    pub fn n_samples(&self) -> u64 {
+        self.n_samples
+    }
+
+    /// Mean of each column.
+    #[must_use]
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// What each column is divided by; 1 for a constant one (0, for "becomes 0", if the convention is
+    /// Spark's).
+    #[must_use]
+    pub fn scale(&self) -> &[f64] {
+        &self.scale
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + (self.mean.capacity() + self.scale.capacity()) * size_of::<f64>()
+    }
+
+    /// Appends the standardised rows, row-major. Values beyond the width of the scaler are not read;
+    /// the SQL function checks the length first.
+    pub fn transform<'a, T: Value>(
+        &self,
+        rows: impl IntoIterator<Item = &'a [T]>,
+        standardised: &mut Vec<f64>,
+    ) {
+        for row in rows {
+            let columns = row.iter().zip(&self.scale).zip(&self.mean);
+            standardised.extend(columns.map(|((&x, &scale), mean)| match self.convention {
+                Convention::ScikitLearn => (x.into() - mean) / scale,
+                Convention::Spark if scale == 0.0 => 0.0,
+                Convention::Spark => x.into() / scale,
+            }));
+        }
+    }
+
+    /// Writes the scaler in the safetensors layout: tensors `mean` and `scale`, F64.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let shape = [self.n_features()];
+        container::encode(FORMAT, &self.metadata(), &self.tensors(&shape))
+    }
+
+    /// Reads a scaler that [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// As [`crate::PcaModel::decode`].
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        Self::read(bytes).map_err(|e| match e {
+            PcaError::Format(reason) => PcaError::ScalerFormat(reason),
+            e => e,
+        })
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let reader = Reader::try_new(bytes, FORMAT)?;
+        let (mean, mean_shape) = reader.tensor(MEAN)?;
+        let (scale, scale_shape) = reader.tensor(SCALE)?;
+        if mean_shape != scale_shape || mean_shape.len() != 1 || mean.is_empty() {
+            return Err(PcaError::Format(format!(
+                "tensors mean and scale have the shapes {mean_shape:?} and {scale_shape:?} instead of [d]"
+            )));
+        }
+        let scaler = Self {
+            n_samples: reader.parse("n_samples")?,
+            null_rows: reader.parse("n_null_rows")?,
+            convention: Convention::try_from_name(reader.text("convention")?)
+                .map_err(|e| PcaError::Format(e.to_string()))?,
+            mean,
+            scale,
+        };
+        reader.verify(FORMAT, &scaler.metadata(), &scaler.tensors(&mean_shape))?;
+        Ok(scaler)
+    }
+
+    fn metadata(&self) -> [(&'static str, String); 3] {
+        [
+            ("n_samples", self.n_samples.to_string()),
+            ("n_null_rows", self.null_rows.to_string()),
+            ("convention", self.convention.name().to_string()),
+        ]
+    }
+
+    fn tensors<'a>(&'a self, shape: &'a [usize]) -> [Tensor<'a>; 2] {
+        [(MEAN, shape, &self.mean), (SCALE, shape, &self.scale)]
+    }
+}
+
+/// Collects count, mean and squared deviations of each column, row by row (B. P. Welford, "Note on a
+/// method for calculating corrected sums of squares and products", Technometrics 4, 1962), and merges
+/// as [`crate::PcaFitter`] does.
+#[derive(Debug, Clone, Default)]
+pub struct ScalerFitter {
+    pub(crate) n: u64,
+    pub(crate) null_rows: u64,
+    pub(crate) mean: Vec<f64>,
+    pub(crate) squares: Vec<f64>,
+}
+
+impl ScalerFitter {
+    /// An empty fitter.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number that the next row has in errors.
+    pub(crate) fn next_row(&self) -> u64 {
+        self.n + self.null_rows
+    }
+
+    /// Counts rows that are NULL and take no part in the fit.
+    pub fn push_nulls(&mut self, count: u64) {
+        self.null_rows += count;
+    }
+
+    /// Adds one row.
+    ///
+    /// # Errors
+    /// If the row is empty, differs in length from the rows before it, or holds a NaN or an infinity.
+    pub fn push<T: Value>(&mut self, row: &[T]) -> Result<()> {
+        let number = self.next_row();
+        if row.is_empty() {
+            return Err(PcaError::EmptyRow { row: number });
+        }
+        self.set_width(number, row.len())?;
+        if let Some(index) = first_not_finite(row) {
+            return Err(PcaError::NotFinite {
+                row: number,
+                index,
+                value: row.get(index).map_or(f64::NAN, |&v| v.into()),
+            });
+        }
+        self.n += 1;
+        let share = 1.0 / self.n as f64;
+        for ((mean, squares), &x) in self.mean.iter_mut().zip(&mut self.squares).zip(row) {
+            let before = x.into() - *mean;
+            *mean += before * share;
+            *squares += before * (x.into() - *mean);
+        }
+        Ok(())
+    }
+
+    fn set_width(&mut self, row: u64, found: usize) -> Result<()> {
+        if self.n == 0 {
+            self.mean = vec![0.0; found];
+            self.squares = vec![0.0; found];
+        }
+        let expected = self.mean.len();
+        if expected == found {
+            return Ok(());
+        }
+        Err(PcaError::RowWidth {
+            row,
+            expected,
+            found,
+        })
+    }
+
+    /// Adds what another fitter has collected.
+    ///
+    /// # Errors
+    /// If the two saw rows of different lengths.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.null_rows += other.null_rows;
+        if other.n == 0 {
+            return Ok(());
+        }
+        self.set_width(self.next_row(), other.mean.len())?;
+        let n = (self.n + other.n) as f64;
+        let (share, weight) = (other.n as f64 / n, self.n as f64 * other.n as f64 / n);
+        let theirs = other.mean.iter().zip(&other.squares);
+        for ((mean, squares), (m, s)) in self.mean.iter_mut().zip(&mut self.squares).zip(theirs) {
+            let delta = m - *mean;
+            *mean += delta * share;
+            *squares += s + delta * delta * weight;
+        }
+        self.n += other.n;
+        Ok(())
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + (self.mean.capacity() + self.squares.capacity()) * size_of::<f64>()
+    }
+
+    /// Fits the scaler.
+    ///
+    /// # Errors
+    /// If there are fewer than two rows, or values too large to be squared.
+    pub fn fit(&self, convention: Convention) -> Result<Scaler> {
+        if self.n < 2 {
+            return Err(PcaError::TooFewRows {
+                rows: self.n,
+                null_rows: self.null_rows,
+            });
+        }
+        if let Some(column) = self.squares.iter().position(|s| !s.is_finite()) {
+            return Err(PcaError::Overflow { column });
+        }
+        let options = FitOptions::new(NComponents::Count(1)).with_convention(convention);
+        let columns = self.squares.iter().zip(&self.mean);
+        Ok(Scaler {
+            n_samples: self.n,
+            null_rows: self.null_rows,
+            convention,
+            scale: columns
+                .map(|(s, m)| options.column_scale(self.n, *m, *s))
+                .collect(),
+            mean: self.mean.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PcaFitter;
+
+    fn rows() -> Vec<Vec<f64>> {
+        (0..50)
+            .map(|i| {
+                (0..6)
+                    .map(|j| ((i * 7 + j * 3) % 11) as f64 + f64::from(j))
+                    .collect()
+            })
+            .collect()
+    }
+
+    fn fitter(rows: &[Vec<f64>]) -> ScalerFitter {
+        let mut fitter = ScalerFitter::new();
+        rows.iter().for_each(|r| fitter.push(r).unwrap());
+        fitter
+    }
+
+    #[test]
+    fn it_is_the_scaler_of_the_pca() {
+        let mut pca = PcaFitter::<f64>::new(FitOptions::new(NComponents::Count(1)));
+        rows().iter().for_each(|r| pca.push(r).unwrap());
+        let model = pca.fit().unwrap();
+        let scaler = fitter(&rows()).fit(Convention::ScikitLearn).unwrap();
+        for (a, b) in scaler.mean().iter().zip(model.mean()) {
+            assert!((a - b).abs() < 1e-13);
+        }
+        for (a, b) in scaler.scale().iter().zip(model.scale()) {
+            assert!((a - b).abs() < 1e-13);
+        }
+    }
+
+    #[test]
+    fn merging_equals_one_pass() {
+        let rows = rows();
+        let mut merged = fitter(&rows[..7]);
+        merged.merge(&ScalerFitter::new()).unwrap();
+        merged.merge(&fitter(&rows[7..])).unwrap();
+        let whole = fitter(&rows);
+        assert_eq!(merged.n, whole.n);
+        for (a, b) in merged.squares.iter().zip(&whole.squares) {
+            assert!((a - b).abs() < 1e-10);
+        }
+        assert!(merged.merge(&fitter(&[vec![1.0]])).is_err());
+    }
+
+    #[test]
+    fn standardised_columns_have_mean_0_and_variance_1() {
+        let rows = rows();
+        let scaler = fitter(&rows).fit(Convention::ScikitLearn).unwrap();
+        let mut z = vec![];
+        scaler.transform(rows.iter().map(Vec::as_slice), &mut z);
+        for j in 0..6 {
+            let column = || z.iter().skip(j).step_by(6);
+            assert!(column().sum::<f64>().abs() < 1e-12);
+            assert!((column().map(|v| v * v).sum::<f64>() / 50.0 - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn round_trip_and_damage() {
+        let scaler = fitter(&rows()).fit(Convention::Spark).unwrap();
+        let mut bytes = scaler.encode();
+        assert_eq!(Scaler::decode(&bytes).unwrap(), scaler);
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 1;
+        }
+        let error = Scaler::decode(&bytes).unwrap_err().to_string();
+        assert!(error.starts_with("not a scaler: its checksum"), "{error}");
+        let model = crate::PcaModel::decode(&scaler.encode())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            model.contains("'datafusion-featurize.scaler' instead of"),
+            "{model}"
+        );
+    }
+}
