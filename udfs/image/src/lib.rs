@@ -1,4 +1,5 @@
-//! Image functions for [Apache DataFusion]: `featurize`, `try_featurize` and `image_info`.
+//! Image functions for [Apache DataFusion]: `featurize`, `try_featurize`, `image_info` and
+//! `featurize_model_info`.
 //!
 //! `featurize(content)` decodes an image, resizes it as Pillow would, runs a convolutional network
 //! over it and returns the features as `List(Float32)`. It is one step of a pipeline that reads a

@@ -12,6 +12,7 @@ use datafusion_expr::{
 };
 
 use crate::decode::Limits;
+use crate::error::Error;
 use crate::features::{Featurizer, OnUndecodable};
 use crate::model::{DeviceKind, Model};
 use crate::models::{Architecture, Pooling};
@@ -19,22 +20,40 @@ use crate::pool::ComputePool;
 use crate::settings::Settings;
 use crate::weights::WeightsSpec;
 
-/// Names of the arguments, in order. All but the first are constants.
-const NAMES: [&str; 4] = ["content", "model", "weights", "pooling"];
+/// Name of the first argument.
+const CONTENT: &str = "content";
+/// Names of the constants, in order; no function leaves one out before its last.
+const CONSTANTS: [&str; 3] = ["model", "weights", "pooling"];
 
-/// Any binary layout for the content; the constants keep their type, so that NULL is still a
-/// literal when it is looked at.
+/// Signature of `featurize` and `try_featurize`: any binary layout for the content; the constants
+/// keep their type, so that NULL is still a literal when it is looked at.
 pub(super) fn signature() -> Signature {
     let content = Coercion::new_exact(TypeSignatureClass::Binary);
+    let names = [CONTENT].into_iter().chain(CONSTANTS);
+    signature_of(vec![content], names, Volatility::Immutable)
+}
+
+/// Signature of a function of the model and the weights. It is not immutable, as a file may change.
+pub(super) fn model_signature() -> Signature {
     let constant = Coercion::new_exact(TypeSignatureClass::Any);
-    let mut coercions = vec![content];
+    let names = CONSTANTS.into_iter().take(2);
+    signature_of(vec![constant], names, Volatility::Stable)
+}
+
+/// The arguments that must be there, then constants that need not.
+fn signature_of(
+    mut coercions: Vec<Coercion>,
+    names: impl Iterator<Item = &'static str>,
+    volatility: Volatility,
+) -> Signature {
+    let names: Vec<String> = names.map(str::to_owned).collect();
     let mut signatures = vec![TypeSignature::Coercible(coercions.clone())];
-    for _ in 1..NAMES.len() {
-        coercions.push(constant.clone());
+    while coercions.len() < names.len() {
+        coercions.push(Coercion::new_exact(TypeSignatureClass::Any));
         signatures.push(TypeSignature::Coercible(coercions.clone()));
     }
-    let mut signature = Signature::one_of(signatures, Volatility::Immutable);
-    signature.parameter_names = Some(NAMES.map(str::to_owned).to_vec());
+    let mut signature = Signature::one_of(signatures, volatility);
+    signature.parameter_names = Some(names);
     signature
 }
 
@@ -47,11 +66,11 @@ pub(super) struct Constants {
 }
 
 impl Constants {
-    /// Checks whatever constants are literals. Constant expressions and the placeholders of a
-    /// prepared statement become literals only later.
-    pub(super) fn check(function: &str, args: &ReturnFieldArgs) -> Result<()> {
+    /// Checks whatever constants, which begin at argument `first`, are literals. Constant
+    /// expressions and the placeholders of a prepared statement become literals only later.
+    pub(super) fn check(function: &str, args: &ReturnFieldArgs, first: usize) -> Result<()> {
         let types = args.arg_fields.iter().map(|field| field.data_type());
-        for (name, data_type) in NAMES.iter().zip(types).skip(1) {
+        for (name, data_type) in CONSTANTS.iter().zip(types.skip(first)) {
             if !matches!(
                 data_type,
                 DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
@@ -62,12 +81,12 @@ impl Constants {
             }
         }
         let literals = args.scalar_arguments.iter().map(|value| value.as_deref());
-        Self::parse(function, literals.skip(1)).map(|_| ())
+        Self::parse(function, literals.skip(first)).map(|_| ())
     }
 
     /// Refuses arguments that differ from row to row.
-    pub(super) fn check_constant(function: &str, args: &[Expr]) -> Result<()> {
-        for (name, arg) in NAMES.iter().zip(args).skip(1) {
+    pub(super) fn check_constant(function: &str, args: &[Expr], first: usize) -> Result<()> {
+        for (name, arg) in CONSTANTS.iter().zip(args.iter().skip(first)) {
             if arg.any_column_refs() || arg.is_volatile() {
                 return plan_err!(
                     "{function}: argument '{name}' must be the same constant string for all rows, \
@@ -78,9 +97,14 @@ impl Constants {
         Ok(())
     }
 
-    fn from_values(function: &str, args: &[ColumnarValue]) -> Result<Self> {
-        let mut literals = Vec::with_capacity(NAMES.len());
-        for (name, arg) in NAMES.iter().zip(args).skip(1) {
+    /// Reads the constants, which begin at argument `first`.
+    pub(super) fn from_values(
+        function: &str,
+        args: &[ColumnarValue],
+        first: usize,
+    ) -> Result<Self> {
+        let mut literals = Vec::with_capacity(CONSTANTS.len());
+        for (name, arg) in CONSTANTS.iter().zip(args.iter().skip(first)) {
             match arg {
                 ColumnarValue::Scalar(value) => literals.push(Some(value)),
                 ColumnarValue::Array(_) => {
@@ -102,38 +126,50 @@ impl Constants {
             let literal = literals.next().flatten()?;
             literal.try_as_str().flatten().map(str::to_owned)
         };
-        let parse = || -> crate::error::Result<Self> {
+        let mut parse = || -> crate::error::Result<Self> {
             Ok(Self {
                 model: next().as_deref().map(Architecture::parse).transpose()?,
                 weights: next().as_deref().map(WeightsSpec::parse).transpose()?,
                 pooling: next().as_deref().map(Pooling::parse).transpose()?,
             })
         };
-        let mut parse = parse;
         parse().map_err(|error| error.in_function(function))
     }
 
     /// Completes the constants from the settings and loads the model.
-    fn featurizer(self, settings: &Settings) -> crate::error::Result<Featurizer> {
+    pub(super) fn model(&self, settings: &Settings) -> crate::error::Result<Arc<Model>> {
         let architecture = match self.model {
             Some(model) => model,
-            None => Architecture::parse(&settings.model)?,
+            None => Architecture::parse(&settings.model).map_err(in_setting("model"))?,
         };
-        let weights = match self.weights {
-            Some(weights) => weights,
-            None => WeightsSpec::parse(&settings.weights)?,
+        let weights = match &self.weights {
+            Some(weights) => weights.clone(),
+            None => WeightsSpec::parse(&settings.weights).map_err(in_setting("weights"))?,
         };
+        let weights = weights.resolve(architecture, settings.weights_dir.as_deref())?;
+        Model::shared(architecture, &weights, DeviceKind::parse(&settings.device)?)
+    }
+
+    fn featurizer(&self, settings: &Settings) -> crate::error::Result<Featurizer> {
+        let pool = ComputePool::shared(settings.threads)?;
+        let model = self.model(settings)?;
         let pooling = self
             .pooling
-            .unwrap_or_else(|| architecture.default_pooling());
-        let weights = weights.resolve(architecture, settings.weights_dir.as_deref())?;
-        let device = DeviceKind::parse(&settings.device)?;
+            .unwrap_or_else(|| model.architecture().default_pooling());
         let limits = Limits {
             max_pixels: settings.max_pixels,
         };
-        let pool = ComputePool::shared(settings.threads)?;
-        let model = Model::shared(architecture, &weights, device)?;
         Ok(Featurizer::new(model, pooling, limits, pool))
+    }
+}
+
+/// What is wrong with a setting is not the query's fault.
+fn in_setting(name: &str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::Argument(message) => {
+            Error::Configuration(format!("setting featurize.{name}: {message}"))
+        }
+        other => other,
     }
 }
 
@@ -146,7 +182,7 @@ pub(super) fn featurize(
     let Some(content) = args.args.first() else {
         return plan_err!("{function}: argument 'content' is missing");
     };
-    let constants = Constants::from_values(function, &args.args)?;
+    let constants = Constants::from_values(function, &args.args, 1)?;
     let settings = Settings::try_from_config(&args.config_options)?;
     let scalar = matches!(content, ColumnarValue::Scalar(_));
     let content = content.to_array(if scalar { 1 } else { args.number_rows })?;
@@ -157,7 +193,7 @@ pub(super) fn featurize(
     let features = featurizer
         .featurize(&images.rows(), on_undecodable)
         .map_err(|error| match error {
-            crate::error::Error::Decode(cause) => DataFusionError::Execution(format!(
+            Error::Decode(cause) => DataFusionError::Execution(format!(
                 "{function}: {cause}. try_{function} gives NULL for such an image, and \
                  image_info(content)['error'] tells which they are"
             )),

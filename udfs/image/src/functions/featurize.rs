@@ -38,7 +38,8 @@ use crate::features::{OnUndecodable, item_field};
         description = "Constant; `'none'` (the whole last feature map), `'avg'` or `'max'` (one value per channel). NULL or absent: `'none'` for `vgg16`, `'avg'` for `mobilenet_v2`."
     ),
     related_udf(name = "try_featurize"),
-    related_udf(name = "image_info")
+    related_udf(name = "image_info"),
+    related_udf(name = "featurize_model_info")
 )]
 /// The `featurize` function.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -75,7 +76,7 @@ impl ScalarUDFImpl for Featurize {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Constants::check(self.name(), &args)?;
+        Constants::check(self.name(), &args, 1)?;
         let nullable = args
             .arg_fields
             .first()
@@ -85,7 +86,7 @@ impl ScalarUDFImpl for Featurize {
     }
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        Constants::check_constant(self.name(), &args)?;
+        Constants::check_constant(self.name(), &args, 1)?;
         Ok(ExprSimplifyResult::Original(args))
     }
 

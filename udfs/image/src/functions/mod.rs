@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod featurize;
+pub mod featurize_model_info;
 pub mod image_info;
 pub mod try_featurize;
 
@@ -13,6 +14,10 @@ use datafusion_functions::make_udf_function;
 make_udf_function!(featurize::Featurize, featurize);
 make_udf_function!(try_featurize::TryFeaturize, try_featurize);
 make_udf_function!(image_info::ImageInfo, image_info);
+make_udf_function!(
+    featurize_model_info::FeaturizeModelInfo,
+    featurize_model_info
+);
 
 /// Functions that build expressions.
 pub mod expr_fn {
@@ -33,13 +38,23 @@ pub mod expr_fn {
             image_info,
             "Format, size, colour mode and decoding error of an image",
             content
+        ),
+        (
+            featurize_model_info,
+            "What `featurize` computes with: the network's name, dimension, parameters, weights and conventions",
+            args,
         )
     );
 }
 
 /// All functions of this package.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![featurize(), try_featurize(), image_info()]
+    vec![
+        featurize(),
+        try_featurize(),
+        image_info(),
+        featurize_model_info(),
+    ]
 }
 
 #[cfg(test)]

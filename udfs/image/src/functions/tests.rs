@@ -213,6 +213,40 @@ fn image_info_reports() {
 }
 
 #[test]
+fn model_info_identifies_what_computed() {
+    let info = |model: &str| {
+        let out = call(&featurize_model_info(), vec![text(model), text("seeded")]).unwrap();
+        let out = out.to_array(1).unwrap();
+        let info = out.as_struct();
+        let text = |column: usize| info.column(column).as_string::<i32>().value(0).to_owned();
+        let dimension = info
+            .column(1)
+            .as_primitive::<arrow::datatypes::UInt32Type>();
+        let parameters = info
+            .column(2)
+            .as_primitive::<arrow::datatypes::UInt64Type>();
+        (
+            text(0),
+            dimension.value(0),
+            parameters.value(0),
+            text(3),
+            text(4),
+        )
+    };
+    let (name, dimension, parameters, vgg16_weights, preprocessing) = info("vgg16");
+    assert_eq!((name.as_str(), preprocessing.as_str()), ("vgg16", "caffe"));
+    assert_eq!((dimension, parameters), (25_088, 14_714_688));
+    let (name, dimension, parameters, weights, preprocessing) = info("mobilenet_v2");
+    assert_eq!(
+        (name.as_str(), preprocessing.as_str()),
+        ("mobilenet_v2", "tf")
+    );
+    assert_eq!((dimension, parameters), (1280, 2_257_984));
+    assert_eq!(weights.len(), 64);
+    assert_ne!(weights, vgg16_weights);
+}
+
+#[test]
 fn every_function_is_documented_once() {
     let mut names = std::collections::HashSet::new();
     for function in functions() {

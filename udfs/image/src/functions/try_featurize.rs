@@ -29,7 +29,8 @@ use crate::features::{OnUndecodable, item_field};
     argument(name = "weights", description = "As for `featurize`."),
     argument(name = "pooling", description = "As for `featurize`."),
     related_udf(name = "featurize"),
-    related_udf(name = "image_info")
+    related_udf(name = "image_info"),
+    related_udf(name = "featurize_model_info")
 )]
 /// The `try_featurize` function.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -66,13 +67,13 @@ impl ScalarUDFImpl for TryFeaturize {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Constants::check(self.name(), &args)?;
+        Constants::check(self.name(), &args, 1)?;
         let data_type = DataType::List(item_field());
         Ok(Arc::new(Field::new(self.name(), data_type, true)))
     }
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        Constants::check_constant(self.name(), &args)?;
+        Constants::check_constant(self.name(), &args, 1)?;
         Ok(ExprSimplifyResult::Original(args))
     }
 
