@@ -33,8 +33,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .select(vec![
             col("path"),
             split_part(col("path"), lit("/"), lit(-2)).alias("label"),
-            featurize(vec![col("content"), lit("vgg16"), lit("seeded"), lit("avg")])
-                .alias("features"),
+            featurize(vec![
+                col("content"),
+                lit("vgg16"),
+                lit("seeded"),
+                lit("avg"),
+            ])
+            .alias("features"),
         ])?
         .cache()
         .await?;
@@ -42,7 +47,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A fitted model is one value; cached, because every use of a frame runs it again.
     let model = features
         .clone()
-        .aggregate(vec![], vec![pca_fit(vec![col("features"), lit(0.9)]).alias("pca")])?
+        .aggregate(
+            vec![],
+            vec![pca_fit(vec![col("features"), lit(0.9)]).alias("pca")],
+        )?
         .cache()
         .await?;
     let components = model
@@ -50,7 +58,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .select(vec![pca_n_components(col("pca")).alias("n")])?
         .collect()
         .await?;
-    println!("components kept:\n{}", arrow::util::pretty::pretty_format_batches(&components)?);
+    println!(
+        "components kept:\n{}",
+        arrow::util::pretty::pretty_format_batches(&components)?
+    );
 
     let rows = features
         .join_on(model, datafusion::common::JoinType::Inner, vec![])?

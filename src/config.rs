@@ -59,7 +59,10 @@ impl Default for FeaturizeOptions {
 
 /// Names in the order in which `SHOW ALL` and the README list them, with their meaning.
 const SETTINGS: [(&str, &str); 9] = [
-    ("model", "Network used by featurize when its model argument is absent"),
+    (
+        "model",
+        "Network used by featurize when its model argument is absent",
+    ),
     (
         "weights",
         "Weights used by featurize when its weights argument is absent: imagenet, seeded, or a file",
@@ -220,7 +223,11 @@ mod tests {
         for (name, value, expected) in [
             ("device", "tpu", "expected 'cpu' or 'cuda', found 'tpu'"),
             ("threads", "-1", "whole number of at least 0, found '-1'"),
-            ("scan_batch_rows", "0", "whole number of at least 1, found '0'"),
+            (
+                "scan_batch_rows",
+                "0",
+                "whole number of at least 1, found '0'",
+            ),
             ("max_pixels", "many", "found 'many'"),
             ("modle", "vgg16", "did you mean 'model'?"),
         ] {

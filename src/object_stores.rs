@@ -157,7 +157,10 @@ mod tests {
 
     #[tokio::test]
     async fn unknown_schemes_are_named() {
-        let error = registered("ftp://host/x", &[]).await.unwrap_err().to_string();
+        let error = registered("ftp://host/x", &[])
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("'ftp://'"), "{error}");
         for local in ["x/y", "/x/y", "file:///x/y"] {
             registered(local, &[]).await.unwrap();
@@ -168,7 +171,10 @@ mod tests {
     #[tokio::test]
     async fn a_bad_option_is_named_without_its_value() {
         let options = [("aws.secret_acess_key", "hush")];
-        let error = registered("s3://b/x", &options).await.unwrap_err().to_string();
+        let error = registered("s3://b/x", &options)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("'aws.secret_acess_key'"), "{error}");
         assert!(!error.contains("hush"), "{error}");
     }

@@ -72,7 +72,9 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
     let state = ctx.state_ref();
     let mut state = state.write();
     register_all(&mut *state)?;
-    state.table_factories_mut().extend(all_default_table_factories());
+    state
+        .table_factories_mut()
+        .extend(all_default_table_factories());
     let extensions = &mut state.config_mut().options_mut().extensions;
     if extensions.get::<FeaturizeOptions>().is_none() {
         extensions.insert(FeaturizeOptions::default());

@@ -71,7 +71,11 @@ fn declared_partitions(cmd: &CreateExternalTable) -> Result<Option<Vec<FieldRef>
         return Ok(None);
     }
     let columns = cmd.table_partition_cols.iter().map(|name| {
-        let declared = cmd.schema.fields().iter().find(|field| field.name() == name);
+        let declared = cmd
+            .schema
+            .fields()
+            .iter()
+            .find(|field| field.name() == name);
         let data_type = declared.map_or(DataType::Utf8, |field| field.data_type().clone());
         Arc::new(Field::new(name, data_type, true)) as FieldRef
     });

@@ -184,11 +184,7 @@ impl ExecutionPlan for FetchExec {
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         assert_eq_or_internal_err!(children.len(), 1, "FetchExec has one child");
-        let replaced = Self::try_new(
-            children.swap_remove(0),
-            self.schema(),
-            self.options.clone(),
-        )?;
+        let replaced = Self::try_new(children.swap_remove(0), self.schema(), self.options.clone())?;
         let listing = self.listing.clone();
         Ok(Arc::new(Self {
             listing,
@@ -217,9 +213,10 @@ impl ExecutionPlan for FetchExec {
                 context: Arc::clone(&context),
                 schema: self.schema(),
                 options: self.options.clone(),
-                requests: Arc::clone(self.requests.get_or_init(|| {
-                    Arc::new(Semaphore::new(settings.scan_concurrency))
-                })),
+                requests: Arc::clone(
+                    self.requests
+                        .get_or_init(|| Arc::new(Semaphore::new(settings.scan_concurrency))),
+                ),
             }),
             context,
             settings,
@@ -271,7 +268,9 @@ impl ExecutionPlan for FetchExec {
             })
             .collect();
         let total_byte_size = match args.partition() {
-            None => usize::try_from(self.listing.bytes).map_or(Precision::Absent, Precision::Inexact),
+            None => {
+                usize::try_from(self.listing.bytes).map_or(Precision::Absent, Precision::Inexact)
+            }
             Some(_) => Precision::Absent,
         };
         let statistics = Statistics {
@@ -322,9 +321,11 @@ impl Scan {
             partition,
         } = self;
         let (max_rows, max_bytes) = (settings.scan_batch_rows, settings.scan_batch_bytes);
-        let memory = MemoryConsumer::new(format!("FetchExec[{partition}]"))
-            .register(context.memory_pool());
-        let budget = max_bytes.saturating_mul(READ_AHEAD).min(Semaphore::MAX_PERMITS);
+        let memory =
+            MemoryConsumer::new(format!("FetchExec[{partition}]")).register(context.memory_pool());
+        let budget = max_bytes
+            .saturating_mul(READ_AHEAD)
+            .min(Semaphore::MAX_PERMITS);
         let budget_permits = u32::try_from(budget).unwrap_or(u32::MAX);
         let bytes_ahead = Arc::new(Semaphore::new(budget_permits as usize));
         // Enough slices to fill the requests in flight, however short each is.
@@ -342,7 +343,9 @@ impl Scan {
             let reservation = memory.new_empty();
             async move {
                 // A slice that is larger than the whole budget takes all of it.
-                let weight = u32::try_from(slice.bytes).unwrap_or(u32::MAX).min(budget_permits);
+                let weight = u32::try_from(slice.bytes)
+                    .unwrap_or(u32::MAX)
+                    .min(budget_permits);
                 let permit = bytes_ahead
                     .acquire_many_owned(weight)
                     .await
@@ -358,7 +361,13 @@ impl Scan {
                 Ok(async move {
                     let fetched = task.join_unwind().await;
                     let fetched = fetched.map_err(|e| internal_datafusion_err!("{e}"))??;
-                    Ok((fetched, Ahead { _bytes: permit, _memory: reservation }))
+                    Ok((
+                        fetched,
+                        Ahead {
+                            _bytes: permit,
+                            _memory: reservation,
+                        },
+                    ))
                 })
             }
         });

@@ -331,7 +331,12 @@ mod tests {
         let recursive = plain.clone().with_recursive_file_lookup(true);
         let jpg = plain.clone().with_path_glob_filter("*.jpg").unwrap();
 
-        let direct = ["t/1.jpg", "t/2.png", "t/year=2024/6.jpg", "t/year=2024/day=1/7.jpg"];
+        let direct = [
+            "t/1.jpg",
+            "t/2.png",
+            "t/year=2024/6.jpg",
+            "t/year=2024/day=1/7.jpg",
+        ];
         assert_eq!(listed("s3://b/t/", &plain).await, direct);
         assert_eq!(listed("s3://b/t", &plain).await, direct);
         assert_eq!(listed("s3://b/t/1.jpg", &plain).await, ["t/1.jpg"]);
@@ -347,12 +352,18 @@ mod tests {
                 "t/year=2024/day=1/7.jpg"
             ]
         );
-        assert_eq!(listed("s3://b/t/apple*", &plain).await, ["t/apple red/3.jpg"]);
+        assert_eq!(
+            listed("s3://b/t/apple*", &plain).await,
+            ["t/apple red/3.jpg"]
+        );
         assert_eq!(
             listed("s3://b/t/apple*/", &recursive).await,
             ["t/apple red/3.jpg", "t/apple red/deep/4.jpg"]
         );
-        assert_eq!(listed("s3://b/t*/*.jpg", &plain).await, ["t/1.jpg", "tt/8.jpg"]);
+        assert_eq!(
+            listed("s3://b/t*/*.jpg", &plain).await,
+            ["t/1.jpg", "tt/8.jpg"]
+        );
         assert_eq!(
             listed("s3://b/t/**/*.jpg", &jpg).await,
             [
@@ -373,15 +384,15 @@ mod tests {
             .await
             .unwrap_err()
             .to_string();
-        assert!(error.contains("'s3://b/nowhere/*.jpg' does not exist"), "{error}");
+        assert!(
+            error.contains("'s3://b/nowhere/*.jpg' does not exist"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn oversize_objects_can_be_skipped() {
         let options = BinaryFileOptions::default().with_max_length(7, Oversize::Skip);
-        assert_eq!(
-            listed("s3://b/t/", &options).await,
-            ["t/1.jpg", "t/2.png"]
-        );
+        assert_eq!(listed("s3://b/t/", &options).await, ["t/1.jpg", "t/2.png"]);
     }
 }

@@ -121,7 +121,11 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.store.as_str(), self.root)?;
         if let Some(pattern) = &self.pattern {
-            let slash = if self.root.as_ref().is_empty() { "" } else { "/" };
+            let slash = if self.root.as_ref().is_empty() {
+                ""
+            } else {
+                "/"
+            };
             write!(f, "{slash}{}", pattern.text)?;
         }
         Ok(())
@@ -155,8 +159,7 @@ impl Pattern {
         let whole = parse_glob(&text)?.compile_matcher();
         let mut segments = vec![];
         for segment in glob {
-            let alternatives_close =
-                segment.matches('{').count() == segment.matches('}').count();
+            let alternatives_close = segment.matches('{').count() == segment.matches('}').count();
             if segment.contains("**") || !alternatives_close {
                 break;
             }
@@ -206,8 +209,8 @@ fn absolute(text: &str) -> Result<String> {
     if text.is_empty() {
         return plan_err!("LOCATION '': expected a URL or a path");
     }
-    let absolute = std::path::absolute(text)
-        .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
+    let absolute =
+        std::path::absolute(text).map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
     let mut segments = vec![];
     for component in absolute.components() {
         match component {
@@ -256,11 +259,7 @@ mod tests {
             let location = Location::parse(text).unwrap();
             assert_eq!(location.store().as_str(), store, "{text}");
             assert_eq!(location.root().as_ref(), root, "{text}");
-            assert_eq!(
-                location.pattern().map(|p| p.text.as_str()),
-                glob,
-                "{text}"
-            );
+            assert_eq!(location.pattern().map(|p| p.text.as_str()), glob, "{text}");
         }
     }
 
@@ -276,7 +275,16 @@ mod tests {
 
     #[test]
     fn uris_survive_the_round_trip() {
-        for name in ["Apple Red 1", "é ñ", "a#b", "50% off", "a+b", "q?x", "[x]", "%20"] {
+        for name in [
+            "Apple Red 1",
+            "é ñ",
+            "a#b",
+            "50% off",
+            "a+b",
+            "q?x",
+            "[x]",
+            "%20",
+        ] {
             let object = Path::parse(format!("Training/{name}/0_100.jpg")).unwrap();
             for text in ["s3://fruits/Training/", "/tmp/"] {
                 let location = Location::parse(text).unwrap();

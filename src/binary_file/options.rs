@@ -254,9 +254,21 @@ mod tests {
             ("colour", "red", "has no option 'colour'; its options are"),
             ("pathGlobFilter", "[", "'[' is not a glob"),
             ("maxLength", "-1", "a whole number of bytes, found '-1'"),
-            ("oversize", "maybe", "'error', 'skip' or 'null', found 'maybe'"),
-            ("recursiveFileLookup", "yes", "'true' or 'false', found 'yes'"),
-            ("modifiedAfter", "today", "such as '2024-12-31T23:59:59', found 'today'"),
+            (
+                "oversize",
+                "maybe",
+                "'error', 'skip' or 'null', found 'maybe'",
+            ),
+            (
+                "recursiveFileLookup",
+                "yes",
+                "'true' or 'false', found 'yes'",
+            ),
+            (
+                "modifiedAfter",
+                "today",
+                "such as '2024-12-31T23:59:59', found 'today'",
+            ),
             ("oversize", "skip", "needs 'maxLength'"),
         ] {
             let error = parsed(&[(key, value)]).unwrap_err().to_string();

@@ -34,7 +34,10 @@ pub(super) fn values(
     folders: &[&str],
     columns: &[FieldRef],
 ) -> Result<Vec<Option<String>>> {
-    let found: Vec<(&str, &str)> = folders.iter().filter_map(|segment| split(segment)).collect();
+    let found: Vec<(&str, &str)> = folders
+        .iter()
+        .filter_map(|segment| split(segment))
+        .collect();
     let agree = found.len() == columns.len()
         && found
             .iter()
@@ -48,7 +51,12 @@ pub(super) fn values(
         return exec_err!(
             "the table has {} but '{uri}' lies in folders with {}; read folders of one layout, or \
              set 'recursiveFileLookup' to 'true' to read them all without partition columns",
-            names(columns.iter().map(|column| column.name().as_str()).collect()),
+            names(
+                columns
+                    .iter()
+                    .map(|column| column.name().as_str())
+                    .collect()
+            ),
             names(found.iter().map(|(key, _)| *key).collect())
         );
     }
@@ -110,7 +118,9 @@ mod tests {
     fn another_layout_is_an_error_that_says_what_to_do() {
         let columns = infer(&["year=2024"]);
         for folders in [&["label=a"][..], &[], &["year=1", "label=a"]] {
-            let error = values("s3://b/x", folders, &columns).unwrap_err().to_string();
+            let error = values("s3://b/x", folders, &columns)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("'s3://b/x'"), "{error}");
             assert!(error.contains("recursiveFileLookup"), "{error}");
         }
@@ -122,6 +132,9 @@ mod tests {
         let array = to_array(vec![Some("2024".into()), None], &column).unwrap();
         assert_eq!(array.data_type(), &DataType::Int32);
         let error = to_array(vec![Some("soon".into())], &column).unwrap_err();
-        assert!(error.to_string().contains("'year' is declared Int32"), "{error}");
+        assert!(
+            error.to_string().contains("'year' is declared Int32"),
+            "{error}"
+        );
     }
 }

@@ -70,7 +70,10 @@ mod tests {
     fn cuts_by_rows_bytes_and_oversize() {
         let cut = |lengths: &[i64], rows, bytes, limit| -> Vec<(usize, usize)> {
             let slices = slices(&list(lengths), rows, bytes, limit).unwrap();
-            slices.iter().map(|s| (s.rows.num_rows(), s.bytes)).collect()
+            slices
+                .iter()
+                .map(|s| (s.rows.num_rows(), s.bytes))
+                .collect()
         };
         assert_eq!(cut(&[1; 5], 2, 100, 99), [(2, 2), (2, 2), (1, 1)]);
         assert_eq!(cut(&[4, 4, 9, 1], 9, 8, 99), [(2, 8), (1, 9), (1, 1)]);

@@ -84,7 +84,10 @@ impl BinaryFileTable {
             let store = session.runtime_env().object_store(location.store())?;
             let sample = listing::sample(&store, location, &options).await?;
             if let (None, Some(object)) = (&found, sample) {
-                found = Some(partitions::infer(&listing::folders(location, &object.location)));
+                found = Some(partitions::infer(&listing::folders(
+                    location,
+                    &object.location,
+                )));
             }
         }
         let partition_columns = if options.recursive_file_lookup {
@@ -100,7 +103,12 @@ impl BinaryFileTable {
         };
         let schema = table_schema(&partition_columns);
         for column in &partition_columns {
-            if schema.fields().iter().take(FIXED).any(|f| f.name() == column.name()) {
+            if schema
+                .fields()
+                .iter()
+                .take(FIXED)
+                .any(|f| f.name() == column.name())
+            {
                 return plan_err!(
                     "the folders spell a partition column '{}', which is the name of a column of \
                      every BINARYFILE table; set 'recursiveFileLookup' to 'true' to ignore it",
@@ -122,7 +130,10 @@ impl BinaryFileTable {
 }
 
 /// Declared partition columns have to be those that the folders spell.
-fn reconcile(declared: Option<Vec<FieldRef>>, found: Option<Vec<FieldRef>>) -> Result<Vec<FieldRef>> {
+fn reconcile(
+    declared: Option<Vec<FieldRef>>,
+    found: Option<Vec<FieldRef>>,
+) -> Result<Vec<FieldRef>> {
     match (declared, found) {
         (None, found) => Ok(found.unwrap_or_default()),
         (Some(declared), None) => Ok(declared),
@@ -242,5 +253,9 @@ impl TableProvider for BinaryFileTable {
 
 /// Position in the listing schema of a column of the table that is not `content`.
 fn listed_column(column: usize) -> usize {
-    if column > CONTENT_INDEX { column - 1 } else { column }
+    if column > CONTENT_INDEX {
+        column - 1
+    } else {
+        column
+    }
 }

@@ -133,7 +133,10 @@ pub(super) fn totals(batches: &[RecordBatch]) -> Result<(usize, u64)> {
     let mut totals = (0, 0);
     for batch in batches {
         totals.0 += batch.num_rows();
-        totals.1 += lengths(batch)?.iter().map(|&length| bytes(length)).sum::<u64>();
+        totals.1 += lengths(batch)?
+            .iter()
+            .map(|&length| bytes(length))
+            .sum::<u64>();
     }
     Ok(totals)
 }
@@ -167,7 +170,11 @@ pub(super) fn balance(batches: Vec<RecordBatch>, count: usize) -> Result<Vec<Vec
             }
             before += cost(length);
         }
-        push(&mut partitions, current, batch.slice(start, batch.num_rows() - start));
+        push(
+            &mut partitions,
+            current,
+            batch.slice(start, batch.num_rows() - start),
+        );
     }
     partitions.retain(|partition| !partition.is_empty());
     if partitions.is_empty() {

@@ -17,7 +17,13 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn commands_print_results_and_nothing_else() {
-    let output = featurize(&["-q", "--format", "csv", "-c", "SELECT 1 AS a; SELECT 2 AS b"]);
+    let output = featurize(&[
+        "-q",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT 1 AS a; SELECT 2 AS b",
+    ]);
     assert_eq!(text(&output.stdout), "a\n1\nb\n2\n");
     assert_eq!(text(&output.stderr), "");
     assert!(output.status.success());
@@ -35,7 +41,9 @@ fn the_first_error_ends_the_run_on_stderr() {
 #[test]
 fn a_script_that_fails_names_its_line() {
     let mut script = tempfile::NamedTempFile::new().unwrap();
-    script.write_all(b"#!/usr/bin/env featurize\nSELECT 1;\n\nSELECT *\nFROM nowhere;\n").unwrap();
+    script
+        .write_all(b"#!/usr/bin/env featurize\nSELECT 1;\n\nSELECT *\nFROM nowhere;\n")
+        .unwrap();
     let path = script.path().display().to_string();
     let output = featurize(&["-q", "-f", &path]);
     let error = text(&output.stderr);
@@ -57,7 +65,12 @@ fn a_pipe_is_a_script() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(b"SELECT 7 AS a;\nSELECT oops;").unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"SELECT 7 AS a;\nSELECT oops;")
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output.stdout), "a\n7\n");
     assert!(text(&output.stderr).contains("standard input, line 2"));
@@ -77,6 +90,12 @@ fn tables_with_options_settings_and_formats() {
     let output = featurize(&["-q", "--format", "json", "-c", sql]);
     assert_eq!(text(&output.stderr), "");
     let stdout = text(&output.stdout);
-    assert!(stdout.contains(r#"{"n":48,"kinds":8,"read":true}"#), "{stdout}");
-    assert!(stdout.contains(r#"{"name":"featurize.scan_batch_rows","value":"5"}"#), "{stdout}");
+    assert!(
+        stdout.contains(r#"{"n":48,"kinds":8,"read":true}"#),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains(r#"{"name":"featurize.scan_batch_rows","value":"5"}"#),
+        "{stdout}"
+    );
 }

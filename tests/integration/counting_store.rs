@@ -54,7 +54,10 @@ impl CountingStore {
     }
 
     pub(crate) async fn remove(&self, path: &str) {
-        self.inner.delete(&Path::parse(path).unwrap()).await.unwrap();
+        self.inner
+            .delete(&Path::parse(path).unwrap())
+            .await
+            .unwrap();
     }
 }
 

@@ -12,12 +12,20 @@ fn functions() -> String {
     let mut documented: Vec<&Documentation> = scalar
         .iter()
         .filter_map(|function| function.documentation())
-        .chain(aggregate.iter().filter_map(|function| function.documentation()))
+        .chain(
+            aggregate
+                .iter()
+                .filter_map(|function| function.documentation()),
+        )
         .collect();
     documented.sort_by_key(|doc| (doc.doc_section.label, doc.syntax_example.clone()));
     let mut table = String::from("| function | what it gives |\n|---|---|\n");
     for doc in documented {
-        let description = doc.description.split_whitespace().collect::<Vec<_>>().join(" ");
+        let description = doc
+            .description
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         table += &format!(
             "| `{}` | {} |\n",
             doc.syntax_example.replace('|', "\\|"),
@@ -30,7 +38,9 @@ fn functions() -> String {
 fn settings() -> String {
     let mut table = String::from("| setting | default | meaning |\n|---|---|---|\n");
     for entry in FeaturizeOptions::default().entries() {
-        let default = entry.value.map_or(String::new(), |value| format!("`{value}`"));
+        let default = entry
+            .value
+            .map_or(String::new(), |value| format!("`{value}`"));
         table += &format!("| `{}` | {default} | {} |\n", entry.key, entry.description);
     }
     table

@@ -24,7 +24,12 @@ fn ours(state: &SessionState) -> BTreeSet<String> {
 
 fn has_tables_and_settings(state: &SessionState) -> bool {
     state.table_factories().contains_key("BINARYFILE")
-        && state.config().options().extensions.iter().any(|(prefix, _)| prefix == "featurize")
+        && state
+            .config()
+            .options()
+            .extensions
+            .iter()
+            .any(|(prefix, _)| prefix == "featurize")
 }
 
 #[tokio::test]
@@ -61,7 +66,10 @@ async fn three_ways_in_one_list() {
     assert!(has_tables_and_settings(&enabled.state()));
     // What DataFusion brings is still there.
     for name in ["split_part", "array_length"] {
-        assert!(built.scalar_functions().contains_key(name), "{name} is gone");
+        assert!(
+            built.scalar_functions().contains_key(name),
+            "{name} is gone"
+        );
     }
     assert!(built.aggregate_functions().contains_key("sum"));
 }
@@ -73,7 +81,9 @@ async fn enabling_twice_keeps_the_settings() {
     ctx.sql("SET featurize.weights = 'seeded'").await.unwrap();
     enable_featurize(&ctx).unwrap();
     let entries = ctx.copied_config().options().entries();
-    let weights = entries.iter().find(|entry| entry.key == "featurize.weights");
+    let weights = entries
+        .iter()
+        .find(|entry| entry.key == "featurize.weights");
     assert_eq!(weights.unwrap().value.as_deref(), Some("seeded"));
 }
 
@@ -83,7 +93,11 @@ fn every_function_is_documented_and_no_name_occurs_twice() {
     for function in all_default_scalar_functions() {
         let documented = function.documentation().is_some();
         assert!(documented, "{} has no documentation", function.name());
-        for name in function.aliases().iter().chain([&function.name().to_owned()]) {
+        for name in function
+            .aliases()
+            .iter()
+            .chain([&function.name().to_owned()])
+        {
             assert!(seen.insert(name.clone()), "{name} occurs twice");
         }
     }

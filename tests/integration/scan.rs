@@ -69,7 +69,11 @@ async fn metadata_costs_no_get() {
     let batches = run(&ctx, "SELECT count(*), sum(length) FROM images").await;
     let sum = batches[0].column(1).as_primitive::<Int64Type>().value(0);
     assert_eq!(sum, (0..50).map(|i| i * 10).sum::<i64>());
-    run(&ctx, "SELECT path, length FROM images WHERE length > 100 ORDER BY path LIMIT 3").await;
+    run(
+        &ctx,
+        "SELECT path, length FROM images WHERE length > 100 ORDER BY path LIMIT 3",
+    )
+    .await;
     run(&ctx, "SELECT count(*) FROM images").await;
     assert_eq!(store.gets(), 0);
 }
@@ -114,7 +118,11 @@ async fn requests_in_flight_are_bounded() {
     create(&ctx, "").await;
     run(&ctx, "SET featurize.scan_concurrency = 5").await;
     run(&ctx, "SELECT content FROM images").await;
-    assert!((2..=5).contains(&store.most_running()), "{}", store.most_running());
+    assert!(
+        (2..=5).contains(&store.most_running()),
+        "{}",
+        store.most_running()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,8 +133,17 @@ async fn batches_are_bounded_by_rows_and_bytes() {
     run(&ctx, "SET featurize.scan_batch_rows = 8").await;
     run(&ctx, "SET featurize.scan_batch_bytes = 2000").await;
     for batch in run(&ctx, "SELECT content, length FROM images").await {
-        let bytes: i64 = batch.column(1).as_primitive::<Int64Type>().values().iter().sum();
-        assert!(batch.num_rows() <= 8 && bytes <= 2000, "{} rows, {bytes} bytes", batch.num_rows());
+        let bytes: i64 = batch
+            .column(1)
+            .as_primitive::<Int64Type>()
+            .values()
+            .iter()
+            .sum();
+        assert!(
+            batch.num_rows() <= 8 && bytes <= 2000,
+            "{} rows, {bytes} bytes",
+            batch.num_rows()
+        );
     }
 }
 
@@ -139,9 +156,15 @@ async fn rows_do_not_depend_on_partitions_or_concurrency() {
         enable_featurize(&ctx).unwrap();
         CountingStore::register(&ctx, objects(60)).await;
         create(&ctx, "").await;
-        run(&ctx, &format!("SET featurize.scan_concurrency = {concurrency}")).await;
+        run(
+            &ctx,
+            &format!("SET featurize.scan_concurrency = {concurrency}"),
+        )
+        .await;
         run(&ctx, &format!("SET featurize.scan_batch_rows = {rows}")).await;
-        results.push(contents(&run(&ctx, "SELECT path, content FROM images").await));
+        results.push(contents(
+            &run(&ctx, "SELECT path, content FROM images").await,
+        ));
     }
     assert_eq!(results[0].len(), 60);
     assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
@@ -172,7 +195,9 @@ async fn an_object_that_vanishes_is_an_error_or_left_out() {
     let ctx = session();
     let store = CountingStore::register(&ctx, objects(10)).await;
     create(&ctx, ", 'ignoreMissingFiles' 'true'").await;
-    let batches = planned_then(&ctx, sql, store.remove("t/Kind 3/003.jpg")).await.unwrap();
+    let batches = planned_then(&ctx, sql, store.remove("t/Kind 3/003.jpg"))
+        .await
+        .unwrap();
     assert_eq!(contents(&batches).len(), 9);
 }
 
@@ -181,10 +206,18 @@ async fn oversize_objects_fail_vanish_or_are_null() {
     for (oversize, rows, nulls) in [("skip", 6, 0), ("null", 10, 4)] {
         let ctx = session();
         CountingStore::register(&ctx, objects(10)).await;
-        create(&ctx, &format!(", 'maxLength' '50', 'oversize' '{oversize}'")).await;
+        create(
+            &ctx,
+            &format!(", 'maxLength' '50', 'oversize' '{oversize}'"),
+        )
+        .await;
         let found = contents(&run(&ctx, "SELECT path, content FROM images").await);
         assert_eq!(found.len(), rows, "{oversize}");
-        assert_eq!(found.values().filter(|c| c.is_none()).count(), nulls, "{oversize}");
+        assert_eq!(
+            found.values().filter(|c| c.is_none()).count(),
+            nulls,
+            "{oversize}"
+        );
         let count = run(&ctx, "SELECT count(*) FROM images").await;
         let count = count[0].column(0).as_primitive::<Int64Type>().value(0);
         assert_eq!(count, rows as i64, "{oversize}");
@@ -194,7 +227,10 @@ async fn oversize_objects_fail_vanish_or_are_null() {
     create(&ctx, ", 'maxLength' '50'").await;
     run(&ctx, "SELECT length FROM images").await;
     let error = error(&ctx, "SELECT content FROM images").await;
-    assert!(error.contains("more than the table's maxLength of 50"), "{error}");
+    assert!(
+        error.contains("more than the table's maxLength of 50"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

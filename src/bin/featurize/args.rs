@@ -15,12 +15,12 @@ use datafusion_cli::print_options::MaxRows;
 #[derive(Debug, Parser)]
 #[command(name = "featurize", version)]
 pub(crate) struct Args {
-    /// Run this SQL, then exit; may be repeated
-    #[arg(short = 'c', long, value_name = "SQL")]
+    /// Run this SQL, then exit
+    #[arg(short = 'c', long, value_name = "SQL", num_args = 1..)]
     pub(crate) command: Vec<String>,
 
-    /// Run the SQL of this file, then exit; may be repeated
-    #[arg(short = 'f', long, value_name = "FILE")]
+    /// Run the SQL of these files, then exit
+    #[arg(short = 'f', long, value_name = "FILE", num_args = 1..)]
     pub(crate) file: Vec<PathBuf>,
 
     /// How results are printed

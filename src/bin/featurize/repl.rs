@@ -63,7 +63,12 @@ pub(crate) async fn run(session: &mut Session) -> Result<()> {
 /// Runs one line; false ends the session.
 async fn execute(session: &mut Session, line: &str) -> bool {
     let result = match line.trim().strip_prefix('\\') {
-        Some(command) => match command.split_whitespace().collect::<Vec<_>>().join(" ").parse() {
+        Some(command) => match command
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .parse()
+        {
             Ok(Command::Quit) => return false,
             Ok(command) => execute_command(session, command).await,
             Err(()) => Err(exec_datafusion_err!(
@@ -88,7 +93,9 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
     match command {
         Command::OutputFormat(Some(format)) => {
             let format: OutputFormat = format.parse().map_err(|()| {
-                exec_datafusion_err!("there is no such setting of the output; try \\pset format csv")
+                exec_datafusion_err!(
+                    "there is no such setting of the output; try \\pset format csv"
+                )
             })?;
             format.execute(&mut session.print_options)
         }
@@ -96,7 +103,11 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
             println!("Output format is {:?}.", session.print_options.format);
             Ok(())
         }
-        command => command.execute(&session.ctx, &mut session.print_options).await,
+        command => {
+            command
+                .execute(&session.ctx, &mut session.print_options)
+                .await
+        }
     }
 }
 

@@ -103,6 +103,12 @@ fn register_table_functions(ctx: &SessionContext) {
     let caches = || Arc::clone(&ctx.runtime_env().cache_manager);
     ctx.register_udtf("parquet_metadata", Arc::new(ParquetMetadataFunc {}));
     ctx.register_udtf("metadata_cache", Arc::new(MetadataCacheFunc::new(caches())));
-    ctx.register_udtf("statistics_cache", Arc::new(StatisticsCacheFunc::new(caches())));
-    ctx.register_udtf("list_files_cache", Arc::new(ListFilesCacheFunc::new(caches())));
+    ctx.register_udtf(
+        "statistics_cache",
+        Arc::new(StatisticsCacheFunc::new(caches())),
+    );
+    ctx.register_udtf(
+        "list_files_cache",
+        Arc::new(ListFilesCacheFunc::new(caches())),
+    );
 }

@@ -49,7 +49,13 @@ async fn run_one(session: &Session, sql: &str) -> Result<()> {
 }
 
 fn dialect(session: &Session) -> Result<Box<dyn Dialect>> {
-    let name = session.ctx.copied_config().options().sql_parser.dialect.to_string();
+    let name = session
+        .ctx
+        .copied_config()
+        .options()
+        .sql_parser
+        .dialect
+        .to_string();
     dialect_from_str(&name).ok_or_else(|| plan_datafusion_err!("unknown SQL dialect '{name}'"))
 }
 
@@ -84,7 +90,10 @@ fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<SqlStatement<'a>> {
             Token::SemiColon => {
                 if let Some((start, line)) = begin.take() {
                     let end = offsets.of(token.span.start);
-                    statements.push(SqlStatement { sql: &sql[start..end], line });
+                    statements.push(SqlStatement {
+                        sql: &sql[start..end],
+                        line,
+                    });
                 }
             }
             _ if begin.is_none() => {
@@ -94,7 +103,10 @@ fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<SqlStatement<'a>> {
         }
     }
     if let Some((start, line)) = begin {
-        statements.push(SqlStatement { sql: &sql[start..], line });
+        statements.push(SqlStatement {
+            sql: &sql[start..],
+            line,
+        });
     }
     statements
 }
@@ -120,7 +132,10 @@ impl<'a> Offsets<'a> {
             match self.rest.next() {
                 None => return self.end,
                 Some((_, '\n')) => {
-                    self.at = Location { line: self.at.line + 1, column: 1 };
+                    self.at = Location {
+                        line: self.at.line + 1,
+                        column: 1,
+                    };
                 }
                 Some(_) => self.at.column += 1,
             }
