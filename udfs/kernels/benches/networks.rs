@@ -1,16 +1,18 @@
 //! Speed of whole networks and of their layers, with random weights.
 //!
 //! `cargo bench -p featurize-kernels --bench networks -- [vgg16|mobilenet_v2] [--threads N]
-//! [--images N] [--rounds N] [--cpu]`. Per layer, prints the least time over all rounds and the rate
+//! [--images N] [--rounds N] [--cpu] [--check]`. Per layer, prints the least time over all rounds and the rate
 //! in GFLOP/s of the definition (which is why Winograd layers can exceed the machine's peak); then
 //! images per second as median and best of the rounds. With `--cpu`, times are processor time
 //! summed over all threads: the right measure on a machine that is busy otherwise.
+//! `--check` compares one image with the oracle in f64 (some seconds) instead of measuring.
 //! `FEATURIZE_KERNELS_ISA` selects the instruction set.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
+use featurize_kernels::reference::{self, Conv2d, Padding, Shape, relative_error, widen};
 use featurize_kernels::{
     CancelToken, ComputePool, ConvStack, ConvWeights, InvertedResidualStack, LayerReport, Window,
 };
@@ -35,6 +37,7 @@ struct Arguments {
     images: usize,
     rounds: usize,
     cpu: bool,
+    check: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -43,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         images: 8,
         rounds: 10,
         cpu: false,
+        check: false,
     };
     let mut network = "vgg16".to_owned();
     let mut words = std::env::args().skip(1);
@@ -51,6 +55,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--threads" => &mut arguments.threads,
             "--images" => &mut arguments.images,
             "--rounds" => &mut arguments.rounds,
+            "--check" => {
+                arguments.check = true;
+                continue;
+            }
             "--cpu" => {
                 arguments.cpu = true;
                 continue;
@@ -76,15 +84,19 @@ fn vgg16(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let mut builder = ConvStack::builder(224, 224, 3)?;
     let mut channels = 3;
+    let mut oracle = Vec::new();
     for out_channels in VGG16 {
         builder = if out_channels == 0 {
+            oracle.push(Step::MaxPool);
             builder.max_pool2()?
         } else {
             let scale = (2.0 / (9 * channels) as f32).sqrt();
             let kernel = random.normal(9 * channels * out_channels, scale);
             let bias = random.normal(out_channels, 1.0);
             channels = out_channels;
-            builder.conv3x3_relu(&kernel, &bias)?
+            builder = builder.conv3x3_relu(&kernel, &bias)?;
+            oracle.push(Step::conv((kernel, bias), 3, window(1), 1, Clamp::Relu));
+            builder
         };
     }
     let stack = builder.build()?;
@@ -103,6 +115,9 @@ fn vgg16(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         output_len: stack.output_len(),
         run: &|input, n, out, pool| stack.run(input, n, out, pool, &CancelToken::new()),
         profile: &|input, n, out, pool, clock| stack.profile(input, n, out, pool, clock),
+        oracle,
+        // Like photographs without their mean.
+        scale: 60.0,
     };
     measure(arguments, &network, &mut random)
 }
@@ -113,15 +128,20 @@ fn mobilenet_v2(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         let scale = (2.0 / fan_in as f32).sqrt();
         (random.normal(fan_in * out, scale), random.normal(out, 0.1))
     };
-    let window = |stride| Window {
-        stride,
-        padding: if stride == 1 { (1, 1) } else { (0, 1) },
-    };
     let started = Instant::now();
     let (stem, depthwise, project) = (layer(27, 32), layer(9, 32), layer(32, 16));
     let mut builder = InvertedResidualStack::builder(224, 224, 3)?
         .stem(weights(&stem), window(2))?
         .separable(weights(&depthwise), window(1), weights(&project))?;
+    let point = Window {
+        stride: 1,
+        padding: (0, 0),
+    };
+    let mut oracle = vec![
+        Step::conv(stem, 3, window(2), 1, Clamp::Relu6),
+        Step::conv(depthwise, 3, window(1), 32, Clamp::Relu6),
+        Step::conv(project, 1, point, 1, Clamp::Linear),
+    ];
     let mut channels = 16;
     for (out, count, stride) in MOBILENET_V2 {
         for i in 0..count {
@@ -134,11 +154,21 @@ fn mobilenet_v2(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 window(if i == 0 { stride } else { 1 }),
                 weights(&project),
             )?;
+            let window = window(if i == 0 { stride } else { 1 });
+            let skip = window.stride == 1 && channels == out;
+            oracle.extend([
+                Step::Keep,
+                Step::conv(expand, 1, point, 1, Clamp::Relu6),
+                Step::conv(depthwise, 3, window, wide, Clamp::Relu6),
+                Step::conv(project, 1, point, 1, Clamp::Linear),
+            ]);
+            oracle.extend(skip.then_some(Step::Add));
             channels = out;
         }
     }
+    let head = layer(channels, 1280);
     let stack = builder
-        .head(weights(&layer(channels, 1280)))?
+        .head(weights(&head))?
         .global_average_pool()
         .build()?;
     println!(
@@ -156,8 +186,22 @@ fn mobilenet_v2(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         output_len: stack.output_len(),
         run: &|input, n, out, pool| stack.run(input, n, out, pool, &CancelToken::new()),
         profile: &|input, n, out, pool, clock| stack.profile(input, n, out, pool, clock),
+        oracle: {
+            oracle.push(Step::conv(head, 1, point, 1, Clamp::Relu6));
+            oracle.push(Step::Average);
+            oracle
+        },
+        scale: 1.0,
     };
     measure(arguments, &network, &mut random)
+}
+
+/// Padding as Keras's for images of even size.
+fn window(stride: usize) -> Window {
+    Window {
+        stride,
+        padding: if stride == 1 { (1, 1) } else { (0, 1) },
+    }
 }
 
 fn weights((kernel, bias): &(Vec<f32>, Vec<f32>)) -> ConvWeights<'_> {
@@ -179,6 +223,88 @@ struct Network<'a> {
     output_len: usize,
     run: Run<'a>,
     profile: Profile<'a>,
+    oracle: Vec<Step>,
+    /// Deviation of the input.
+    scale: f32,
+}
+
+/// A step of the same network for the oracle.
+enum Step {
+    Conv {
+        weights: (Vec<f32>, Vec<f32>),
+        conv: Conv2d,
+        clamp: Clamp,
+    },
+    MaxPool,
+    /// Keeps the values for a later [`Step::Add`].
+    Keep,
+    Add,
+    Average,
+}
+
+enum Clamp {
+    Linear,
+    Relu,
+    Relu6,
+}
+
+impl Step {
+    fn conv(
+        weights: (Vec<f32>, Vec<f32>),
+        size: usize,
+        window: Window,
+        groups: usize,
+        clamp: Clamp,
+    ) -> Self {
+        let conv = Conv2d {
+            out_channels: weights.1.len(),
+            kernel: (size, size),
+            stride: (window.stride, window.stride),
+            padding: Padding::begin_end(window.padding.0, window.padding.1),
+            groups,
+        };
+        Self::Conv {
+            weights,
+            conv,
+            clamp,
+        }
+    }
+}
+
+/// The network in double precision, straight from its definition.
+fn expected(steps: &[Step], image: &[f32]) -> featurize_kernels::Result<Vec<f64>> {
+    let mut values = widen(image);
+    let mut kept = Vec::new();
+    let mut shape = Shape {
+        batch: 1,
+        height: 224,
+        width: 224,
+        channels: 3,
+    };
+    for step in steps {
+        match step {
+            Step::Conv {
+                weights: (kernel, bias),
+                conv,
+                clamp,
+            } => {
+                (values, shape) =
+                    reference::conv2d(&values, shape, &widen(kernel), &widen(bias), conv)?;
+                match clamp {
+                    Clamp::Linear => {}
+                    Clamp::Relu => reference::relu(&mut values),
+                    Clamp::Relu6 => reference::relu6(&mut values),
+                }
+            }
+            Step::MaxPool => {
+                (values, shape) = reference::max_pool2d(&values, shape, (2, 2), (2, 2))?;
+            }
+            Step::Keep => kept.clone_from(&values),
+            Step::Add => reference::add_assign(&mut values, &kept)?,
+            Step::Average => values = reference::global_average_pool(&values, shape)?,
+        }
+    }
+    Ok(values)
 }
 
 fn measure(
@@ -188,9 +314,15 @@ fn measure(
 ) -> Result<(), Box<dyn Error>> {
     let pool = ComputePool::new(arguments.threads)?;
     let images = arguments.images;
-    let input = random.normal(images * network.input_len, 1.0);
+    let input = random.normal(images * network.input_len, network.scale);
     let mut out = vec![0.0; images * network.output_len];
     (network.run)(&input, images, &mut out, &pool)?;
+    if arguments.check {
+        let expected = expected(&network.oracle, &input[..network.input_len])?;
+        let error = relative_error(&out[..network.output_len], &expected)?;
+        println!("relative error of the first image: {error:.2e}");
+        return Ok(());
+    }
 
     let epoch = Instant::now();
     let clock = || {

@@ -29,3 +29,17 @@ pub(crate) fn fingerprint(values: &[f32]) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+/// Root mean square of the error over that of the expected values, but over no less than a tenth:
+/// layers in tests have values around 1, and when ReLU leaves next to nothing of them, what is left
+/// is the difference of large numbers.
+pub(crate) fn scaled_error(actual: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(actual.len(), expected.len());
+    let (mut difference, mut norm) = (0.0, 0.0);
+    for (&actual, &expected) in actual.iter().zip(expected) {
+        difference += (f64::from(actual) - expected).powi(2);
+        norm += expected.powi(2);
+    }
+    let count = expected.len() as f64;
+    (difference / count).sqrt() / (norm / count).sqrt().max(0.1)
+}
