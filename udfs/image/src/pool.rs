@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 /// Pools kept alive at once. Sessions rarely disagree on `featurize.threads`.
 const MOST_POOLS: usize = 4;
 
+/// Most threads of a pool: far above any machine's cores, far below what exhausts one.
+const MOST_THREADS: usize = 1024;
+
 static POOLS: LazyLock<Mutex<Vec<Arc<ComputePool>>>> = LazyLock::new(Mutex::default);
 
 /// Threads for decoding and inference.
@@ -36,8 +39,15 @@ impl ComputePool {
     ///
     /// # Errors
     ///
-    /// A configuration error if the operating system refuses to start the threads.
+    /// A configuration error if there are too many threads or the operating system refuses to
+    /// start them.
     pub fn shared(threads: usize) -> Result<Arc<Self>> {
+        if threads > MOST_THREADS {
+            return Err(Error::Configuration(format!(
+                "featurize.threads must be at most {MOST_THREADS} (0 for one per core), found \
+                 {threads}"
+            )));
+        }
         let cores = available_parallelism().map_or(1, NonZero::get);
         let threads = if threads == 0 { cores } else { threads };
         let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,6 +112,11 @@ mod tests {
         assert_eq!(two.threads(), 2);
         assert!(Arc::ptr_eq(&two, &ComputePool::shared(2).unwrap()));
         assert_eq!(ComputePool::shared(3).unwrap().threads(), 3);
+        let error = ComputePool::shared(1025).unwrap_err().to_string();
+        assert!(
+            error.contains("featurize.threads must be at most 1024"),
+            "{error}"
+        );
         let all = ComputePool::shared(0).unwrap();
         assert!(Arc::ptr_eq(
             &all,
