@@ -5,8 +5,10 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::KernelError;
 use crate::reference::{self, Conv2d, Padding, Shape, relative_error, widen};
 use crate::testing::{Random, fingerprint, scaled_error};
+use crate::winograd::TileSize;
 
 /// Layers as output channels; 0 is a max pool.
 struct Network {
