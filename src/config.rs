@@ -31,6 +31,8 @@ pub struct FeaturizeOptions {
     pub max_pixels: u64,
     /// Where networks run: `cpu` or `cuda`.
     pub device: String,
+    /// Most bytes that one `pca_fit` holds; `None` means 1 GiB.
+    pub pca_memory_limit: Option<u64>,
     /// Threads of the compute pool that all query partitions share; 0 means every core.
     pub threads: usize,
     /// Objects being fetched at once by one scan, over all its partitions.
@@ -49,6 +51,7 @@ impl Default for FeaturizeOptions {
             weights_dir: None,
             max_pixels: DEFAULT_MAX_PIXELS,
             device: DEFAULT_DEVICE.to_owned(),
+            pca_memory_limit: None,
             threads: 0,
             scan_concurrency: 64,
             scan_batch_rows: 64,
@@ -58,7 +61,7 @@ impl Default for FeaturizeOptions {
 }
 
 /// Names in the order in which `SHOW ALL` and the README list them, with their meaning.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 10] = [
     (
         "model",
         "Network used by featurize when its model argument is absent",
@@ -73,6 +76,10 @@ const SETTINGS: [(&str, &str); 9] = [
     ),
     ("max_pixels", "Largest image, in pixels, that is decoded"),
     ("device", "Where networks run: cpu or cuda"),
+    (
+        "pca_memory_limit",
+        "Most bytes that one pca_fit holds, such as 512M or 2G; unset means 1 GiB",
+    ),
     (
         "threads",
         "Threads of the compute pool shared by all partitions; 0 means every core",
@@ -104,6 +111,7 @@ impl FeaturizeOptions {
             "weights_dir" => self.weights_dir.clone(),
             "max_pixels" => Some(self.max_pixels.to_string()),
             "device" => Some(self.device.clone()),
+            "pca_memory_limit" => self.pca_memory_limit.map(|bytes| bytes.to_string()),
             "threads" => Some(self.threads.to_string()),
             "scan_concurrency" => Some(self.scan_concurrency.to_string()),
             "scan_batch_rows" => Some(self.scan_batch_rows.to_string()),
@@ -146,6 +154,13 @@ impl ExtensionOptions for FeaturizeOptions {
                     );
                 }
             },
+            "pca_memory_limit" => {
+                self.pca_memory_limit = Some(parse_bytes(value).ok_or_else(|| {
+                    config_datafusion_err!(
+                        "{PREFIX}.{key}: expected a size such as 512M or 2G, found '{value}'"
+                    )
+                })?);
+            }
             "threads" => self.threads = number(key, value, 0)?,
             "scan_concurrency" => self.scan_concurrency = number(key, value, 1)?,
             "scan_batch_rows" => self.scan_batch_rows = number(key, value, 1)?,
@@ -174,8 +189,25 @@ impl ExtensionOptions for FeaturizeOptions {
     }
 }
 
+/// Bytes in `10`, `10k`, `10m`, `10g` or `10t`, with or without a `b` at the end, in any letter
+/// case; `None` if it is not a positive size.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match lower.get(digits.len()..)? {
+        "" | "b" => 0,
+        "k" | "kb" => 10,
+        "m" | "mb" => 20,
+        "g" | "gb" => 30,
+        "t" | "tb" => 40,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok()?;
+    number.checked_mul(1 << shift).filter(|&bytes| bytes > 0)
+}
+
 /// Parses a whole number that is at least `least`.
-fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
+fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy>(
     key: &str,
     value: &str,
     least: T,
@@ -201,6 +233,7 @@ mod tests {
             ("weights_dir", "/Some/Folder"),
             ("max_pixels", "7"),
             ("device", "cuda"),
+            ("pca_memory_limit", "4096"),
             ("threads", "3"),
             ("scan_concurrency", "5"),
             ("scan_batch_rows", "11"),
@@ -218,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn sizes() {
+        for (text, bytes) in [("7", 7), ("2k", 2048), ("3MB", 3 << 20), ("1g", 1 << 30)] {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+        for text in ["", "g", "-1g", "1x", "1.5g", "99999999t", "0"] {
+            assert_eq!(parse_bytes(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused_with_a_reason() {
         let mut options = FeaturizeOptions::default();
         for (name, value, expected) in [
@@ -229,7 +272,12 @@ mod tests {
                 "whole number of at least 1, found '0'",
             ),
             ("max_pixels", "many", "found 'many'"),
-            ("modle", "vgg16", "did you mean 'model'?"),
+            (
+                "pca_memory_limit",
+                "0",
+                "a size such as 512M or 2G, found '0'",
+            ),
+            ("modle", "vgg16", "(did you mean 'model'?)"),
         ] {
             let error = options.set(name, value).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -15,6 +15,7 @@ use futures::future::try_join_all;
 use object_store::ObjectStoreExt;
 use tokio::sync::Semaphore;
 
+use super::listing::is_refused;
 use super::location::split_uri;
 use super::options::{BinaryFileOptions, Oversize};
 use super::schema::{CONTENT, LENGTH, PATH};
@@ -185,16 +186,14 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 }
 
 fn unreadable(uri: &str, error: &object_store::Error) -> DataFusionError {
-    use object_store::Error;
-    let advice = match error {
-        Error::NotFound { .. } => {
-            "; it was deleted after it was listed: set the table's option 'ignoreMissingFiles' to \
-             'true' to leave such objects out"
-        }
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            "; the credentials may list it but not read it"
-        }
-        _ => "",
+    let advice = if matches!(error, object_store::Error::NotFound { .. }) {
+        "; it was deleted after it was listed: set the table's option 'ignoreMissingFiles' to \
+         'true' to leave such objects out"
+    } else if is_refused(error) {
+        "; it may be listed but not read: grant read permission, or leave it out with a predicate \
+         on path"
+    } else {
+        ""
     };
     exec_datafusion_err!("could not read '{uri}': {error}{advice}")
 }

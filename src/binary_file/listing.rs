@@ -76,7 +76,7 @@ async fn walk<'a>(
             }
             Ok(_) => return Ok(futures::stream::empty().boxed()),
             Err(object_store::Error::NotFound { .. }) => {}
-            Err(e) => return Err(failed(location, e)),
+            Err(e) => return Err(failed(location, &e)),
         }
     }
     must_exist(store, location).await?;
@@ -105,15 +105,17 @@ async fn must_exist(store: &dyn ObjectStore, location: &Location) -> Result<()> 
     } else {
         // A store has no folders, only objects whose names begin alike.
         let first = store.list(Some(root)).try_next().await;
-        first.map_err(|e| failed(location, e))?.is_some()
+        first.map_err(|e| failed(location, &e))?.is_some()
     };
     if exists {
         Ok(())
     } else {
-        plan_err!(
-            "LOCATION '{location}' does not exist; check its spelling, and that the credentials \
-             may list it"
-        )
+        let advice = if location.is_local() {
+            ""
+        } else {
+            ", and that the credentials may list it"
+        };
+        plan_err!("LOCATION '{location}' does not exist; check its spelling{advice}")
     }
 }
 
@@ -275,12 +277,37 @@ async fn list_folder(
             folders: level.common_prefixes,
         })
     };
-    listed.map_err(|e| failed(location, e))
+    listed.map_err(|e| failed(location, &e))
 }
 
-fn failed(location: &Location, error: object_store::Error) -> DataFusionError {
-    exec_datafusion_err!("could not list '{location}': {error}")
-        .context("listing a BINARYFILE table")
+fn failed(location: &Location, error: &object_store::Error) -> DataFusionError {
+    let advice = match error {
+        object_store::Error::InvalidPath { .. } => {
+            "; object stores take no control characters in names: rename it"
+        }
+        error if is_refused(error) => "; grant permission to list it",
+        _ => "",
+    };
+    exec_datafusion_err!("could not list '{location}': {error}{advice}")
+}
+
+/// Whether a store, or the operating system below it, denies access.
+pub(super) fn is_refused(error: &object_store::Error) -> bool {
+    use object_store::Error;
+    if matches!(
+        error,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. }
+    ) {
+        return true;
+    }
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return io.kind() == std::io::ErrorKind::PermissionDenied;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The segments of `path` below `root`.

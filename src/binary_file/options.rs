@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused_with_a_reason() {
         for (key, value, expected) in [
-            ("pathGlobFilters", "*", "did you mean 'pathGlobFilter'?"),
+            ("pathGlobFilters", "*", "(did you mean 'pathGlobFilter'?)"),
             ("colour", "red", "has no option 'colour'; its options are"),
             ("pathGlobFilter", "[", "'[' is not a glob"),
             ("maxLength", "-1", "a whole number of bytes, found '-1'"),

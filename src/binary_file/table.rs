@@ -102,16 +102,12 @@ impl BinaryFileTable {
             reconcile(declared, found)?
         };
         let schema = table_schema(&partition_columns);
-        for column in &partition_columns {
-            if schema
-                .fields()
-                .iter()
-                .take(FIXED)
-                .any(|f| f.name() == column.name())
-            {
+        for (index, column) in partition_columns.iter().enumerate() {
+            let mut before = schema.fields().iter().take(FIXED + index);
+            if before.any(|field| field.name() == column.name()) {
                 return plan_err!(
-                    "the folders spell a partition column '{}', which is the name of a column of \
-                     every BINARYFILE table; set 'recursiveFileLookup' to 'true' to ignore it",
+                    "the folders spell a partition column '{0}', but the table has a column '{0}' \
+                     already; set 'recursiveFileLookup' to 'true' to read without partition columns",
                     column.name()
                 );
             }

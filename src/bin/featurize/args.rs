@@ -7,6 +7,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
+use datafusion_featurize::config::parse_bytes;
 
 /// Turns a bucket of images into features with SQL.
 ///
@@ -71,39 +72,13 @@ impl Args {
     }
 }
 
-/// Bytes in `10`, `10k`, `10m`, `10g` or `10t`, with or without a `b` at the end.
 fn parse_size(text: &str) -> std::result::Result<u64, String> {
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match &lower[digits.len()..] {
-        "" | "b" => 0,
-        "k" | "kb" => 10,
-        "m" | "mb" => 20,
-        "g" | "gb" => 30,
-        "t" | "tb" => 40,
-        _ => return Err("expected a size such as 500m or 8g".to_owned()),
-    };
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(1 << shift))
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| "expected a size such as 500m or 8g".to_owned())
+    parse_bytes(text).ok_or_else(|| "expected a size such as 500m or 8g".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        for (text, bytes) in [("7", 7), ("2k", 2048), ("3MB", 3 << 20), ("1g", 1 << 30)] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "g", "-1g", "1x", "1.5g", "99999999t", "0"] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn the_arguments_are_well_formed() {

@@ -23,7 +23,7 @@ pub(crate) async fn run(session: &mut Session) -> Result<()> {
             datafusion::DATAFUSION_VERSION
         );
     }
-    let mut prompt = Prompt::new().map_err(failed)?;
+    let mut prompt = Prompt::new().map_err(|e| failed(&e))?;
     let color = session.print_options.color;
     let dialect = session.ctx.copied_config().options().sql_parser.dialect;
     prompt.set_helper(Some(CliHelper::new(&dialect, color)));
@@ -49,7 +49,7 @@ pub(crate) async fn run(session: &mut Session) -> Result<()> {
                 }
             }
             Err(ReadlineError::Eof) => break,
-            Err(e) => return Err(failed(e)),
+            Err(e) => return Err(failed(&e)),
         }
     }
     if let Some(history) = history
@@ -120,6 +120,6 @@ fn load(prompt: &mut Prompt, history: Option<&PathBuf>) {
     }
 }
 
-fn failed(error: ReadlineError) -> datafusion::error::DataFusionError {
+fn failed(error: &ReadlineError) -> datafusion::error::DataFusionError {
     exec_datafusion_err!("the terminal cannot be read: {error}")
 }
