@@ -1,7 +1,7 @@
 //! `STORED AS BINARYFILE`: one row an object, as Spark's `binaryFile` reads them.
 //!
-//! Data flows one way: a [`location`] and its [`options`] become a [`listing`]; predicates on the
-//! metadata thin it out and what remains is the [`work_list`], an ordinary in-memory source; above
+//! Data flows one way: a `location` and its `options` become a `listing`; predicates on the
+//! metadata thin it out and what remains is the `work_list`, an ordinary in-memory source; above
 //! it [`FetchExec`] adds `content`, if a query asks for it.
 //!
 //! The scan is these two operators, and not one leaf of our own, because Apache Ballista cuts a
