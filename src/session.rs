@@ -95,7 +95,7 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
 ///     .with_featurize()
 ///     .build();
 /// let ctx = SessionContext::new_with_state(state);
-/// assert!(ctx.udf("featurize").is_ok());
+/// assert!(ctx.state().scalar_functions().contains_key("featurize"));
 /// ```
 pub trait SessionStateBuilderFeaturize {
     /// Adds functions, table factories and settings; later names win over earlier ones.
