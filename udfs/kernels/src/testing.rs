@@ -30,16 +30,19 @@ pub(crate) fn fingerprint(values: &[f32]) -> u64 {
     })
 }
 
-/// Root mean square of the error over that of the expected values, but over no less than a tenth:
-/// layers in tests have values around 1, and when ReLU leaves next to nothing of them, what is left
-/// is the difference of large numbers.
-pub(crate) fn scaled_error(actual: &[f32], expected: &[f64]) -> f64 {
+/// Root mean square of `actual - expected`.
+pub(crate) fn root_mean_square_error(actual: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(actual.len(), expected.len());
-    let (mut difference, mut norm) = (0.0, 0.0);
-    for (&actual, &expected) in actual.iter().zip(expected) {
-        difference += (f64::from(actual) - expected).powi(2);
-        norm += expected.powi(2);
-    }
-    let count = expected.len() as f64;
-    (difference / count).sqrt() / (norm / count).sqrt().max(0.1)
+    let squares = actual
+        .iter()
+        .zip(expected)
+        .map(|(&actual, &expected)| (f64::from(actual) - expected).powi(2));
+    (squares.sum::<f64>() / expected.len() as f64).sqrt()
+}
+
+/// [`root_mean_square_error`] over the root mean square of the expected values.
+pub(crate) fn scaled_error(actual: &[f32], expected: &[f64]) -> f64 {
+    let squares = expected.iter().map(|value| value * value);
+    let norm = (squares.sum::<f64>() / expected.len() as f64).sqrt();
+    root_mean_square_error(actual, expected) / norm.max(0.1)
 }
