@@ -8,9 +8,11 @@ use std::any::Any;
 
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::common::{Result, config_datafusion_err, config_err};
+use datafusion_functions_image::models::Architecture;
 use datafusion_functions_image::settings::{
     DEFAULT_DEVICE, DEFAULT_MAX_PIXELS, DEFAULT_MODEL, DEFAULT_WEIGHTS,
 };
+use datafusion_functions_image::weights::WeightsSpec;
 
 use crate::suggest::did_you_mean;
 
@@ -140,8 +142,15 @@ impl ExtensionOptions for FeaturizeOptions {
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
-            "model" => self.model = value.to_ascii_lowercase(),
-            "weights" => value.clone_into(&mut self.weights),
+            "model" => {
+                let model = value.to_ascii_lowercase();
+                checked(key, Architecture::parse(&model))?;
+                self.model = model;
+            }
+            "weights" => {
+                checked(key, WeightsSpec::parse(value))?;
+                value.clone_into(&mut self.weights);
+            }
             "weights_dir" => {
                 self.weights_dir = (!value.is_empty()).then(|| value.to_owned());
             }
@@ -204,6 +213,11 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     };
     let number: u64 = digits.parse().ok()?;
     number.checked_mul(1 << shift).filter(|&bytes| bytes > 0)
+}
+
+/// A Configuration error that names the setting for what the image functions would refuse.
+fn checked<T, E: std::fmt::Display>(key: &str, parsed: std::result::Result<T, E>) -> Result<T> {
+    parsed.map_err(|error| config_datafusion_err!("{PREFIX}.{key}: {error}"))
 }
 
 /// Parses a whole number that is at least `least`.
@@ -277,6 +291,8 @@ mod tests {
                 "0",
                 "a size such as 512M or 2G, found '0'",
             ),
+            ("model", "vgg61", "did you mean 'vgg16'?"),
+            ("weights", "image-net", "unknown weights 'image-net'"),
             ("modle", "vgg16", "(did you mean 'model'?)"),
         ] {
             let error = options.set(name, value).unwrap_err().to_string();

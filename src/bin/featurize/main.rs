@@ -1,6 +1,7 @@
 //! The `featurize` program: SQL in a REPL, from `-c`, from `-f` or from a pipe.
 
 mod args;
+mod help;
 mod repl;
 mod session;
 mod statements;

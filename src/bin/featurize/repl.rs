@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion_cli::command::{Command, OutputFormat};
+use datafusion_cli::functions::Function;
 use datafusion_cli::helper::CliHelper;
 use rustyline::Editor;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 
+use crate::help;
 use crate::session::Session;
 use crate::statements;
 
@@ -18,7 +20,7 @@ type Prompt = Editor<CliHelper, DefaultHistory>;
 pub(crate) async fn run(session: &mut Session) -> Result<()> {
     if !session.print_options.quiet {
         println!(
-            "featurize {} (DataFusion {}). \\? lists the commands, SHOW FUNCTIONS the functions.",
+            "featurize {} (DataFusion {}). \\? lists the commands, \\h the functions, \\q quits.",
             env!("CARGO_PKG_VERSION"),
             datafusion::DATAFUSION_VERSION
         );
@@ -101,6 +103,15 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
         }
         Command::OutputFormat(None) => {
             println!("Output format is {:?}.", session.print_options.format);
+            Ok(())
+        }
+        Command::ListFunctions => {
+            println!("{}", help::list_functions()?);
+            Ok(())
+        }
+        // Statements, such as `\h SELECT`, are explained by datafusion-cli.
+        Command::SearchFunctions(name) if name.parse::<Function>().is_err() => {
+            println!("{}", help::describe_function(&session.ctx, &name)?);
             Ok(())
         }
         command => {

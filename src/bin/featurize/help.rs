@@ -1,0 +1,133 @@
+//! `\h`: what a function does, from the documentation that travels with it.
+
+use std::fmt::Write;
+
+use datafusion::common::{Result, exec_err};
+use datafusion::logical_expr::Documentation;
+use datafusion::prelude::SessionContext;
+use datafusion_featurize::{all_default_aggregate_functions, all_default_scalar_functions};
+
+/// `\h`: our functions, a line each, and where the others are.
+pub(crate) fn list_functions() -> Result<String> {
+    let scalar = all_default_scalar_functions();
+    let aggregate = all_default_aggregate_functions();
+    let mut documented: Vec<&Documentation> = scalar
+        .iter()
+        .filter_map(|function| function.documentation())
+        .chain(
+            aggregate
+                .iter()
+                .filter_map(|function| function.documentation()),
+        )
+        .collect();
+    documented.sort_by_key(|doc| (doc.doc_section.label, doc.syntax_example.clone()));
+    let mut text = String::new();
+    let mut section = "";
+    for doc in documented {
+        if doc.doc_section.label != section {
+            section = doc.doc_section.label;
+            writeln!(text, "{section}")?;
+        }
+        writeln!(text, "  {}", doc.syntax_example)?;
+    }
+    text += "\\h NAME explains one of them, or one of DataFusion's own: SHOW FUNCTIONS lists all.";
+    Ok(text)
+}
+
+/// `\h NAME`: syntax, description, arguments and example of any function of the session.
+///
+/// # Errors
+/// When there is no such function, or it has no documentation.
+pub(crate) fn describe_function(ctx: &SessionContext, name: &str) -> Result<String> {
+    let name = name.to_ascii_lowercase();
+    let state = ctx.state();
+    let scalar = state.scalar_functions().get(&name);
+    let aggregate = state.aggregate_functions().get(&name);
+    let window = state.window_functions().get(&name);
+    let documentation = scalar
+        .and_then(|function| function.documentation())
+        .or_else(|| aggregate.and_then(|function| function.documentation()))
+        .or_else(|| window.and_then(|function| function.documentation()));
+    match documentation {
+        Some(documentation) => describe(documentation),
+        None if scalar.is_some() || aggregate.is_some() || window.is_some() => {
+            exec_err!("the function {name} has no documentation")
+        }
+        None => exec_err!("there is no function {name}; SHOW FUNCTIONS lists them"),
+    }
+}
+
+fn describe(doc: &Documentation) -> Result<String> {
+    let mut text = format!("{}\n\n{}\n", doc.syntax_example, fill(&doc.description, ""));
+    for (name, meaning) in doc.arguments.iter().flatten() {
+        write!(text, "\n  {name}\n{}\n", fill(meaning, "      "))?;
+    }
+    if let Some(example) = &doc.sql_example {
+        let example = example
+            .trim()
+            .trim_start_matches("```sql")
+            .trim_end_matches("```");
+        write!(text, "\n{}\n", example.trim())?;
+    }
+    Ok(text.trim_end().to_owned())
+}
+
+/// Breaks `text` into lines of at most 78 characters, where it can be broken.
+fn fill(text: &str, indent: &str) -> String {
+    let mut lines = vec![String::from(indent)];
+    for word in text.split_whitespace() {
+        let line = match lines.last_mut() {
+            Some(line) if line.len() == indent.len() => line,
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= 78 => {
+                line.push(' ');
+                line
+            }
+            _ => {
+                lines.push(String::from(indent));
+                let Some(line) = lines.last_mut() else {
+                    continue;
+                };
+                line
+            }
+        };
+        line.push_str(word);
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_filled() {
+        let text = fill(&"word ".repeat(40), "  ");
+        assert!(
+            text.lines()
+                .all(|line| line.len() <= 78 && line.starts_with("  word"))
+        );
+        assert_eq!(text.split_whitespace().count(), 40);
+        assert_eq!(fill("", ""), "");
+    }
+
+    #[test]
+    fn functions_of_any_kind_are_described() {
+        let ctx = SessionContext::new();
+        datafusion_featurize::enable_featurize(&ctx).unwrap();
+        for (name, expected) in [
+            ("featurize", "featurize(content"),
+            ("PCA_FIT", "n_components"),
+            ("row_number", "row_number"),
+            ("upper", "upper("),
+        ] {
+            let text = describe_function(&ctx, name).unwrap();
+            assert!(text.contains(expected), "{text}");
+        }
+        let error = describe_function(&ctx, "featurise").unwrap_err();
+        assert!(error.to_string().contains("no function featurise"));
+        let list = list_functions().unwrap();
+        for name in ["featurize(", "pca_fit(", "image_info("] {
+            assert!(list.contains(name), "{list}");
+        }
+    }
+}
