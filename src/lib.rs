@@ -5,6 +5,7 @@ pub mod binary_file;
 pub mod config;
 mod io_runtime;
 mod object_stores;
+pub mod progress;
 mod session;
 mod suggest;
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use arrow::array::{Float32Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion_common::instant::Instant;
 use rayon::prelude::*;
 
+use crate::counters;
 use crate::decode::{DecodeError, Limits, decode};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -101,15 +103,19 @@ impl Featurizer {
             .collect();
         let micro_batch = LEAST_MICRO_BATCH.max(IMAGES_PER_THREAD * self.pool.threads());
         for rows in rows.chunks(micro_batch) {
+            let started = Instant::now();
             let (decoded, inputs) = self.inputs(rows, on_undecodable)?;
+            counters::add_decoded(decoded.len(), rows.len() - decoded.len(), started.elapsed());
             for row in &decoded {
                 if let Some(valid) = valid.get_mut(*row) {
                     *valid = true;
                 }
             }
             if !decoded.is_empty() {
+                let started = Instant::now();
                 self.model
                     .run(inputs, decoded.len(), self.pooling, &self.pool, &mut values)?;
+                counters::add_inferred(decoded.len(), started.elapsed());
             }
         }
         Ok(list_array(valid, dimension, values))

@@ -44,6 +44,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conventions;
+pub mod counters;
 pub mod decode;
 pub mod error;
 pub mod features;

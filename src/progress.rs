@@ -1,0 +1,310 @@
+//! How far a query is: the figures of its plan's metrics while it runs.
+//!
+//! A [`ProgressMonitor`] reads what the operators count anyway, so that it costs nothing between
+//! two looks. Give it the physical plan that is going to be executed:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use datafusion::physical_plan::collect;
+//! # use datafusion::prelude::SessionContext;
+//! # use datafusion_featurize::{enable_featurize, progress::ProgressMonitor};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> datafusion::error::Result<()> {
+//! # let ctx = SessionContext::new();
+//! # enable_featurize(&ctx)?;
+//! # ctx.sql("CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 'examples/fruits/Lemon/'")
+//! #     .await?;
+//! let frame = ctx.sql("SELECT path, image_info(content) FROM images").await?;
+//! let plan = frame.create_physical_plan().await?;
+//! let monitor = ProgressMonitor::new(plan.clone());
+//! let query = collect(plan, ctx.task_ctx());
+//! let watch = async {
+//!     loop {
+//!         tokio::time::sleep(Duration::from_millis(200)).await;
+//!         println!("{}", monitor.progress());
+//!     }
+//! };
+//! let rows = tokio::select! {
+//!     rows = query => rows?,
+//!     () = watch => unreachable!("it never ends"),
+//! };
+//! assert_eq!(monitor.progress().files_fetched, 6);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::common::instant::Instant;
+use datafusion::common::stats::Precision;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion_functions_image::counters::{self, Counters};
+use serde::{Serialize, Serializer};
+
+use crate::binary_file::FetchExec;
+
+/// Figures of a running or finished query.
+///
+/// Files are those of `BINARYFILE` tables. The figures on images are those of the whole process
+/// since the monitor was made: a scalar function has no place for metrics in its plan, so that
+/// queries that run at the same time are counted together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Progress {
+    /// Time since the monitor was made, in seconds when serialized.
+    #[serde(serialize_with = "seconds")]
+    pub elapsed: Duration,
+    /// Rows that the leaves of the plan will give, as far as that is known before they are read;
+    /// the files that were listed, if contents are read.
+    pub total: Option<u64>,
+    /// Rows that the leaves have given.
+    pub read: u64,
+    /// Objects whose content has arrived.
+    pub files_fetched: u64,
+    /// Objects left out: vanished, or too long.
+    pub files_skipped: u64,
+    /// Bytes of content that have arrived.
+    pub bytes_fetched: u64,
+    /// Images decoded and resized.
+    pub images_decoded: u64,
+    /// Images that have gone through a network.
+    pub images_inferred: u64,
+    /// Images that could not be decoded.
+    pub images_bad: u64,
+    /// Rows in files written so far.
+    pub rows_written: u64,
+    /// Images inferred, or rows read where nothing is, a second.
+    pub per_second: f64,
+    /// Time left, if the total is known and the speed stays the same; in seconds when serialized.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub remaining: Option<Duration>,
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+#[expect(
+    clippy::ref_option,
+    reason = "serde hands over a reference to the field"
+)]
+fn maybe_seconds<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => seconds(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Progress {
+    /// Images inferred, or rows read where nothing is: what [`total`](Self::total) is the whole of.
+    pub fn done(&self) -> u64 {
+        if self.images_inferred > 0 {
+            self.images_inferred + self.images_bad + self.files_skipped
+        } else {
+            self.read
+        }
+    }
+}
+
+/// One line: `1234/3110 images · 35.9/s · 52 s left · 2 bad`.
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.done())?;
+        if let Some(total) = self.total {
+            write!(f, "/{total}")?;
+        }
+        let images = self.images_inferred > 0 || self.files_fetched > 0;
+        let unit = if images { "images" } else { "rows" };
+        write!(f, " {unit} · {:.1}/s", self.per_second)?;
+        if self.bytes_fetched > 0 {
+            write!(f, " · {:.1} MB", self.bytes_fetched as f64 / 1e6)?;
+        }
+        if self.rows_written > 0 {
+            write!(f, " · {} written", self.rows_written)?;
+        }
+        if self.images_bad > 0 {
+            write!(f, " · {} bad", self.images_bad)?;
+        }
+        if self.files_skipped > 0 {
+            write!(f, " · {} skipped", self.files_skipped)?;
+        }
+        if let Some(remaining) = self.remaining {
+            let seconds = remaining.as_secs();
+            match (seconds / 3600, seconds / 60 % 60) {
+                (0, 0) => write!(f, " · {seconds} s left")?,
+                (0, minutes) => write!(f, " · {minutes}:{:02} left", seconds % 60)?,
+                (hours, minutes) => {
+                    write!(f, " · {hours}:{minutes:02}:{:02} left", seconds % 60)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Watches one plan, from the moment it is made.
+#[derive(Debug)]
+pub struct ProgressMonitor {
+    plan: Arc<dyn ExecutionPlan>,
+    started: Instant,
+    before: Counters,
+    total: Option<u64>,
+}
+
+impl ProgressMonitor {
+    /// A monitor of `plan`, which is about to be executed.
+    pub fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
+        Self {
+            total: Figures::of(plan.as_ref()).total,
+            plan,
+            started: Instant::now(),
+            before: counters::current(),
+        }
+    }
+
+    /// The figures at this moment.
+    pub fn progress(&self) -> Progress {
+        let figures = Figures::of(self.plan.as_ref());
+        let images = counters::current() - self.before;
+        let elapsed = self.started.elapsed();
+        let mut progress = Progress {
+            elapsed,
+            total: self.total,
+            read: figures.read,
+            files_fetched: figures.files_fetched,
+            files_skipped: figures.files_skipped,
+            bytes_fetched: figures.bytes_fetched,
+            images_decoded: images.decoded,
+            images_inferred: images.inferred,
+            images_bad: images.undecodable,
+            rows_written: figures.rows_written,
+            per_second: 0.0,
+            remaining: None,
+        };
+        let done = progress.done() as f64;
+        let seconds = elapsed.as_secs_f64();
+        if seconds > 0.0 {
+            progress.per_second = done / seconds;
+        }
+        if let Some(total) = self.total
+            && done > 0.0
+        {
+            let left = (total as f64 - done).max(0.0) / progress.per_second;
+            progress.remaining = Duration::try_from_secs_f64(left).ok();
+        }
+        progress
+    }
+}
+
+/// What the operators of a plan have counted.
+#[derive(Debug, Default)]
+struct Figures {
+    /// `None` once one leaf does not know how much it has.
+    total: Option<u64>,
+    read: u64,
+    files_fetched: u64,
+    files_skipped: u64,
+    bytes_fetched: u64,
+    rows_written: u64,
+}
+
+impl Figures {
+    fn of(plan: &dyn ExecutionPlan) -> Self {
+        let mut figures = Self {
+            total: Some(0),
+            ..Self::default()
+        };
+        figures.add(plan);
+        figures
+    }
+
+    fn add(&mut self, plan: &dyn ExecutionPlan) {
+        let metrics = plan.metrics();
+        let count = |name: &str| sum(metrics.as_ref(), name);
+        self.rows_written += count("rows_written");
+        // Below a fetch there is only the list of what it fetches.
+        let fetches = plan.is::<FetchExec>();
+        if fetches {
+            self.files_fetched += count("files_fetched");
+            self.files_skipped += count("files_skipped");
+            self.bytes_fetched += count("bytes_fetched");
+        }
+        let children = plan.children();
+        if fetches || children.is_empty() {
+            let rows = metrics.and_then(|metrics| metrics.output_rows());
+            self.read += rows.unwrap_or(0) as u64;
+            let known = StatisticsContext::new().compute(plan, &StatisticsArgs::new());
+            let known = known.map_or(Precision::Absent, |statistics| statistics.num_rows);
+            self.total = match (self.total, known.get_value()) {
+                (Some(total), Some(rows)) => Some(total + *rows as u64),
+                _ => None,
+            };
+        } else {
+            for child in children {
+                self.add(child.as_ref());
+            }
+        }
+    }
+}
+
+fn sum(metrics: Option<&MetricsSet>, name: &str) -> u64 {
+    metrics
+        .and_then(|metrics| metrics.sum_by_name(name))
+        .map_or(0, |value| value.as_usize() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress() -> Progress {
+        Progress {
+            elapsed: Duration::from_millis(10_500),
+            total: Some(3110),
+            read: 1300,
+            files_fetched: 1300,
+            files_skipped: 0,
+            bytes_fetched: 6_500_000,
+            images_decoded: 1250,
+            images_inferred: 1232,
+            images_bad: 2,
+            rows_written: 0,
+            per_second: 35.9,
+            remaining: Some(Duration::from_secs(52)),
+        }
+    }
+
+    #[test]
+    fn a_line_says_what_matters() {
+        assert_eq!(
+            progress().to_string(),
+            "1234/3110 images · 35.9/s · 6.5 MB · 2 bad · 52 s left"
+        );
+        let long = Progress {
+            total: None,
+            images_bad: 0,
+            bytes_fetched: 0,
+            rows_written: 1000,
+            remaining: Some(Duration::from_secs(3725)),
+            ..progress()
+        };
+        assert_eq!(
+            long.to_string(),
+            "1232 images · 35.9/s · 1000 written · 1:02:05 left"
+        );
+    }
+
+    #[test]
+    fn json_is_flat() {
+        let json = serde_json::to_value(progress()).unwrap();
+        assert_eq!(json["elapsed"], 10.5);
+        assert_eq!(json["remaining"], 52.0);
+        assert_eq!(json["images_inferred"], 1232);
+    }
+}

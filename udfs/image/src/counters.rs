@@ -1,0 +1,70 @@
+//! What the image functions of this process have done so far.
+//!
+//! A scalar function has no place in its plan for metrics, so these are counted for the process;
+//! the difference of two snapshots is what was done between them.
+
+use std::ops::Sub;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A snapshot of the counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Images decoded and resized for a network.
+    pub decoded: u64,
+    /// Images that could not be decoded.
+    pub undecodable: u64,
+    /// Images that have gone through a network.
+    pub inferred: u64,
+    /// Time of calls spent decoding and resizing. Calls that run at the same time add up.
+    pub decode_time: Duration,
+    /// Time of calls spent in networks, waiting for the compute pool included.
+    pub inference_time: Duration,
+}
+
+impl Sub for Counters {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            decoded: self.decoded.saturating_sub(before.decoded),
+            undecodable: self.undecodable.saturating_sub(before.undecodable),
+            inferred: self.inferred.saturating_sub(before.inferred),
+            decode_time: self.decode_time.saturating_sub(before.decode_time),
+            inference_time: self.inference_time.saturating_sub(before.inference_time),
+        }
+    }
+}
+
+static DECODED: AtomicU64 = AtomicU64::new(0);
+static UNDECODABLE: AtomicU64 = AtomicU64::new(0);
+static INFERRED: AtomicU64 = AtomicU64::new(0);
+static DECODE_NANOS: AtomicU64 = AtomicU64::new(0);
+static INFERENCE_NANOS: AtomicU64 = AtomicU64::new(0);
+
+/// The counters at this moment.
+pub fn current() -> Counters {
+    let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    Counters {
+        decoded: value(&DECODED),
+        undecodable: value(&UNDECODABLE),
+        inferred: value(&INFERRED),
+        decode_time: Duration::from_nanos(value(&DECODE_NANOS)),
+        inference_time: Duration::from_nanos(value(&INFERENCE_NANOS)),
+    }
+}
+
+pub(crate) fn add_decoded(decoded: usize, undecodable: usize, time: Duration) {
+    DECODED.fetch_add(decoded as u64, Ordering::Relaxed);
+    UNDECODABLE.fetch_add(undecodable as u64, Ordering::Relaxed);
+    DECODE_NANOS.fetch_add(nanos(time), Ordering::Relaxed);
+}
+
+pub(crate) fn add_inferred(images: usize, time: Duration) {
+    INFERRED.fetch_add(images as u64, Ordering::Relaxed);
+    INFERENCE_NANOS.fetch_add(nanos(time), Ordering::Relaxed);
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
