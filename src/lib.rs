@@ -5,6 +5,7 @@ pub mod binary_file;
 pub mod config;
 mod io_runtime;
 mod object_stores;
+pub mod offload;
 pub mod progress;
 mod session;
 mod suggest;
@@ -12,7 +13,8 @@ mod suggest;
 pub use binary_file::{BinaryFileOptions, BinaryFileTable, BinaryFileTableFactory, Oversize};
 pub use config::FeaturizeOptions;
 pub use session::{
-    SessionStateBuilderFeaturize, all_default_aggregate_functions, all_default_scalar_functions,
+    SessionStateBuilderFeaturize, all_default_aggregate_functions,
+    all_default_physical_optimizer_rules, all_default_scalar_functions,
     all_default_table_factories, enable_featurize, register_all,
 };
 

@@ -6,10 +6,12 @@ use datafusion::catalog::TableProviderFactory;
 use datafusion::common::Result;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionContext;
 
 use crate::binary_file::{BinaryFileTableFactory, FILE_TYPE};
 use crate::config::FeaturizeOptions;
+use crate::offload::OffloadComputation;
 
 /// Every scalar function of the extension.
 pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
@@ -29,9 +31,15 @@ pub fn all_default_table_factories() -> Vec<(String, Arc<dyn TableProviderFactor
     vec![(FILE_TYPE.to_owned(), Arc::new(BinaryFileTableFactory))]
 }
 
+/// Every physical optimizer rule of the extension, to come after all others.
+pub fn all_default_physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    vec![Arc::new(OffloadComputation)]
+}
+
 /// Registers the functions where only functions can be registered.
 ///
-/// A `SessionContext` takes the tables and settings too: [`enable_featurize`].
+/// A `SessionContext` takes the tables, rules and settings too: [`enable_featurize`]. Without the
+/// rules a query that is cancelled still computes the batches it has begun.
 ///
 /// # Errors
 /// When the registry refuses a function.
@@ -53,7 +61,8 @@ fn log_replaced(name: Option<&str>) {
     }
 }
 
-/// Installs functions, table factories and settings in a session that exists already.
+/// Installs functions, table factories, rules and settings in a session that exists already.
+/// Statements that were prepared in it must be prepared again.
 ///
 /// ```
 /// # use datafusion::prelude::SessionContext;
@@ -79,6 +88,19 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
     if extensions.get::<FeaturizeOptions>().is_none() {
         extensions.insert(FeaturizeOptions::default());
     }
+    // A built state takes no rules: build it anew.
+    let mut builder = SessionStateBuilder::new_from_existing(state.clone())
+        .with_session_id(state.session_id().to_owned());
+    for rule in all_default_physical_optimizer_rules() {
+        let installed = state.physical_optimizers().iter();
+        if !installed
+            .map(|other| other.name())
+            .any(|name| name == rule.name())
+        {
+            builder = builder.with_physical_optimizer_rule(rule);
+        }
+    }
+    *state = builder.build();
     Ok(())
 }
 
@@ -98,7 +120,7 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
 /// assert!(ctx.state().scalar_functions().contains_key("featurize"));
 /// ```
 pub trait SessionStateBuilderFeaturize {
-    /// Adds functions, table factories and settings; later names win over earlier ones.
+    /// Adds functions, table factories, rules and settings; later names win over earlier ones.
     fn with_featurize(self) -> Self;
 }
 
@@ -113,6 +135,9 @@ impl SessionStateBuilderFeaturize for SessionStateBuilder {
         self.table_factories()
             .get_or_insert_default()
             .extend(all_default_table_factories());
+        self.physical_optimizer_rules()
+            .get_or_insert_default()
+            .extend(all_default_physical_optimizer_rules());
         let extensions = &mut self
             .config()
             .get_or_insert_default()

@@ -49,6 +49,11 @@ pub enum Error {
         most: usize,
     },
 
+    /// The token of [`crate::cancel`] was triggered. [`DataFusionError::Execution`] in a query, which
+    /// nobody reads any more.
+    #[error("computation was cancelled")]
+    Cancelled,
+
     /// The tensor library refused an operation. [`DataFusionError::External`] in a query.
     #[error("the network failed: {0}")]
     Network(#[from] candle_core::Error),
@@ -63,7 +68,9 @@ impl Error {
             Self::Configuration(_) | Self::Weights { .. } => {
                 DataFusionError::Configuration(message)
             }
-            Self::Decode(_) | Self::BatchTooLarge { .. } => DataFusionError::Execution(message),
+            Self::Decode(_) | Self::BatchTooLarge { .. } | Self::Cancelled => {
+                DataFusionError::Execution(message)
+            }
             Self::Network(source) => {
                 DataFusionError::External(Box::new(source)).context(function.to_owned())
             }

@@ -8,18 +8,20 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::instant::Instant;
 use rayon::prelude::*;
 
+use crate::cancel::CancelToken;
 use crate::counters;
 use crate::decode::{DecodeError, Limits, decode};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::models::Pooling;
-use crate::pool::ComputePool;
+use crate::pool::{ComputePool, Workers};
 use crate::resize::resize_rgb;
 
-/// Fewest images that go through a network together: as many as the kernels share weights among.
-const LEAST_MICRO_BATCH: usize = 8;
-/// Images for each thread beyond that, so that none is idle for long at the end. An image waits
-/// decoded in 0.6 MB.
+/// As many images as the kernels share weights among; a multiple of them goes through a network
+/// together.
+const SHARING: usize = 8;
+/// Images for each thread, so that none is idle for long at the end. An image waits decoded in
+/// 0.6 MB.
 const IMAGES_PER_THREAD: usize = 4;
 
 /// Colour channels of an image.
@@ -46,6 +48,7 @@ pub struct Featurizer {
     pooling: Pooling,
     limits: Limits,
     pool: Arc<ComputePool>,
+    cancel: CancelToken,
 }
 
 impl Featurizer {
@@ -61,7 +64,16 @@ impl Featurizer {
             pooling,
             limits,
             pool,
+            cancel: CancelToken::new(),
         }
+    }
+
+    /// Stops soon after `cancel` is triggered: between two tiles of a layer, and between two images
+    /// while decoding.
+    #[must_use]
+    pub fn with_cancel_token(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
     }
 
     /// Length of a feature vector.
@@ -77,7 +89,7 @@ impl Featurizer {
     /// # Errors
     ///
     /// [`Error::Decode`] of the first undecodable image under [`OnUndecodable::Fail`],
-    /// [`Error::BatchTooLarge`] if the vectors would not fit one list array.
+    /// [`Error::BatchTooLarge`] if the vectors would not fit one list array, [`Error::Cancelled`].
     pub fn featurize(
         &self,
         images: &[Option<&[u8]>],
@@ -101,7 +113,7 @@ impl Featurizer {
             .enumerate()
             .filter_map(|(row, image)| image.map(|bytes| (row, bytes)))
             .collect();
-        let micro_batch = LEAST_MICRO_BATCH.max(IMAGES_PER_THREAD * self.pool.threads());
+        let micro_batch = (IMAGES_PER_THREAD * self.pool.threads()).next_multiple_of(SHARING);
         for rows in rows.chunks(micro_batch) {
             let started = Instant::now();
             let (decoded, inputs) = self.inputs(rows, on_undecodable)?;
@@ -113,9 +125,14 @@ impl Featurizer {
             }
             if !decoded.is_empty() {
                 let started = Instant::now();
+                let count = decoded.len();
+                let workers = Workers {
+                    pool: &self.pool,
+                    cancel: &self.cancel,
+                };
                 self.model
-                    .run(inputs, decoded.len(), self.pooling, &self.pool, &mut values)?;
-                counters::add_inferred(decoded.len(), started.elapsed());
+                    .run(inputs, count, self.pooling, workers, &mut values)?;
+                counters::add_inferred(count, started.elapsed());
             }
         }
         Ok(list_array(valid, dimension, values))
@@ -135,9 +152,12 @@ impl Featurizer {
             inputs
                 .par_chunks_exact_mut(length)
                 .zip(rows)
-                .map(|(input, (row, bytes))| (*row, self.input(bytes, input)))
-                .collect()
-        });
+                .map(|(input, (row, bytes))| {
+                    self.cancel.check().map_err(|_| Error::Cancelled)?;
+                    Ok((*row, self.input(bytes, input)))
+                })
+                .collect::<Result<_>>()
+        })?;
         let mut decoded = Vec::with_capacity(rows.len());
         for (place, (row, outcome)) in outcomes.into_iter().enumerate() {
             match (outcome, on_undecodable) {

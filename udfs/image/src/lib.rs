@@ -15,6 +15,7 @@
 //! | [`weights`] | where the numbers of a network come from |
 //! | [`features`] | batches of images → batches of vectors |
 //! | [`pool`] | the compute threads all queries share |
+//! | [`cancel`] | how a call learns that its query was cancelled |
 //! | [`settings`] | the `featurize.*` settings |
 //! | [`functions`], [`expr_fn`] | the SQL functions, and Rust functions that build calls of them |
 //!
@@ -43,6 +44,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cancel;
 pub mod conventions;
 pub mod counters;
 pub mod decode;
@@ -63,7 +65,7 @@ use datafusion_common::Result;
 use datafusion_expr::ScalarUDF;
 use datafusion_expr::registry::FunctionRegistry;
 
-pub use functions::expr_fn;
+pub use functions::{expr_fn, looks_for_cancellation};
 
 /// Every scalar function of this package.
 pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {

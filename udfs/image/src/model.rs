@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result, tensor_message};
 use crate::models::{Architecture, Implementation, Network, Pooling};
-use crate::pool::ComputePool;
+use crate::pool::Workers;
 use crate::preprocess::Preprocessing;
 use crate::weights::{Fingerprint, WeightsSpec};
 
@@ -177,13 +177,15 @@ impl Model {
         images: Vec<f32>,
         count: usize,
         pooling: Pooling,
-        pool: &ComputePool,
+        workers: Workers<'_>,
         out: &mut Vec<f32>,
     ) -> Result<()> {
         let (height, width) = self.architecture.image_size();
         let images = Tensor::from_vec(images, (count, height, width, 3), &self.device)?;
-        let maps = self.network.forward(&images, pool)?.flatten_all()?;
-        let maps = maps.to_vec1::<f32>()?;
+        let maps = self.network.forward(&images, workers);
+        // Cancellation comes out of Candle as an error of a custom operation.
+        workers.check()?;
+        let maps = maps?.flatten_all()?.to_vec1::<f32>()?;
         let (height, width, channels) = self.architecture.feature_map();
         for map in maps.chunks_exact(height * width * channels) {
             pooling.apply(map, channels, out);

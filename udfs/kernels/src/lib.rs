@@ -23,7 +23,7 @@ mod winograd;
 
 pub use error::{KernelError, Result};
 pub use mobilenet::{ConvWeights, InvertedResidualBuilder, InvertedResidualStack, Window};
-pub use pool::{CancelToken, ComputePool};
+pub use pool::{CancelToken, ComputePool, Load};
 pub use simd::Isa;
 pub use stack::{ConvStack, ConvStackBuilder, LayerReport};
 pub use winograd::TileSize;

@@ -97,6 +97,17 @@ impl ComputePool {
         self.threads.current_num_threads()
     }
 
+    /// Micro-batches admitted so far, being computed and waiting.
+    pub fn load(&self) -> Load {
+        let state = self.gate.state();
+        let waiting = state.waiting.len();
+        Load {
+            admitted: state.admitted,
+            running: self.gate.places - state.free,
+            waiting,
+        }
+    }
+
     /// Runs `micro_batch` on the pool once it is the caller's turn, and waits for it.
     pub(crate) fn run<T: Send>(
         &self,
@@ -122,9 +133,22 @@ impl fmt::Debug for ComputePool {
     }
 }
 
+/// What a [`ComputePool`] has to do, in micro-batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Load {
+    /// Begun since the pool was made.
+    pub admitted: u64,
+    /// Being computed.
+    pub running: usize,
+    /// Not begun yet, each with a caller that waits for it.
+    pub waiting: usize,
+}
+
 /// Admits a few callers at a time, first come, first served.
 #[derive(Debug)]
 struct Gate {
+    places: usize,
     state: Mutex<GateState>,
     changed: Condvar,
 }
@@ -132,6 +156,7 @@ struct Gate {
 #[derive(Debug)]
 struct GateState {
     free: usize,
+    admitted: u64,
     next_ticket: u64,
     waiting: VecDeque<u64>,
 }
@@ -139,8 +164,10 @@ struct GateState {
 impl Gate {
     fn new(places: usize) -> Self {
         Self {
+            places,
             state: Mutex::new(GateState {
                 free: places,
+                admitted: 0,
                 next_ticket: 0,
                 waiting: VecDeque::new(),
             }),
@@ -164,6 +191,7 @@ impl Gate {
                 state.waiting.retain(|&waiting| waiting != ticket);
                 if !cancelled {
                     state.free -= 1;
+                    state.admitted += 1;
                 }
                 drop(state);
                 self.changed.notify_all();
@@ -214,6 +242,7 @@ mod tests {
         });
         assert_eq!(most.load(Ordering::SeqCst), 2);
         assert_eq!(gate.state().free, 2);
+        assert_eq!(gate.state().admitted, 8 * 50);
         assert!(gate.state().waiting.is_empty());
     }
 

@@ -11,6 +11,7 @@ use datafusion_expr::{
     TypeSignatureClass, Volatility,
 };
 
+use crate::cancel;
 use crate::decode::Limits;
 use crate::error::Error;
 use crate::features::{Featurizer, OnUndecodable};
@@ -159,7 +160,7 @@ impl Constants {
         let limits = Limits {
             max_pixels: settings.max_pixels,
         };
-        Ok(Featurizer::new(model, pooling, limits, pool))
+        Ok(Featurizer::new(model, pooling, limits, pool).with_cancel_token(cancel::current()))
     }
 }
 

@@ -15,7 +15,9 @@ use datafusion_macros::user_doc;
 use rayon::prelude::*;
 
 use super::arguments::Images;
+use crate::cancel;
 use crate::decode::{Inspection, Limits, inspect};
+use crate::error::Error;
 use crate::pool::ComputePool;
 use crate::settings::Settings;
 
@@ -85,13 +87,18 @@ impl ScalarUDFImpl for ImageInfo {
         };
         let pool = ComputePool::shared(settings.threads)
             .map_err(|error| error.in_function(self.name()))?;
-        let inspections: Vec<Option<Inspection>> = pool.run(|| {
+        let cancel = cancel::current();
+        let inspections: Result<Vec<Option<Inspection>>, Error> = pool.run(|| {
             images
                 .rows()
                 .into_par_iter()
-                .map(|image| image.map(|bytes| inspect(bytes, limits)))
+                .map(|image| {
+                    cancel.check().map_err(|_| Error::Cancelled)?;
+                    Ok(image.map(|bytes| inspect(bytes, limits)))
+                })
                 .collect()
         });
+        let inspections = inspections.map_err(|error| error.in_function(self.name()))?;
         let info = struct_array(&inspections)?;
         if scalar {
             let value = ScalarValue::try_from_array(&info, 0)?;

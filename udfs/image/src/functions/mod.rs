@@ -47,6 +47,15 @@ pub mod expr_fn {
     );
 }
 
+/// True for a function that computes for long and stops when the token of [`crate::cancel`] is
+/// triggered: whatever its name in the session, or on whichever machine.
+pub fn looks_for_cancellation(function: &ScalarUDF) -> bool {
+    let function = function.inner();
+    function.is::<featurize::Featurize>()
+        || function.is::<try_featurize::TryFeaturize>()
+        || function.is::<image_info::ImageInfo>()
+}
+
 /// All functions of this package.
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![

@@ -6,7 +6,7 @@
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor, bail};
 use featurize_kernels::{CancelToken, ComputePool as Threads, ConvStack, InvertedResidualStack};
 
-use crate::pool::ComputePool;
+use crate::pool::Workers;
 
 /// A stack of layers that the kernels run as one.
 pub(super) trait Stack {
@@ -23,6 +23,7 @@ pub(super) trait Stack {
         count: usize,
         maps: &mut [f32],
         threads: &Threads,
+        cancel: &CancelToken,
     ) -> featurize_kernels::Result<()>;
 }
 
@@ -44,8 +45,9 @@ macro_rules! impl_stack {
                 count: usize,
                 maps: &mut [f32],
                 threads: &Threads,
+                cancel: &CancelToken,
             ) -> featurize_kernels::Result<()> {
-                self.run(images, count, maps, threads, &CancelToken::new())
+                self.run(images, count, maps, threads, cancel)
             }
         }
     )*};
@@ -54,15 +56,15 @@ macro_rules! impl_stack {
 impl_stack!(ConvStack, InvertedResidualStack);
 
 /// Runs a stack over images in height, width, channel order.
-pub(super) fn forward(images: &Tensor, stack: &dyn Stack, pool: &ComputePool) -> Result<Tensor> {
+pub(super) fn forward(images: &Tensor, stack: &dyn Stack, workers: Workers<'_>) -> Result<Tensor> {
     images
         .contiguous()?
-        .apply_op1_no_bwd(&StackOp { stack, pool })
+        .apply_op1_no_bwd(&StackOp { stack, workers })
 }
 
 struct StackOp<'a> {
     stack: &'a dyn Stack,
-    pool: &'a ComputePool,
+    workers: Workers<'a>,
 }
 
 impl CustomOp1 for StackOp<'_> {
@@ -82,8 +84,9 @@ impl CustomOp1 for StackOp<'_> {
         let images = contiguous(storage, layout)?;
         let (height, width, channels) = self.stack.output_shape();
         let mut maps = vec![0.0; count * height * width * channels];
+        let Workers { pool, cancel } = self.workers;
         self.stack
-            .run(images, count, &mut maps, self.pool.kernels())
+            .run(images, count, &mut maps, pool.kernels(), cancel)
             .map_err(Error::wrap)?;
         let shape = Shape::from((count, height, width, channels));
         Ok((CpuStorage::F32(maps), shape))

@@ -16,7 +16,7 @@ use featurize_kernels::{ConvWeights, InvertedResidualStack, Window};
 use super::convolution::{Folded, Plane};
 use super::{Implementation, LayerKind, Network, fused};
 use crate::conventions::Conventions;
-use crate::pool::ComputePool;
+use crate::pool::Workers;
 
 /// Expansion factor, output channels, blocks, and stride of the first of them.
 const GROUPS: [(usize, usize, usize, usize); 7] = [
@@ -169,10 +169,10 @@ impl Network for MobileNetV2 {
         self.parameter_count
     }
 
-    fn forward(&self, images: &Tensor, pool: &ComputePool) -> Result<Tensor> {
+    fn forward(&self, images: &Tensor, workers: Workers<'_>) -> Result<Tensor> {
         match &self.body {
-            Body::Kernels(stack) => fused::forward(images, stack.as_ref(), pool),
-            Body::Candle(planes) => pool.run_alone(|| planes.forward(images)),
+            Body::Kernels(stack) => fused::forward(images, stack.as_ref(), workers),
+            Body::Candle(planes) => workers.run_alone(|| planes.forward(images, workers))?,
         }
     }
 }
@@ -365,9 +365,10 @@ struct Planes {
 }
 
 impl Planes {
-    fn forward(&self, images: &Tensor) -> Result<Tensor> {
+    fn forward(&self, images: &Tensor, workers: Workers<'_>) -> Result<Tensor> {
         let mut map = self.stem.forward(&images.permute((0, 3, 1, 2))?)?;
         for block in &self.blocks {
+            workers.check().map_err(Error::wrap)?;
             map = block.forward(&map)?;
         }
         let map = self.head.forward(&map)?;
@@ -391,7 +392,9 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
+    use crate::cancel::CancelToken;
     use crate::models::Architecture;
+    use crate::pool::ComputePool;
     use crate::weights::WeightsSpec;
 
     /// As for VGG16: which implementation ran must not show in the vectors.
@@ -400,13 +403,17 @@ mod tests {
         let weights = WeightsSpec::Seeded.load(Architecture::MobileNetV2).unwrap();
         let variables = weights.var_builder(&Device::Cpu);
         let pool = ComputePool::shared(0).unwrap();
+        let workers = Workers {
+            pool: &pool,
+            cancel: &CancelToken::new(),
+        };
         let size = (1, IMAGE.0, IMAGE.1, IMAGE.2);
         let images = Tensor::rand(-1f32, 1f32, size, &Device::Cpu).unwrap();
         for conventions in [weights.conventions(), Conventions::torchvision()] {
             let forward = |implementation| {
                 let network = MobileNetV2::load(&variables, conventions, implementation).unwrap();
                 assert_eq!(network.parameter_count(), 2_257_984);
-                let maps = network.forward(&images, &pool).unwrap();
+                let maps = network.forward(&images, workers).unwrap();
                 assert_eq!(maps.dims(), [1, 7, 7, 1280]);
                 maps.to_dtype(DType::F64).unwrap()
             };

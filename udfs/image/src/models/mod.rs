@@ -12,7 +12,7 @@ use candle_nn::VarBuilder;
 
 use crate::conventions::Conventions;
 use crate::error::{Error, Result};
-use crate::pool::ComputePool;
+use crate::pool::Workers;
 use crate::preprocess::Preprocessing;
 
 /// A convolutional network without its classifier.
@@ -21,8 +21,8 @@ pub(crate) trait Network: fmt::Debug + Send + Sync {
     fn parameter_count(&self) -> usize;
 
     /// Maps preprocessed images (n, height, width, 3) to the last feature map (n, h, w, c),
-    /// computing on `pool` where the tensors are in main memory.
-    fn forward(&self, images: &Tensor, pool: &ComputePool) -> candle_core::Result<Tensor>;
+    /// computing on `workers` where the tensors are in main memory, until they are told to stop.
+    fn forward(&self, images: &Tensor, workers: Workers<'_>) -> candle_core::Result<Tensor>;
 }
 
 /// Who does the arithmetic.

@@ -12,7 +12,7 @@ use candle_nn::VarBuilder;
 use featurize_kernels::ConvStack;
 
 use super::{Implementation, LayerKind, Network, fused};
-use crate::pool::ComputePool;
+use crate::pool::Workers;
 
 /// Convolutions and output channels of each block.
 const BLOCKS: [(usize, usize); 5] = [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)];
@@ -102,18 +102,19 @@ impl Network for Vgg16 {
         self.parameter_count
     }
 
-    fn forward(&self, images: &Tensor, pool: &ComputePool) -> Result<Tensor> {
+    fn forward(&self, images: &Tensor, workers: Workers<'_>) -> Result<Tensor> {
         match &self.body {
-            Body::Kernels(stack) => fused::forward(images, stack.as_ref(), pool),
-            Body::Candle(blocks) => pool.run_alone(|| forward(blocks, images)),
+            Body::Kernels(stack) => fused::forward(images, stack.as_ref(), workers),
+            Body::Candle(blocks) => workers.run_alone(|| forward(blocks, images, workers))?,
         }
     }
 }
 
-fn forward(blocks: &[Vec<Convolution>], images: &Tensor) -> Result<Tensor> {
+fn forward(blocks: &[Vec<Convolution>], images: &Tensor, workers: Workers<'_>) -> Result<Tensor> {
     let mut map = images.permute((0, 3, 1, 2))?.contiguous()?;
     for block in blocks {
         for convolution in block {
+            workers.check().map_err(Error::wrap)?;
             map = convolution.forward(&map)?;
         }
         map = map.max_pool2d(2)?;
@@ -151,7 +152,9 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
+    use crate::cancel::CancelToken;
     use crate::models::Architecture;
+    use crate::pool::ComputePool;
     use crate::weights::WeightsSpec;
 
     /// The CPU kernels and Candle are two implementations of the same network, and a GPU will run
@@ -161,12 +164,16 @@ mod tests {
         let weights = WeightsSpec::Seeded.load(Architecture::Vgg16).unwrap();
         let variables = weights.var_builder(&Device::Cpu);
         let pool = ComputePool::shared(0).unwrap();
+        let workers = Workers {
+            pool: &pool,
+            cancel: &CancelToken::new(),
+        };
         let size = (1, IMAGE.0, IMAGE.1, IMAGE.2);
         let images = Tensor::rand(-124f32, 152f32, size, &Device::Cpu).unwrap();
         let forward = |implementation| {
             let network = Vgg16::load(&variables, implementation).unwrap();
             assert_eq!(network.parameter_count(), 14_714_688);
-            let maps = network.forward(&images, &pool).unwrap();
+            let maps = network.forward(&images, workers).unwrap();
             assert_eq!(maps.dims(), [1, 7, 7, 512]);
             maps.to_dtype(DType::F64).unwrap()
         };

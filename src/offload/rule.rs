@@ -1,0 +1,65 @@
+//! Where an [`OffloadExec`] goes.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::physical_expr::ScalarFunctionExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_functions_image::looks_for_cancellation;
+
+use super::OffloadExec;
+
+/// Puts an [`OffloadExec`] above each operator that evaluates a function which computes for long
+/// and can be told to stop. It comes last: no other rule has to know that operator.
+#[derive(Debug, Default)]
+pub struct OffloadComputation;
+
+impl PhysicalOptimizerRule for OffloadComputation {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|plan| {
+            if computes_long(plan.as_ref())? {
+                return Ok(Transformed::yes(Arc::new(OffloadExec::new(plan))));
+            }
+            // A session that has the rule twice, or a plan that is optimised twice.
+            match plan.downcast_ref::<OffloadExec>() {
+                Some(offload) if offload.input().is::<OffloadExec>() => {
+                    Ok(Transformed::yes(Arc::clone(offload.input())))
+                }
+                _ => Ok(Transformed::no(plan)),
+            }
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "offload_computation"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Whether an expression of this operator, not of its inputs, calls such a function.
+fn computes_long(plan: &dyn ExecutionPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_expressions(&mut |root| {
+        root.apply(|expression| {
+            let call = expression.downcast_ref::<ScalarFunctionExpr>();
+            found |= call.is_some_and(|call| looks_for_cancellation(call.fun()));
+            Ok(if found {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
+        })
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,121 @@
+//! A cancelled query stops computing, whatever its shape and however large its batches.
+//!
+//! Time is no judge here: what counts is how many micro-batches the compute pool has begun, of
+//! those that the whole query needs.
+
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{BinaryViewArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::datasource::MemTable;
+use datafusion::physical_plan::displayable;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_featurize::enable_featurize;
+use datafusion_featurize::image::pool::ComputePool;
+use futures::StreamExt;
+use image::{ImageFormat, RgbImage};
+
+/// Images in the one batch of each partition: half a minute of VGG16 in a test build.
+const IMAGES: usize = 256;
+/// The kernels take at most this many images of VGG16 at once.
+const MICRO_BATCH: u64 = 8;
+
+/// Each test has a number of threads of its own, and so a compute pool of its own.
+async fn session(threads: usize, partitions: usize) -> SessionContext {
+    let config = SessionConfig::new().with_target_partitions(2);
+    let ctx = SessionContext::new_with_config(config);
+    enable_featurize(&ctx).unwrap();
+    let threads = format!("SET featurize.threads = {threads}");
+    ctx.sql(&threads).await.unwrap();
+    ctx.sql("SET featurize.weights = 'seeded'").await.unwrap();
+
+    let mut png = Vec::new();
+    RgbImage::from_fn(16, 16, |x, y| image::Rgb([x as u8 * 16, y as u8 * 16, 99]))
+        .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
+        .unwrap();
+    let schema = Schema::new(vec![Field::new("content", DataType::BinaryView, true)]);
+    let schema = Arc::new(schema);
+    let content = BinaryViewArray::from_iter_values(vec![png; IMAGES]);
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(content)]).unwrap();
+    let table = MemTable::try_new(schema, vec![vec![batch]; partitions]).unwrap();
+    ctx.register_table("images", Arc::new(table)).unwrap();
+    ctx
+}
+
+/// Starts a query, drops it as soon as it computes, and waits until nothing computes any more.
+async fn cancelled_stops(
+    ctx: &SessionContext,
+    sql: &str,
+    pool: &Arc<ComputePool>,
+    partitions: u64,
+) {
+    let before = pool.load().admitted;
+    let plan = ctx.sql(sql).await.unwrap();
+    let mut stream = plan.execute_stream().await.unwrap();
+    let begun = async {
+        while pool.load().admitted == before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        batch = stream.next() => panic!("{sql}: not cancelled in time: {:?}", batch.map(|b| b.is_ok())),
+        () = begun => drop(stream),
+    }
+    // A call holds the pool from its first to its last image; beside it do the process and we.
+    while Arc::strong_count(pool) > 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let begun = pool.load().admitted - before;
+    let all = partitions * IMAGES as u64 / MICRO_BATCH;
+    assert!(begun <= all / 4, "{sql}: {begun} micro-batches of {all}");
+}
+
+/// One thread is the hardest case: whoever drops the stream lives on the thread that polls it.
+#[tokio::test(flavor = "current_thread")]
+async fn in_every_clause() {
+    let (ctx, pool) = (session(3, 1).await, ComputePool::shared(3).unwrap());
+    for sql in [
+        "SELECT featurize(content) FROM images",
+        "SELECT 1 FROM images WHERE array_length(featurize(content)) > 0",
+        "SELECT CASE WHEN content IS NULL THEN 0 ELSE array_length(try_featurize(content)) END
+         FROM images",
+        "SELECT content FROM images ORDER BY featurize(content)[1]",
+        "SELECT max(featurize(content)[1]) FROM images",
+        "SELECT featurize(content)[1] AS f, count(*) FROM images GROUP BY f",
+        "SELECT pca_fit(featurize(content), 2) FROM images",
+    ] {
+        cancelled_stops(&ctx, sql, &pool, 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_every_partition() {
+    let (ctx, pool) = (session(5, 2).await, ComputePool::shared(5).unwrap());
+    // As many query threads as partitions: a call that kept its thread would keep them all.
+    let sql = "SELECT max(featurize(content)[1]) FROM images";
+    cancelled_stops(&ctx, sql, &pool, 2).await;
+}
+
+#[tokio::test]
+async fn the_operator_is_there_once() {
+    let ctx = session(2, 1).await;
+    enable_featurize(&ctx).unwrap();
+    let plan = |sql: &'static str| {
+        let ctx = ctx.clone();
+        async move {
+            let plan = ctx.sql(sql).await.unwrap();
+            let plan = plan.create_physical_plan().await.unwrap();
+            displayable(plan.as_ref()).indent(false).to_string()
+        }
+    };
+    let featurize = plan("SELECT featurize(content) FROM images").await;
+    assert!(
+        featurize.starts_with("OffloadExec\n  ProjectionExec"),
+        "{featurize}"
+    );
+    assert_eq!(featurize.matches("OffloadExec").count(), 1, "{featurize}");
+    let other = plan("SELECT arrow_typeof(content) FROM images").await;
+    assert!(!other.contains("OffloadExec"), "{other}");
+}
