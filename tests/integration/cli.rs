@@ -99,3 +99,41 @@ fn tables_with_options_settings_and_formats() {
         "{stdout}"
     );
 }
+
+#[test]
+fn progress_is_told_as_json_lines() {
+    let sql = "CREATE EXTERNAL TABLE t STORED AS BINARYFILE LOCATION 'examples/fruits/Lemon/';
+        SELECT count(featurize(content, 'mobilenet_v2', 'seeded')) AS n FROM t;
+        EXPLAIN SELECT content FROM t";
+    let output = featurize(&["--progress", "json", "-q", "--format", "csv", "-c", sql]);
+    let stdout = text(&output.stdout);
+    assert!(stdout.starts_with("n\n6\n"), "{stdout}");
+    // The operator that watches a plan is in none that is shown.
+    assert!(
+        stdout.contains("FetchExec") && !stdout.contains("Observed"),
+        "{stdout}"
+    );
+    let stderr = text(&output.stderr);
+    let last: serde_json::Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(last["state"], "finished", "{stderr}");
+    for (key, expected) in [
+        ("total", 6),
+        ("files_fetched", 6),
+        ("images_decoded", 6),
+        ("images_inferred", 6),
+        ("images_bad", 0),
+    ] {
+        assert_eq!(last[key], expected, "{key} in {stderr}");
+    }
+
+    let output = featurize(&[
+        "--progress",
+        "json",
+        "-q",
+        "-c",
+        "SELECT 1/0 FROM (VALUES (1))",
+    ]);
+    assert!(text(&output.stderr).contains(r#""state":"failed""#));
+    let output = featurize(&["-q", "-c", "SELECT 1"]);
+    assert_eq!(text(&output.stderr), "");
+}

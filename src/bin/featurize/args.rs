@@ -9,6 +9,8 @@ use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
 use datafusion_featurize::config::parse_bytes;
 
+use crate::progress::ProgressMode;
+
 /// Turns a bucket of images into features with SQL.
 ///
 /// Without -c and -f it reads SQL from the terminal, or from a pipe. Options mean what they mean
@@ -31,6 +33,10 @@ pub(crate) struct Args {
     /// Print results only
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    /// How the progress of long statements is shown, on stderr
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
+    pub(crate) progress: ProgressMode,
 
     /// The folder that relative paths start from
     #[arg(short = 'p', long, value_name = "FOLDER")]

@@ -2,6 +2,7 @@
 
 mod args;
 mod help;
+mod progress;
 mod repl;
 mod session;
 mod statements;

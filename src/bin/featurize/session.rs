@@ -1,5 +1,6 @@
 //! The session that every statement of the program runs in.
 
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use datafusion::execution::memory_pool::{
     FairSpillPool, GreedyMemoryPool, MemoryPool, TrackConsumersPool,
 };
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ExplainFormat;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_cli::catalog::DynamicObjectStoreCatalog;
@@ -22,6 +24,7 @@ use datafusion_cli::print_options::PrintOptions;
 use datafusion_featurize::enable_featurize;
 
 use crate::args::Args;
+use crate::progress::{ObservePlan, ProgressDisplay};
 
 /// Consumers named in an out-of-memory error.
 const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
@@ -30,6 +33,7 @@ const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 pub(crate) struct Session {
     pub(crate) ctx: SessionContext,
     pub(crate) print_options: PrintOptions,
+    pub(crate) progress: ProgressDisplay,
 }
 
 impl Session {
@@ -47,8 +51,15 @@ impl Session {
                     .with_max_temp_directory_size(limit),
             );
         }
-        let ctx = SessionContext::new_with_config_rt(config(args)?, runtime.build_arc()?)
-            .enable_url_table();
+        let terminal = std::io::stderr().is_terminal();
+        let progress = ProgressDisplay::new(args.progress.resolve(args.quiet, terminal));
+        let state = SessionStateBuilder::new()
+            .with_config(config(args)?)
+            .with_runtime_env(runtime.build_arc()?)
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(ObservePlan(progress.clone())))
+            .build();
+        let ctx = SessionContext::new_with_state(state).enable_url_table();
         ctx.register_catalog_list(Arc::new(DynamicObjectStoreCatalog::new(
             Arc::clone(ctx.state().catalog_list()),
             ctx.state_weak_ref(),
@@ -64,6 +75,7 @@ impl Session {
                 color: args.color,
                 instrumented_registry: stores,
             },
+            progress,
         })
     }
 }

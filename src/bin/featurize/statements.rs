@@ -29,7 +29,11 @@ pub(crate) async fn run(session: &Session, sql: &str, source: Option<&str>) -> R
 }
 
 async fn run_one(session: &Session, sql: &str) -> Result<()> {
-    let Session { ctx, print_options } = session;
+    let Session {
+        ctx,
+        print_options,
+        progress,
+    } = session;
     let started = Instant::now();
     let mut statements = DFParser::parse_sql_with_dialect(sql, dialect(session)?.as_ref())?;
     match statements.pop_front() {
@@ -43,7 +47,16 @@ async fn run_one(session: &Session, sql: &str) -> Result<()> {
             let options = ctx.copied_config().options().format.clone();
             print_options.print_batches(schema, &[], started, 0, &options)
         }
-        Some(_) => exec_from_commands(ctx, vec![sql.to_owned()], print_options).await,
+        // What is explained is the plan without the operator that observes it.
+        Some(Statement::Explain(_)) => {
+            exec_from_commands(ctx, vec![sql.to_owned()], print_options).await
+        }
+        Some(_) => {
+            let progress = progress.start();
+            let result = exec_from_commands(ctx, vec![sql.to_owned()], print_options).await;
+            progress.finish(result.is_ok());
+            result
+        }
         None => Ok(()),
     }
 }
