@@ -21,7 +21,7 @@ use datafusion_cli::functions::{
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
 use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_options::PrintOptions;
-use datafusion_featurize::enable_featurize;
+use datafusion_featurize::SessionStateBuilderFeaturize;
 
 use crate::args::Args;
 use crate::progress::{ObservePlan, ProgressDisplay};
@@ -57,6 +57,8 @@ impl Session {
             .with_config(config(args)?)
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
+            .with_featurize()
+            // The last of all rules, or it would not see the plan that is executed.
             .with_physical_optimizer_rule(Arc::new(ObservePlan(progress.clone())))
             .build();
         let ctx = SessionContext::new_with_state(state).enable_url_table();
@@ -65,7 +67,6 @@ impl Session {
             ctx.state_weak_ref(),
         )));
         register_table_functions(&ctx);
-        enable_featurize(&ctx)?;
         Ok(Self {
             ctx,
             print_options: PrintOptions {
