@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProviderFactory;
 use datafusion::common::Result;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -24,6 +25,11 @@ pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
 /// Every aggregate function of the extension.
 pub fn all_default_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     datafusion_functions_pca::all_default_aggregate_functions()
+}
+
+/// The same, writing to the temporary files of this runtime what does not fit in memory.
+fn aggregate_functions_of(runtime: &RuntimeEnv) -> Vec<Arc<AggregateUDF>> {
+    datafusion_functions_pca::aggregate_functions_with_disk_manager(&runtime.disk_manager)
 }
 
 /// Every table factory of the extension, with the word that follows `STORED AS`.
@@ -81,6 +87,9 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
     let state = ctx.state_ref();
     let mut state = state.write();
     register_all(&mut *state)?;
+    for function in aggregate_functions_of(&Arc::clone(state.runtime_env())) {
+        state.register_udaf(function)?;
+    }
     state
         .table_factories_mut()
         .extend(all_default_table_factories());
@@ -111,7 +120,8 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
 /// use datafusion::prelude::SessionContext;
 /// use datafusion_featurize::SessionStateBuilderFeaturize;
 ///
-/// // After `with_default_features`, which replaces the lists that this one extends.
+/// // After `with_default_features`, which replaces the lists that this one extends, and after
+/// // `with_runtime_env`, whose temporary folders are used for what does not fit in memory.
 /// let state = SessionStateBuilder::new()
 ///     .with_default_features()
 ///     .with_featurize()
@@ -126,12 +136,16 @@ pub trait SessionStateBuilderFeaturize {
 
 impl SessionStateBuilderFeaturize for SessionStateBuilder {
     fn with_featurize(mut self) -> Self {
+        let aggregates = match self.runtime_env() {
+            Some(runtime) => aggregate_functions_of(runtime),
+            None => all_default_aggregate_functions(),
+        };
         self.scalar_functions()
             .get_or_insert_default()
             .extend(all_default_scalar_functions());
         self.aggregate_functions()
             .get_or_insert_default()
-            .extend(all_default_aggregate_functions());
+            .extend(aggregates);
         self.table_factories()
             .get_or_insert_default()
             .extend(all_default_table_factories());

@@ -7,8 +7,9 @@ pub type Result<T, E = PcaError> = std::result::Result<T, E>;
 
 /// An error of the PCA functions.
 ///
-/// Rows and values are counted from 0. Row numbers are those of the partition (or of the batch) that
-/// held the row, since a distributed query has no global row number.
+/// Rows and values are counted from 0. A query in parts has no numbering of all its rows: a fit counts
+/// the rows that one accumulator has seen, which in SQL are those of one group in one partition, a
+/// transformation those of a batch. Errors in SQL say so.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PcaError {
@@ -31,6 +32,14 @@ pub enum PcaError {
         /// Length of the rows before it.
         expected: usize,
         /// Length of this row.
+        found: usize,
+    },
+    /// Partial fits of rows of different lengths.
+    #[error("some rows have {found} values, others {expected}: all rows must have the same number")]
+    PartialWidth {
+        /// Length of the rows of the fit that was merged into.
+        expected: usize,
+        /// Length of the rows of the other.
         found: usize,
     },
     /// A NULL inside a row.
@@ -97,7 +106,7 @@ pub enum PcaError {
     },
     /// The rows do not fit in the memory allowed.
     #[error(
-        "needs {needed} bytes for rows of {columns} values, more than the {limit} bytes allowed: raise the limit, or fit fewer rows or columns"
+        "needs {needed} bytes for rows of {columns} values, more than the {limit} bytes allowed: raise the memory limit, or ask for fewer components"
     )]
     Memory {
         /// Bytes needed at least.
@@ -151,19 +160,75 @@ pub enum PcaError {
         /// Length of this row.
         found: usize,
     },
+    /// The components did not converge in the Krylov space that there was memory for.
+    #[error(
+        "{dimension} dimensions, the most that {limit} bytes allow, do not hold the components asked for: raise the memory limit, or ask for fewer components"
+    )]
+    Space {
+        /// Dimension of the space.
+        dimension: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Rows could not be written to disk, or read back.
+    #[error("cannot keep rows on disk: {0}")]
+    Spill(String),
+    /// Rows that another process has written to its disk.
+    #[error(
+        "a partial aggregate has its rows on a disk that cannot be read from here: raise the memory limit, or use more partitions, so that the rows of each fit in memory"
+    )]
+    SpilledElsewhere,
     /// A partial aggregate that this build did not write.
     #[error("cannot read a partial aggregate: {0}; do all machines run the same version?")]
     State(String),
+}
+
+/// What a row number in an error counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Counted {
+    /// Rows that an aggregate has seen.
+    Aggregated,
+    /// Rows of a batch.
+    InBatch,
 }
 
 impl PcaError {
     /// Folds the error into DataFusion's, naming the SQL function that met it.
     #[must_use]
     pub fn in_function(self, function: &str) -> DataFusionError {
-        let message = format!("{function}: {self}");
+        self.fold(format!("{function}: {self}"))
+    }
+
+    /// As [`Self::in_function`], and says what a row number counts.
+    pub(crate) fn in_rows(self, function: &str, counted: Counted) -> DataFusionError {
+        let note = match (self.has_row(), counted) {
+            (false, _) => "",
+            (true, Counted::Aggregated) => {
+                " (counted from 0 among the rows of the same group and partition)"
+            }
+            (true, Counted::InBatch) => " (counted from 0 within a batch)",
+        };
+        self.fold(format!("{function}: {self}{note}"))
+    }
+
+    fn has_row(&self) -> bool {
+        matches!(
+            self,
+            Self::EmptyRow { .. }
+                | Self::RowWidth { .. }
+                | Self::NullValue { .. }
+                | Self::NotFinite { .. }
+                | Self::ModelWidth { .. }
+                | Self::ModelComponents { .. }
+        )
+    }
+
+    fn fold(&self, message: String) -> DataFusionError {
         match self {
             Self::Argument(_) => DataFusionError::Plan(message),
-            Self::Memory { .. } => DataFusionError::ResourcesExhausted(message),
+            Self::Memory { .. } | Self::Space { .. } | Self::SpilledElsewhere => {
+                DataFusionError::ResourcesExhausted(message)
+            }
             _ => DataFusionError::Execution(message),
         }
     }

@@ -8,7 +8,10 @@
 //!   ([`crate::moments`]), fitted through the eigendecomposition of the covariance (or, standardised,
 //!   correlation) matrix. Memory no longer depends on the number of rows.
 //!
-//! Either merges with either, so each partition chooses for itself.
+//! Either merges with either, so each partition chooses for itself. Where the moments would not fit in
+//! memory there are only rows; once they take half of the memory allowed they go to disk
+//! ([`crate::spill`]), and where they or their Gram matrix are too large, they are fitted in passes
+//! over them ([`crate::stream`]).
 
 use crate::eigen::{orient, self_adjoint};
 use crate::error::{PcaError, Result};
@@ -18,8 +21,12 @@ use crate::model::PcaModel;
 use crate::moments::Moments;
 use crate::options::FitOptions;
 use crate::rows::Rows;
+use crate::spill::Disk;
+use crate::stream::{self, Plan};
 use crate::value::{Value, first_not_finite};
+use datafusion_execution::disk_manager::DiskManager;
 use faer::Mat;
+use std::sync::Arc;
 
 /// Bytes of the centred block that updates the moments.
 const BLOCK_BYTES: usize = 8 << 20;
@@ -55,6 +62,7 @@ pub struct PcaFitter<T: Value> {
     rows: Rows<T>,
     moments: Option<Moments>,
     scratch: Vec<f64>,
+    disk: Disk,
 }
 
 /// What a fitter holds, for the partial aggregate to carry.
@@ -76,13 +84,25 @@ impl<T: Value> PcaFitter<T> {
             rows: Rows::new(0),
             moments: None,
             scratch: vec![],
+            disk: Disk::default(),
         }
+    }
+
+    /// Sets where rows go that do not fit in memory (default: the temporary folder of the system).
+    #[must_use]
+    pub fn with_disk_manager(self, manager: Arc<DiskManager>) -> Self {
+        self.with_disk(Disk::new(manager))
+    }
+
+    pub(crate) fn with_disk(mut self, disk: Disk) -> Self {
+        self.disk = disk;
+        self
     }
 
     /// An empty fitter with the same options.
     #[must_use]
     pub fn new_like(&self) -> Self {
-        Self::new(self.options)
+        Self::new(self.options).with_disk(self.disk.clone())
     }
 
     /// Rows seen that were not NULL.
@@ -96,13 +116,35 @@ impl<T: Value> PcaFitter<T> {
         self.n_samples() + self.null_rows
     }
 
-    /// Bytes held.
+    /// Bytes of memory held.
     #[must_use]
     pub fn size(&self) -> usize {
         size_of::<Self>()
             + self.rows.size()
             + self.moments.as_ref().map_or(0, Moments::size)
             + self.scratch.capacity() * size_of::<f64>()
+    }
+
+    /// Bytes that [`Self::fit`] will need beside those held.
+    pub(crate) fn fit_size(&self) -> usize {
+        let width = self.rows.width();
+        if self.folds() {
+            // The matrix to be decomposed, and the moments if they are still to be made.
+            let made = self.moments.as_ref().map_or(0, Moments::size);
+            return (2 * Moments::bytes(width)).saturating_sub(made);
+        }
+        if self.rows.is_in_memory() && self.gram_fits() {
+            return gram::bytes(self.rows.len(), width);
+        }
+        // The rows in memory go to disk first if there is no room for both.
+        let (held, limit) = (self.rows.size(), self.options.memory_limit);
+        self.plan().map_or(0, |plan| {
+            if held.saturating_add(plan.bytes) > limit {
+                plan.bytes.saturating_sub(held)
+            } else {
+                plan.bytes
+            }
+        })
     }
 
     /// Counts rows that are NULL and take no part in the fit.
@@ -114,7 +156,7 @@ impl<T: Value> PcaFitter<T> {
     ///
     /// # Errors
     /// If the row is empty, differs in length from the rows before it, or holds a NaN or an infinity;
-    /// if the rows no longer fit in the memory allowed.
+    /// if the memory allowed is not enough for rows of this length, or the disk not for all rows.
     pub fn push(&mut self, row: &[T]) -> Result<()> {
         let number = self.next_row();
         match self.width {
@@ -149,13 +191,12 @@ impl<T: Value> PcaFitter<T> {
     /// Adds what another fitter has collected.
     ///
     /// # Errors
-    /// If the two saw rows of different lengths; if the rows no longer fit in the memory allowed.
+    /// If the two saw rows of different lengths; if the disk is not enough for all rows.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         self.merge_parts(other.into_parts())
     }
 
     pub(crate) fn merge_parts(&mut self, other: Parts<T>) -> Result<()> {
-        let seen = self.next_row();
         self.null_rows += other.null_rows;
         if other.rows.len() == 0 && other.moments.is_none() {
             return Ok(());
@@ -163,8 +204,7 @@ impl<T: Value> PcaFitter<T> {
         match self.width {
             None => self.set_width(other.width),
             Some(expected) if expected != other.width => {
-                return Err(PcaError::RowWidth {
-                    row: seen,
+                return Err(PcaError::PartialWidth {
                     expected,
                     found: other.width,
                 });
@@ -182,6 +222,15 @@ impl<T: Value> PcaFitter<T> {
 
     pub(crate) fn into_parts(mut self) -> Parts<T> {
         self.take_parts()
+    }
+
+    /// Readies the fitter to be sent away: rows are either all in memory or all on disk, so that
+    /// partial fits which have spilled do not meet with their remainders in memory.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        if self.rows.is_in_memory() {
+            return Ok(());
+        }
+        self.rows.spill(&self.disk)
     }
 
     pub(crate) fn take_parts(&mut self) -> Parts<T> {
@@ -212,34 +261,62 @@ impl<T: Value> PcaFitter<T> {
             None => block.max(width + 1),
         };
         if self.rows.len() >= enough && (self.moments.is_some() || self.moments_fit(width)) {
-            self.fold();
+            self.fold()?;
         }
-        let needed = self.rows.size();
-        if needed > self.options.memory_limit {
-            return Err(PcaError::Memory {
-                needed,
-                limit: self.options.memory_limit,
-                columns: width,
-            });
+        if self.rows.size() > self.options.memory_limit / 2 && !self.moments_fit(width) {
+            // If not even that is enough, say so before the disk is full.
+            self.plan()?;
+            self.rows.spill(&self.disk)?;
         }
         Ok(())
     }
 
+    /// The plan of a fit in passes over the rows.
+    fn plan(&self) -> Result<Plan> {
+        Plan::try_new(
+            self.rows.width(),
+            size_of::<T>(),
+            self.options.n_components,
+            self.options.memory_limit,
+        )
+    }
+
+    /// True if the fit is one of moments.
+    fn folds(&self) -> bool {
+        let width = self.rows.width();
+        self.moments.is_some() || (self.n_samples() > width as u64 && self.moments_fit(width))
+    }
+
+    /// True if the rows in memory and their Gram matrix fit.
+    fn gram_fits(&self) -> bool {
+        let gram = gram::bytes(self.rows.len(), self.rows.width());
+        self.rows.size().saturating_add(gram) <= self.options.memory_limit
+    }
+
     /// Moves all rows into the moments.
-    fn fold(&mut self) {
+    fn fold(&mut self) -> Result<()> {
         let rows = self.rows.take();
         let width = rows.width();
         let moments = self.moments.get_or_insert_with(|| Moments::new(width));
-        let slices: Vec<&[T]> = rows.iter().collect();
-        for block in slices.chunks(Self::block_rows(width)) {
-            moments.update(block.iter().copied(), &mut self.scratch);
+        let scratch = &mut self.scratch;
+        if rows.is_in_memory() {
+            let slices: Vec<&[T]> = rows.in_memory().collect();
+            for block in slices.chunks(Self::block_rows(width)) {
+                moments.update(block.iter().copied(), scratch);
+            }
+            return Ok(());
         }
+        rows.for_each_block(Self::block_rows(width), |block| {
+            moments.update(block.chunks_exact(width), scratch);
+            Ok(())
+        })
     }
 
     /// Fits the model. The fitter keeps what it holds, and can take more rows.
     ///
     /// # Errors
-    /// If there are fewer than two rows, or more components are asked for than min(rows, columns).
+    /// If there are fewer than two rows, or more components are asked for than min(rows, columns), or
+    /// than the memory allowed can hold.
     pub fn fit(&mut self) -> Result<PcaModel> {
         let n = self.n_samples();
         if n < 2 {
@@ -248,27 +325,20 @@ impl<T: Value> PcaFitter<T> {
                 null_rows: self.null_rows,
             });
         }
-        let width = self.rows.width();
-        if self.moments.is_some() || (n > width as u64 && self.moments_fit(width)) {
-            self.fold();
+        if self.folds() {
+            self.fold()?;
         }
-        match &self.moments {
-            Some(moments) => fit_moments(moments, self.null_rows, &self.options),
-            None => {
-                let needed = self
-                    .rows
-                    .size()
-                    .saturating_add(gram::bytes(self.rows.len(), width));
-                if needed > self.options.memory_limit {
-                    return Err(PcaError::Memory {
-                        needed,
-                        limit: self.options.memory_limit,
-                        columns: width,
-                    });
-                }
-                gram::fit(&self.rows, self.null_rows, &self.options)
-            }
+        if let Some(moments) = &self.moments {
+            return fit_moments(moments, self.null_rows, &self.options);
         }
+        if self.rows.is_in_memory() && self.gram_fits() {
+            return gram::fit(&self.rows, self.null_rows, &self.options);
+        }
+        let plan = self.plan()?;
+        if self.rows.size().saturating_add(plan.bytes) > self.options.memory_limit {
+            self.rows.spill(&self.disk)?;
+        }
+        stream::fit(&self.rows, self.null_rows, &self.options, plan)
     }
 }
 

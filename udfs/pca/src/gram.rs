@@ -52,7 +52,7 @@ pub(crate) fn bytes(rows: usize, width: usize) -> usize {
         .saturating_mul(size_of::<f64>())
 }
 
-/// Fits a model to buffered rows. There are at least two.
+/// Fits a model to buffered rows, all in memory. There are at least two.
 pub(crate) fn fit<T: Value>(
     rows: &Rows<T>,
     null_rows: u64,
@@ -107,7 +107,7 @@ struct Standardised<'a, T> {
 
 impl<'a, T: Value> Standardised<'a, T> {
     fn new(rows: &'a Rows<T>, options: &FitOptions) -> Result<Self> {
-        let mut sorted: Vec<&[T]> = rows.iter().collect();
+        let mut sorted: Vec<&[T]> = rows.in_memory().collect();
         sorted.sort_unstable_by(|a, b| compare(a, b));
         let (count, width) = (sorted.len() as u64, rows.width());
         let mut mean = vec![0.0_f64; width];

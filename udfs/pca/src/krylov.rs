@@ -15,8 +15,7 @@ use crate::parallel::product;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
-/// Columns that are multiplied together. More make faster products, fewer a space that converges at
-/// a lower dimension.
+/// Columns that are multiplied together if the matrix is in memory.
 const BLOCK: usize = 16;
 
 /// Which eigenpairs are wanted.
@@ -63,19 +62,53 @@ impl Wanted {
     }
 
     /// Dimension of the space at which to look at the residuals first.
-    fn first_check(self) -> usize {
-        match self {
-            Self::Count(k) => k + k / 2 + 2 * BLOCK,
-            Self::Sum(_) => 6 * BLOCK,
+    fn first_check(self, space: Space) -> usize {
+        match (self, space.eager) {
+            (Self::Count(k), true) => k + space.block,
+            (Self::Sum(_), true) => 2 * space.block,
+            (Self::Count(k), false) => k + k / 2 + 2 * space.block,
+            (Self::Sum(_), false) => 6 * space.block,
         }
     }
+}
+
+/// A symmetric positive semidefinite matrix, of which only products are asked.
+pub(crate) trait Operator {
+    /// Rows of the matrix.
+    fn dimension(&self) -> usize;
+
+    /// The product with a block of columns.
+    fn apply(&mut self, block: MatRef<'_, f64>) -> Result<Mat<f64>>;
+}
+
+/// A matrix in memory, full, not triangular.
+impl Operator for MatRef<'_, f64> {
+    fn dimension(&self) -> usize {
+        self.nrows()
+    }
+
+    fn apply(&mut self, block: MatRef<'_, f64>) -> Result<Mat<f64>> {
+        Ok(product(*self, block))
+    }
+}
+
+/// How far the Krylov space may grow, and by how much at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Space {
+    /// Columns that are multiplied together. More need fewer products, fewer a space that converges
+    /// at a lower dimension.
+    pub(crate) block: usize,
+    /// Dimension at which to give up.
+    pub(crate) largest: usize,
+    /// Whether to look at the residuals after every product: because products are dear.
+    pub(crate) eager: bool,
 }
 
 /// The wanted leading eigenpairs, with residuals of at most `tolerance` times the largest
 /// eigenvalue; `None` if a full decomposition is likely to be cheaper: the matrix is small, or the
 /// space has grown to half of its dimension without holding them. `matrix` is full, not triangular.
 pub(crate) fn leading(
-    matrix: MatRef<'_, f64>,
+    mut matrix: MatRef<'_, f64>,
     wanted: Wanted,
     tolerance: f64,
 ) -> Result<Option<Eigen>> {
@@ -83,41 +116,71 @@ pub(crate) fn leading(
     if !wanted.pays_off(n) {
         return Ok(None);
     }
-    let mut basis = Mat::<f64>::zeros(n, n / 2 + BLOCK);
-    let mut projected = Mat::<f64>::zeros(n / 2 + BLOCK, n / 2 + BLOCK);
-    let mut block = arbitrary(n, 0).qr().compute_thin_Q();
+    let space = Space {
+        block: BLOCK,
+        largest: n / 2,
+        eager: false,
+    };
+    leading_of(&mut matrix, wanted, tolerance, space)
+}
+
+/// As [`leading`], of a matrix that is given by its products; `None` if the space has grown as far as
+/// it may.
+pub(crate) fn leading_of(
+    operator: &mut impl Operator,
+    wanted: Wanted,
+    tolerance: f64,
+    space: Space,
+) -> Result<Option<Eigen>> {
+    let n = operator.dimension();
+    let largest = space.largest.min(n);
+    // Memory is touched only as the space grows.
+    let mut basis: Vec<f64> = Vec::with_capacity(n * largest);
+    let mut projected = Mat::<f64>::zeros(largest, largest);
+    let mut block = arbitrary(n, space.block.min(largest), 0)
+        .qr()
+        .compute_thin_Q();
     // Size of the matrix, as far as it has been seen.
     let mut size = 0.0_f64;
     let mut used = 0;
-    let mut check_at = wanted.first_check();
-    while used + BLOCK <= n / 2 {
-        basis.as_mut().subcols_mut(used, BLOCK).copy_from(&block);
-        used += BLOCK;
-        let v = basis.subcols(0, used);
-        let mut next = product(matrix, block.as_ref());
+    let mut check_at = wanted.first_check(space);
+    while used + block.ncols() <= largest && block.ncols() > 0 {
+        let added = block.ncols();
+        block
+            .col_iter()
+            .for_each(|column| basis.extend(column.iter()));
+        used += added;
+        let v = MatRef::from_column_major_slice(&basis, n, used);
+        let mut next = operator.apply(block.as_ref())?;
         let coefficients = orthogonalise(&mut next, v);
         // V′AV, column block by column block.
         projected
             .as_mut()
-            .submatrix_mut(0, used - BLOCK, used, BLOCK)
+            .submatrix_mut(0, used - added, used, added)
             .copy_from(&coefficients);
         projected
             .as_mut()
-            .submatrix_mut(used - BLOCK, 0, BLOCK, used)
+            .submatrix_mut(used - added, 0, added, used)
             .copy_from(coefficients.transpose());
         size = coefficients.norm_max().max(size);
-        block = next_block(&next, v, size);
+        block = next_block(&next, v, size, space.block.min(n - used));
+        let last = block.ncols() == 0 || used + block.ncols() > largest;
 
-        if used >= check_at {
-            check_at = used + used / 5;
+        if used >= check_at || last {
+            check_at = if space.eager { used } else { used + used / 5 };
             let ritz = self_adjoint(projected.submatrix(0, 0, used, used))?;
-            let coupling = block.transpose() * &next;
-            let residuals = &coupling * ritz.vectors.subrows(used - BLOCK, BLOCK);
             let limit = tolerance * ritz.values.first().copied().unwrap_or(0.0);
-            let converged = residuals
-                .col_iter()
-                .take_while(|r| r.norm_l2() <= limit)
-                .count();
+            let converged = if used == n {
+                // The space is everything: nothing is left over.
+                n
+            } else {
+                let coupling = block.transpose() * &next;
+                let residuals = &coupling * ritz.vectors.subrows(used - added, added);
+                residuals
+                    .col_iter()
+                    .take_while(|r| r.norm_l2() <= limit)
+                    .count()
+            };
             let held = ritz.values.get(..converged).unwrap_or_default();
             if let Some(count) = wanted.enough(held) {
                 let vectors = product(v, ritz.vectors.subcols(0, count));
@@ -125,7 +188,7 @@ pub(crate) fn leading(
                 values.truncate(count);
                 return Ok(Some(Eigen { values, vectors }));
             }
-            if used > n / 4 && wanted.enough(&ritz.values).is_none() {
+            if !space.eager && used > n / 4 && wanted.enough(&ritz.values).is_none() {
                 return Ok(None);
             }
         }
@@ -151,16 +214,18 @@ fn orthogonalise(block: &mut Mat<f64>, basis: MatRef<'_, f64>) -> Mat<f64> {
     total
 }
 
-/// An orthonormal block that spans `next` and is orthogonal to the basis.
+/// An orthonormal block of so many columns that spans `next`, or as much of it as there is room for
+/// beside the basis, and is orthogonal to the basis.
 ///
 /// Once the space holds an invariant subspace, columns of `next` are rounding noise, much of it along
 /// the basis. Those are replaced by arbitrary directions, with which the space goes on growing.
-fn next_block(next: &Mat<f64>, basis: MatRef<'_, f64>, size: f64) -> Mat<f64> {
+fn next_block(next: &Mat<f64>, basis: MatRef<'_, f64>, size: f64, columns: usize) -> Mat<f64> {
     let qr = next.qr();
     let mut block = qr.compute_thin_Q();
-    let spare = arbitrary(next.nrows(), basis.ncols());
+    block.truncate(next.nrows(), columns);
+    let spare = arbitrary(next.nrows(), columns, basis.ncols());
     let pivots = qr.R().diagonal().column_vector().to_owned();
-    for (j, pivot) in pivots.iter().enumerate() {
+    for (j, pivot) in pivots.iter().enumerate().take(columns) {
         if pivot.abs() <= 1e-10 * size {
             block.col_mut(j).copy_from(spare.col(j));
         }
@@ -172,9 +237,9 @@ fn next_block(next: &Mat<f64>, basis: MatRef<'_, f64>, size: f64) -> Mat<f64> {
 }
 
 /// A block that favours no direction and is the same on every machine.
-fn arbitrary(n: usize, seed: usize) -> Mat<f64> {
+fn arbitrary(n: usize, columns: usize, seed: usize) -> Mat<f64> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(2 * seed as u64 + 1);
-    Mat::from_fn(n, BLOCK.min(n), |_, _| {
+    Mat::from_fn(n, columns, |_, _| {
         // xorshift64*
         state ^= state >> 12;
         state ^= state << 25;
@@ -249,6 +314,32 @@ mod tests {
                 assert!((gram[(i, j)] - expected).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn a_space_may_grow_to_the_whole() {
+        let values: Vec<f64> = (0..50).map(|i| 50.0 - f64::from(i)).collect();
+        let a = matrix(&values);
+        let space = Space {
+            block: 16,
+            largest: 50,
+            eager: true,
+        };
+        let found = leading_of(&mut a.as_ref(), Wanted::Count(50), 1e-12, space)
+            .unwrap()
+            .unwrap();
+        for (f, e) in found.values.iter().zip(&values) {
+            assert!((f / e - 1.0).abs() < 1e-12, "{f} {e}");
+        }
+        let space = Space {
+            largest: 20,
+            ..space
+        };
+        assert!(
+            leading_of(&mut a.as_ref(), Wanted::Count(10), 1e-12, space)
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]

@@ -15,7 +15,8 @@
 //! |---|---|
 //! | `features` | Arrow lists → rows |
 //! | `rows`, `moments` | the two representations of what has been seen |
-//! | `fit`, `gram` | from either to a model |
+//! | `spill` | rows on disk |
+//! | `fit`, `gram`, `stream` | from either to a model |
 //! | `eigen`, `krylov`, `parallel` | decompositions, full and partial |
 //! | `state` | partial aggregates |
 //! | `model`, `format`, `container` | the model, and its bytes |
@@ -42,7 +43,9 @@ mod parallel;
 mod rows;
 mod scaler;
 mod settings;
+mod spill;
 mod state;
+mod stream;
 mod transform;
 mod value;
 
@@ -55,6 +58,7 @@ pub use options::{Convention, DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
 pub use scaler::{Scaler, ScalerFitter};
 pub use value::Value;
 
+use datafusion_execution::disk_manager::DiskManager;
 use datafusion_expr::registry::FunctionRegistry;
 use datafusion_expr::{AggregateUDF, ScalarUDF};
 use log::debug;
@@ -70,6 +74,18 @@ pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
 #[must_use]
 pub fn all_default_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     functions::aggregate_functions()
+}
+
+/// All aggregate functions of this crate; rows of `pca_fit` that do not fit in memory go to the
+/// temporary files of this disk manager, not to those of the system.
+#[must_use]
+pub fn aggregate_functions_with_disk_manager(manager: &Arc<DiskManager>) -> Vec<Arc<AggregateUDF>> {
+    let pca_fit = functions::pca_fit::PcaFit::new().with_disk_manager(Arc::clone(manager));
+    let pca_fit = Arc::new(AggregateUDF::from(pca_fit));
+    let mut aggregates = all_default_aggregate_functions();
+    aggregates.retain(|function| function.name() != pca_fit.name());
+    aggregates.push(pca_fit);
+    aggregates
 }
 
 /// Registers all functions of this crate.

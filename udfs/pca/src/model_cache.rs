@@ -62,7 +62,7 @@ impl Stored for Scaler {
 /// Most models kept.
 const MAX_MODELS: usize = 16;
 /// Most bytes kept, encoded and decoded together. A larger model is decoded for every batch.
-const MAX_BYTES: usize = 256 << 20;
+const MAX_BYTES: usize = 512 << 20;
 
 /// Decodes a model, or returns the one decoded before from the same bytes.
 pub(crate) fn decode<M: Stored>(bytes: &[u8]) -> Result<Arc<M>> {

@@ -128,7 +128,8 @@ pub struct FitOptions {
     pub scale: bool,
     /// Whose conventions to follow.
     pub convention: Convention,
-    /// Bytes that one accumulator may hold (default [`DEFAULT_MEMORY_LIMIT`]).
+    /// Bytes of memory that one accumulator may hold (default [`DEFAULT_MEMORY_LIMIT`]). Rows for
+    /// which there is no room go to disk.
     pub memory_limit: usize,
 }
 

@@ -1,8 +1,12 @@
-//! Buffered rows: blocks of whole rows that travel between accumulators without being copied.
+//! Buffered rows: blocks of whole rows that travel between accumulators without being copied, and the
+//! files that hold those for which there was no room.
 
+use crate::error::Result;
+use crate::spill::{Disk, Segment};
 use crate::value::Value;
 use arrow::buffer::{Buffer, ScalarBuffer};
 use std::mem::size_of;
+use std::sync::Arc;
 
 /// Target size of a block. Small enough that growing it copies little and that a block is freed
 /// soon after it has been used; large enough that a wide row does not make a block of its own.
@@ -15,9 +19,12 @@ const BLOCK_BYTES: usize = 4 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Rows<T: Value> {
     width: usize,
+    /// Rows in memory.
     len: usize,
     sealed: Vec<ScalarBuffer<T>>,
     open: Vec<T>,
+    /// Rows on disk.
+    segments: Vec<Arc<Segment>>,
 }
 
 impl<T: Value> Rows<T> {
@@ -27,6 +34,7 @@ impl<T: Value> Rows<T> {
             len: 0,
             sealed: vec![],
             open: vec![],
+            segments: vec![],
         }
     }
 
@@ -34,8 +42,14 @@ impl<T: Value> Rows<T> {
         self.width
     }
 
+    /// Number of rows, in memory and on disk.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.len + self.segments.iter().map(|s| s.rows()).sum::<usize>()
+    }
+
+    /// True if all rows are in memory, where [`Self::in_memory`] finds them.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.segments.is_empty()
     }
 
     /// Appends one row; the caller has checked its length.
@@ -62,15 +76,38 @@ impl<T: Value> Rows<T> {
         for block in other.sealed {
             self.push_block(block);
         }
+        self.segments.append(&mut other.segments);
+    }
+
+    /// Appends rows that another accumulator has written to disk.
+    pub(crate) fn push_segments(&mut self, segments: Vec<Arc<Segment>>) {
+        self.segments.extend(segments);
+    }
+
+    /// Moves the rows in memory to disk.
+    pub(crate) fn spill(&mut self, disk: &Disk) -> Result<()> {
+        let rows = self.len;
+        if rows > 0 {
+            let buffers = self.take_buffers();
+            self.segments.push(Arc::new(disk.write(buffers, rows)?));
+        }
+        Ok(())
     }
 
     fn seal(&mut self) {
         if !self.open.is_empty() {
-            self.sealed.push(std::mem::take(&mut self.open).into());
+            let mut block = std::mem::take(&mut self.open);
+            block.shrink_to_fit();
+            self.sealed.push(block.into());
         }
     }
 
-    /// Takes all rows out as Arrow buffers of whole rows.
+    /// Takes out the rows on disk.
+    pub(crate) fn take_segments(&mut self) -> Vec<Arc<Segment>> {
+        std::mem::take(&mut self.segments)
+    }
+
+    /// Takes the rows in memory out as Arrow buffers of whole rows.
     pub(crate) fn take_buffers(&mut self) -> Vec<Buffer> {
         self.seal();
         self.len = 0;
@@ -85,21 +122,39 @@ impl<T: Value> Rows<T> {
         std::mem::replace(self, Self::new(self.width))
     }
 
-    /// The rows, in the order in which they were added.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[T]> {
-        self.sealed
-            .iter()
-            .map(|block| &block[..])
-            .chain(std::iter::once(self.open.as_slice()))
+    /// The rows in memory, in the order in which they were added.
+    pub(crate) fn in_memory(&self) -> impl Iterator<Item = &[T]> {
+        self.blocks()
             .flat_map(|block| block.chunks_exact(self.width.max(1)))
     }
 
-    /// Bytes allocated.
+    fn blocks(&self) -> impl Iterator<Item = &[T]> {
+        let open = std::iter::once(self.open.as_slice());
+        self.sealed.iter().map(|block| &block[..]).chain(open)
+    }
+
+    /// Calls `f` with all rows, those on disk first, in blocks of at most `most` rows.
+    pub(crate) fn for_each_block(
+        &self,
+        most: usize,
+        mut f: impl FnMut(&[T]) -> Result<()>,
+    ) -> Result<()> {
+        for segment in &self.segments {
+            segment.for_each_block(self.width, most, &mut f)?;
+        }
+        let values = most.max(1) * self.width.max(1);
+        self.blocks()
+            .flat_map(|block| block.chunks(values))
+            .try_for_each(f)
+    }
+
+    /// Bytes of memory allocated.
     pub(crate) fn size(&self) -> usize {
         let sealed: usize = self.sealed.iter().map(|b| b.len() * size_of::<T>()).sum();
         sealed
             + self.sealed.capacity() * size_of::<ScalarBuffer<T>>()
             + self.open.capacity() * size_of::<T>()
+            + self.segments.capacity() * size_of::<Arc<Segment>>()
     }
 }
 
@@ -119,10 +174,31 @@ mod tests {
         let mut other = Rows::new(width);
         other.append(rows.clone());
         assert_eq!(other.len(), 9);
-        let firsts: Vec<f64> = other.iter().map(|r| r[0]).collect();
+        let firsts: Vec<f64> = other.in_memory().map(|r| r[0]).collect();
         assert_eq!(firsts, (0..9).map(f64::from).collect::<Vec<_>>());
         assert!(other.size() >= 9 * width * 8);
         assert_eq!(other.take().len(), 9);
         assert_eq!(other.len(), 0);
+    }
+
+    #[test]
+    fn spilled_rows_are_still_there() {
+        let mut rows = Rows::<f32>::new(3);
+        for i in 0..10_u8 {
+            rows.push(&[f32::from(i); 3]);
+            if i == 3 || i == 6 {
+                rows.spill(&Disk::default()).unwrap();
+            }
+        }
+        assert_eq!((rows.len(), rows.in_memory().count()), (10, 3));
+        assert!(!rows.is_in_memory());
+        let mut firsts = vec![];
+        let collect = |block: &[f32]| {
+            assert!(block.len() <= 6);
+            firsts.extend(block.iter().step_by(3).copied());
+            Ok(())
+        };
+        rows.for_each_block(2, collect).unwrap();
+        assert_eq!(firsts, (0..10_u8).map(f32::from).collect::<Vec<_>>());
     }
 }

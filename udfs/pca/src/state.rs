@@ -4,15 +4,17 @@
 //!
 //! * `header`, BinaryView: version, precision, counts, width (see [`Header`]);
 //! * `blocks`, List(BinaryView): if the header announces moments, the mean (d `f64`) and the lower
-//!   triangle of M₂ column by column (d(d+1)/2 `f64`); then blocks of whole rows. All numbers are
-//!   little-endian.
+//!   triangle of M₂ column by column (d(d+1)/2 `f64`); if it announces rows on disk, their ticket
+//!   ([`crate::spill`]); then blocks of whole rows. All numbers are little-endian.
 //!
-//! Within a process the blocks are the accumulator's own buffers: nothing is copied.
+//! Within a process the blocks are the accumulator's own buffers: nothing is copied. A ticket is good
+//! in the process that issued it; elsewhere the merge fails and says why.
 
 use crate::error::{PcaError, Result};
 use crate::fit::Parts;
 use crate::moments::Moments;
 use crate::rows::Rows;
+use crate::spill::{issue_ticket, redeem_ticket};
 use crate::value::Value;
 use arrow::array::{Array, BinaryViewArray, BinaryViewBuilder, ByteView, ListArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
@@ -23,7 +25,7 @@ use datafusion_expr::utils::format_state_name;
 use std::sync::Arc;
 
 /// Version of the state; machines of one query must agree on it.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Views of an Arrow array longer than this live in a buffer of their own.
 const INLINE: u32 = 12;
@@ -55,6 +57,8 @@ struct Header {
     null_rows: u64,
     /// Rows in the moments; 0 if there are none.
     moment_rows: u64,
+    /// Rows on disk; 0 if there are none.
+    disk_rows: u64,
 }
 
 impl Header {
@@ -65,6 +69,7 @@ impl Header {
             self.width,
             self.null_rows,
             self.moment_rows,
+            self.disk_rows,
         ];
         fields.iter().flat_map(|v| v.to_le_bytes()).collect()
     }
@@ -74,7 +79,15 @@ impl Header {
         let (fields, []) = bytes.as_chunks() else {
             return Err(malformed());
         };
-        let [version, value_bytes, width, null_rows, moment_rows] = fields else {
+        let [
+            version,
+            value_bytes,
+            width,
+            null_rows,
+            moment_rows,
+            disk_rows,
+        ] = fields
+        else {
             return Err(malformed());
         };
         let header = Self {
@@ -83,6 +96,7 @@ impl Header {
             width: u64::from_le_bytes(*width),
             null_rows: u64::from_le_bytes(*null_rows),
             moment_rows: u64::from_le_bytes(*moment_rows),
+            disk_rows: u64::from_le_bytes(*disk_rows),
         };
         if header.version != VERSION {
             return Err(PcaError::State(format!(
@@ -96,17 +110,22 @@ impl Header {
 
 /// Encodes what an accumulator holds.
 pub(crate) fn encode<T: Value>(mut parts: Parts<T>) -> Result<Vec<ScalarValue>> {
+    let segments = parts.rows.take_segments();
     let header = Header {
         version: VERSION,
         value_bytes: size_of::<T>() as u64,
         width: parts.width as u64,
         null_rows: parts.null_rows,
         moment_rows: parts.moments.as_ref().map_or(0, Moments::n),
+        disk_rows: segments.iter().map(|s| s.rows() as u64).sum(),
     };
     let mut buffers = Vec::new();
     if let Some(moments) = parts.moments.take() {
         buffers.push(Buffer::from_vec(moments.mean().to_vec()));
         buffers.push(Buffer::from_vec(moments.packed_m2()));
+    }
+    if !segments.is_empty() {
+        buffers.push(issue_ticket(segments));
     }
     buffers.extend(parts.rows.take_buffers());
     let blocks = block_array(buffers).map_err(|e| PcaError::State(e.to_string()))?;
@@ -174,6 +193,20 @@ pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Resul
             })?)
         };
     let mut rows = Rows::new(width);
+    if header.disk_rows > 0 {
+        let ticket = at.next().ok_or_else(missing)?;
+        if blocks.is_null(ticket) {
+            return Err(missing());
+        }
+        rows.push_segments(redeem_ticket(blocks.value(ticket))?);
+        if rows.len() as u64 != header.disk_rows {
+            return Err(PcaError::State(format!(
+                "{} rows on disk instead of {}",
+                rows.len(),
+                header.disk_rows
+            )));
+        }
+    }
     for i in at {
         let block = values(blocks, i)?;
         if block.len().checked_rem(width) != Some(0) {

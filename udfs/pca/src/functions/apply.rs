@@ -1,31 +1,22 @@
 //! What the functions `f(rows, model)` have in common: each row meets its model, rows of the same
 //! model go through it together.
 
-use super::models::{self, Models};
-use crate::error::PcaError;
+use super::models::Models;
+use super::udf::Function;
+use crate::error::{Counted, PcaError};
 use crate::features::{self, Features, Precision};
-use crate::model::PcaModel;
-use crate::model_cache::Stored;
 use crate::transform::BLOCK_ROWS;
 use crate::value::Value;
 use arrow::array::{Array, ArrayRef, Float64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::utils::take_function_args;
-use datafusion_common::{Result, ScalarValue, exec_datafusion_err, plan_err};
+use datafusion_common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 use std::sync::Arc;
 
 /// A function of rows and a model.
-pub(crate) trait Operation {
-    /// What the second argument holds.
-    type Model: Stored;
-
-    /// Name in SQL.
-    const NAME: &'static str;
-    /// Name of the first argument.
-    const ARGUMENT: &'static str;
-
+pub(crate) trait Operation: Function {
     /// The error if rows of `found` values do not go with the model.
     fn check(model: &Self::Model, row: u64, found: usize) -> Result<(), PcaError>;
 
@@ -41,8 +32,7 @@ pub(crate) trait Operation {
 }
 
 /// The error of an operation that takes rows of the features' width.
-pub(crate) fn check_features(model: &PcaModel, row: u64, found: usize) -> Result<(), PcaError> {
-    let expected = model.n_features();
+pub(crate) fn check_features(expected: usize, row: u64, found: usize) -> Result<(), PcaError> {
     if found == expected {
         return Ok(());
     }
@@ -51,22 +41,6 @@ pub(crate) fn check_features(model: &PcaModel, row: u64, found: usize) -> Result
         expected,
         found,
     })
-}
-
-/// Argument types of an operation.
-pub(crate) fn coerce<O: Operation>(arg_types: &[DataType]) -> Result<Vec<DataType>> {
-    match arg_types {
-        [rows, model] => Ok(vec![
-            features::coerce(O::NAME, O::ARGUMENT, rows)?,
-            models::coerce::<O::Model>(O::NAME, model)?,
-        ]),
-        _ => plan_err!(
-            "{} takes 2 arguments ({}, model), got {}",
-            O::NAME,
-            O::ARGUMENT,
-            arg_types.len()
-        ),
-    }
 }
 
 /// Evaluates an operation that gives a list for each row.
@@ -152,7 +126,7 @@ fn outputs<O: Operation, T: Value>(
         let number = i as u64;
         let row = rows
             .row(if constant { 0 } else { i }, number)
-            .map_err(|e| e.in_function(O::NAME))?;
+            .map_err(|e| e.in_rows(O::NAME, Counted::InBatch))?;
         let model = models
             .get(i)
             .zip(models.index(i).and_then(|m| by_model.get_mut(m)));
@@ -161,7 +135,7 @@ fn outputs<O: Operation, T: Value>(
             lengths.push(0);
             continue;
         };
-        O::check(model, number, row.len()).map_err(|e| e.in_function(O::NAME))?;
+        O::check(model, number, row.len()).map_err(|e| e.in_rows(O::NAME, Counted::InBatch))?;
         bucket.push((total, row));
         valid.push(true);
         lengths.push(O::outputs(model));

@@ -1,52 +1,57 @@
 //! The SQL functions, one file each.
 
+mod accumulator;
 mod apply;
 mod constant;
+mod fit_arguments;
 mod models;
-pub mod pca_components;
-pub mod pca_explained_variance;
-pub mod pca_explained_variance_ratio;
+mod pca_components;
+mod pca_explained_variance;
+mod pca_explained_variance_ratio;
 pub mod pca_fit;
-pub mod pca_info;
-pub mod pca_inverse_transform;
-pub mod pca_mean;
-pub mod pca_n_components;
-pub mod pca_n_samples;
-pub mod pca_reconstruction_error;
-pub mod pca_scale;
-pub mod pca_transform;
+mod pca_info;
+mod pca_inverse_transform;
+mod pca_mean;
+mod pca_n_components;
+mod pca_n_samples;
+mod pca_reconstruction_error;
+mod pca_scale;
+mod pca_transform;
 pub mod scaler_fit;
-pub mod scaler_transform;
+mod scaler_transform;
+mod signature;
+mod udf;
 
-use datafusion_expr::{AggregateUDF, ScalarUDF, Signature, TypeSignature, Volatility};
+use self::udf::Udf;
+use datafusion_expr::{AggregateUDF, ScalarUDF};
 use datafusion_functions::make_udf_function;
 use datafusion_functions_aggregate::create_func;
 use std::sync::Arc;
 
-make_udf_function!(pca_components::PcaComponents, pca_components);
+make_udf_function!(Udf<pca_components::PcaComponents>, pca_components);
 make_udf_function!(
-    pca_explained_variance::PcaExplainedVariance,
+    Udf<pca_explained_variance::PcaExplainedVariance>,
     pca_explained_variance
 );
 make_udf_function!(
-    pca_explained_variance_ratio::PcaExplainedVarianceRatio,
+    Udf<pca_explained_variance_ratio::PcaExplainedVarianceRatio>,
     pca_explained_variance_ratio
 );
-make_udf_function!(pca_info::PcaInfo, pca_info);
+make_udf_function!(Udf<pca_info::PcaInfo>, pca_info);
 make_udf_function!(
-    pca_inverse_transform::PcaInverseTransform,
+    Udf<pca_inverse_transform::PcaInverseTransform>,
     pca_inverse_transform
 );
-make_udf_function!(pca_mean::PcaMean, pca_mean);
-make_udf_function!(pca_n_components::PcaNComponents, pca_n_components);
-make_udf_function!(pca_n_samples::PcaNSamples, pca_n_samples);
+make_udf_function!(Udf<pca_mean::PcaMean>, pca_mean);
+make_udf_function!(Udf<pca_n_components::PcaNComponents>, pca_n_components);
+make_udf_function!(Udf<pca_n_samples::PcaNSamples>, pca_n_samples);
 make_udf_function!(
-    pca_reconstruction_error::PcaReconstructionError,
+    Udf<pca_reconstruction_error::PcaReconstructionError>,
     pca_reconstruction_error
 );
-make_udf_function!(pca_scale::PcaScale, pca_scale);
-make_udf_function!(pca_transform::PcaTransform, pca_transform);
-make_udf_function!(scaler_transform::ScalerTransform, scaler_transform);
+make_udf_function!(Udf<pca_scale::PcaScale>, pca_scale);
+make_udf_function!(Udf<pca_transform::PcaTransform>, pca_transform);
+make_udf_function!(Udf<scaler_transform::ScalerTransform>, scaler_transform);
 create_func!(pca_fit::PcaFit, pca_fit_udaf);
 create_func!(scaler_fit::ScalerFit, scaler_fit_udaf);
 
@@ -107,13 +112,4 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
 /// The aggregate functions.
 pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     vec![pca_fit_udaf(), scaler_fit_udaf()]
-}
-
-/// A signature that leaves the types to `coerce_types` and lets arguments be named.
-fn named(names: &[&str]) -> Signature {
-    Signature {
-        type_signature: TypeSignature::UserDefined,
-        volatility: Volatility::Immutable,
-        parameter_names: Some(names.iter().map(ToString::to_string).collect()),
-    }
 }

@@ -1,12 +1,13 @@
-//! The `model` argument of the functions that read a model, and what the accessors have in common.
+//! The `model` argument of the functions that read a model, and what the functions of a model alone have in
+//! common.
 
-use crate::model::PcaModel;
+use super::udf::Function;
 use crate::model_cache::{self, Stored};
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Array, ListBuilder};
+use arrow::datatypes::DataType;
 use datafusion_common::utils::take_function_args;
 use datafusion_common::{Result, ScalarValue, internal_err, plan_err};
-use datafusion_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, Signature};
+use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -113,40 +114,13 @@ impl<M: Stored> Models<M> {
     }
 }
 
-/// Signature of `accessor(model)`.
-pub(crate) fn accessor_signature() -> Signature {
-    super::named(&["model"])
-}
-
-/// Argument types of `accessor(model)`.
-pub(crate) fn coerce_accessor(function: &str, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-    match arg_types {
-        [model] => Ok(vec![coerce::<PcaModel>(function, model)?]),
-        _ => plan_err!(
-            "{function} takes 1 argument (model), got {}",
-            arg_types.len()
-        ),
-    }
-}
-
-/// A field that is nullable if an argument is.
-pub(crate) fn return_field(
-    function: &str,
-    data_type: DataType,
-    args: &ReturnFieldArgs,
-) -> FieldRef {
-    let nullable = args.arg_fields.iter().any(|f| f.is_nullable());
-    Arc::new(Field::new(function, data_type, nullable))
-}
-
-/// Evaluates `accessor(model)`: `build` makes a column out of one model (or NULL) per row.
-pub(crate) fn invoke_accessor(
-    function: &str,
+/// Evaluates a function of a model: `build` makes a column out of one model (or NULL) per row.
+pub(crate) fn invoke<F: Function>(
     args: &ScalarFunctionArgs,
-    build: impl FnOnce(&mut dyn Iterator<Item = Option<&PcaModel>>) -> Result<ArrayRef>,
+    build: impl FnOnce(&mut dyn Iterator<Item = Option<&F::Model>>) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {
-    let [argument] = take_function_args(function, &args.args)?;
-    let models = Models::<PcaModel>::try_new(function, argument)?;
+    let [argument] = take_function_args(F::NAME, &args.args)?;
+    let models = Models::<F::Model>::try_new(F::NAME, argument)?;
     let column = build(&mut (0..models.len()).map(|row| models.get(row)))?;
     match argument {
         ColumnarValue::Scalar(_) => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
@@ -156,15 +130,83 @@ pub(crate) fn invoke_accessor(
     }
 }
 
-/// A List(Float64) column out of one slice (or NULL) per row.
-pub(crate) fn float_lists<'a>(rows: impl Iterator<Item = Option<&'a [f64]>>) -> ArrayRef {
-    use arrow::array::{Float64Builder, ListBuilder};
-    let mut lists = ListBuilder::new(Float64Builder::new());
-    for row in rows {
-        if let Some(row) = row {
-            lists.values().append_slice(row);
+/// Evaluates a function that gives a List(Float64) of each model.
+pub(crate) fn float_lists<F: Function>(
+    args: &ScalarFunctionArgs,
+    values: impl Fn(&F::Model) -> &[f64],
+) -> Result<ColumnarValue> {
+    invoke::<F>(args, |models| {
+        let mut lists = ListBuilder::new(Float64Builder::new());
+        for model in models {
+            if let Some(model) = model {
+                lists.values().append_slice(values(model));
+            }
+            lists.append(model.is_some());
         }
-        lists.append(row.is_some());
+        Ok(Arc::new(lists.finish()))
+    })
+}
+
+/// Evaluates a function that gives an Int64 of each model.
+pub(crate) fn integers<F: Function>(
+    args: &ScalarFunctionArgs,
+    value: impl Fn(&F::Model) -> i64,
+) -> Result<ColumnarValue> {
+    invoke::<F>(args, |models| {
+        let integers = models.map(|model| model.map(&value));
+        Ok(Arc::new(Int64Array::from_iter(integers)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Result as PcaResult;
+    use crate::model_cache::ModelCache;
+    use arrow::array::{BinaryArray, BinaryViewArray};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{LazyLock, Mutex};
+
+    static DECODED: AtomicUsize = AtomicUsize::new(0);
+    static CACHE: LazyLock<Mutex<ModelCache<Counting>>> = LazyLock::new(Mutex::default);
+
+    /// A model that counts how often it is decoded.
+    struct Counting(Vec<u8>);
+
+    impl Stored for Counting {
+        const MADE_BY: &'static str = "nothing";
+
+        fn decode(bytes: &[u8]) -> PcaResult<Self> {
+            DECODED.fetch_add(1, Ordering::Relaxed);
+            Ok(Self(bytes.to_vec()))
+        }
+
+        fn size(&self) -> usize {
+            self.0.len()
+        }
+
+        fn cache() -> &'static Mutex<ModelCache<Self>> {
+            &CACHE
+        }
     }
-    Arc::new(lists.finish())
+
+    /// However the model arrives, and however many batches there are.
+    #[test]
+    fn a_model_is_decoded_once() {
+        let bytes = vec![7_u8; 1000];
+        let repeated = || std::iter::repeat_n(&bytes[..], 50);
+        for batch in 1..=4 {
+            let arguments = [
+                ColumnarValue::Scalar(ScalarValue::BinaryView(Some(bytes.clone()))),
+                ColumnarValue::Array(Arc::new(BinaryViewArray::from_iter_values(repeated()))),
+                ColumnarValue::Array(Arc::new(BinaryArray::from_iter_values(repeated()))),
+            ];
+            for argument in arguments {
+                let models = Models::<Counting>::try_new("f", &argument).unwrap();
+                assert_eq!(models.distinct().count(), 1);
+                assert_eq!(models.get(0).unwrap().0, bytes);
+                assert_eq!(DECODED.load(Ordering::Relaxed), 1, "batch {batch}");
+            }
+        }
+    }
 }

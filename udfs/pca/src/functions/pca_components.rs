@@ -1,16 +1,14 @@
 //! `pca_components(model)`
 
-use super::models::{accessor_signature, coerce_accessor, invoke_accessor, return_field};
+use super::models;
+use super::udf::Function;
+use crate::model::PcaModel;
 use arrow::array::{Float64Builder, ListBuilder};
-use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Result, internal_err};
-use datafusion_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 use std::sync::Arc;
-
-const NAME: &str = "pca_components";
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
@@ -25,54 +23,21 @@ const NAME: &str = "pca_components";
     )
 )]
 /// The SQL function `pca_components`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct PcaComponents {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct PcaComponents;
 
-impl Default for PcaComponents {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+impl Function for PcaComponents {
+    type Model = PcaModel;
 
-impl PcaComponents {
-    /// The function.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            signature: accessor_signature(),
-        }
-    }
-}
+    const NAME: &'static str = "pca_components";
+    const ROWS: Option<&'static str> = None;
 
-impl ScalarUDFImpl for PcaComponents {
-    fn name(&self) -> &str {
-        NAME
+    fn return_type() -> DataType {
+        DataType::new_list(DataType::new_list(DataType::Float64, true), true)
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_accessor(NAME, arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        internal_err!("return_field_from_args should be used instead")
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(return_field(
-            NAME,
-            DataType::new_list(DataType::new_list(DataType::Float64, true), true),
-            &args,
-        ))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        invoke_accessor(NAME, &args, |models| {
+    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        models::invoke::<Self>(args, |models| {
             let mut lists = ListBuilder::new(ListBuilder::new(Float64Builder::new()));
             for model in models {
                 if let Some(model) = model {

@@ -1,16 +1,16 @@
 //! `pca_fit(features, n_components [, scale [, convention [, memory_limit]]])`
 
-use super::constant::constant;
-use crate::error::PcaError;
-use crate::features::{self, Features, Precision};
-use crate::fit::PcaFitter;
-use crate::options::{Convention, DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
+use super::accumulator::PcaAccumulator;
+use super::fit_arguments::{self, ARGUMENTS, NAME};
+use super::signature::listed;
+use crate::features::{self, Precision};
+use crate::options::{Convention, DEFAULT_MEMORY_LIMIT};
 use crate::settings;
+use crate::spill::Disk;
 use crate::state;
-use crate::value::Value;
-use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Result, ScalarValue, internal_err, plan_datafusion_err, plan_err};
+use datafusion_common::{Result, internal_err, plan_err};
+use datafusion_execution::disk_manager::DiskManager;
 use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::function::{
     AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs,
@@ -18,22 +18,13 @@ use datafusion_expr::function::{
 use datafusion_expr::utils::AggregateOrderSensitivity;
 use datafusion_expr::{Accumulator, AggregateUDFImpl, Documentation, Expr, Signature, lit};
 use datafusion_macros::user_doc;
-
-const NAME: &str = "pca_fit";
-
-const ARGUMENTS: [&str; 5] = [
-    "features",
-    "n_components",
-    "scale",
-    "convention",
-    "memory_limit",
-];
+use std::sync::Arc;
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
     description = "Fits a principal component analysis to the rows of a group and returns it as one value, to be given to `pca_transform` or stored in a table. The rows are standardised first unless `scale` is false. Definitions are those of scikit-learn's StandardScaler and PCA, computed in 64-bit floats: the standard deviation divides by n, explained variances by n - 1, a constant column has scale 1, and the largest entry of each component is positive. NULL rows are ignored. The value is in the safetensors layout (tensors `mean`, `scale`, `components`, `explained_variance`, `explained_variance_ratio`).
 
-With fewer rows than columns the rows are kept, and the eigenvectors of their n × n Gram matrix taken (Sirovich 1987); with more, only the d × d moments are kept (Chan, Golub and LeVeque 1979), so that memory does not depend on the number of rows. Moments take 8 d² bytes and are kept if that is at most half of `memory_limit`; rows that fit neither way are an error. If few components are wanted, they are computed by the block Lanczos method (Golub and Underwood 1977) to a verified residual. Partial results of partitions and machines merge exactly.",
+With n rows of d values, the fit takes the first of three routes that fits in `memory_limit`. (1) n > d, and d × d moments of 8 d² bytes take at most half of it: only count, means and moments are kept, block by block (Chan, Golub and LeVeque 1979), so that memory does not depend on n. (2) The rows, kept as they came, and their n × n Gram matrix, 16 n² bytes, fit: its eigenvectors give the components (Sirovich 1987). (3) Otherwise rows beyond half of the limit go to temporary files of DataFusion's disk manager, and the block Lanczos method reads them once for every 64 dimensions of its space (Halko, Martinsson, Shkolnisky and Tygert 2011); that takes about 8 d (3 k + 500) bytes. Routes 1 and 2 use the block Lanczos method (Golub and Underwood 1977) instead of a full decomposition if few components are wanted. It always ends on residuals of the components, so that results are verified. Partial results of partitions merge exactly, and so do those of machines, except that rows on the disk of one machine cannot be read by another, which is an error.",
     syntax_example = "pca_fit(features, n_components [, scale [, convention [, memory_limit]]])",
     sql_example = r#"```sql
 > CREATE TABLE model AS SELECT pca_fit(features, 0.9) AS pca FROM features;
@@ -62,13 +53,14 @@ With fewer rows than columns the rows are kept, and the eigenvectors of their n 
     ),
     argument(
         name = "memory_limit",
-        description = "Constant: bytes that each partition may hold, such as 2147483648 or '2G'. Default `featurize.pca_memory_limit`, or 1G."
+        description = "Constant: bytes of memory that each partition may hold, such as 2147483648 or '2G'. Default `featurize.pca_memory_limit`, or 1G."
     )
 )]
 /// The SQL function `pca_fit`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct PcaFit {
     signature: Signature,
+    disk: Disk,
 }
 
 impl Default for PcaFit {
@@ -78,12 +70,22 @@ impl Default for PcaFit {
 }
 
 impl PcaFit {
-    /// The function.
+    /// The function. Rows that do not fit in memory go to the temporary folder of the system.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            signature: super::named(&ARGUMENTS),
+            signature: listed(&ARGUMENTS, fit_arguments::examples()),
+            disk: Disk::default(),
         }
+    }
+
+    /// Sets where rows go that do not fit in memory. A session that registers the function hands its
+    /// own over, since an accumulator does not see the session; the function is the same all the
+    /// same, and what a plan carries is its name.
+    #[must_use]
+    pub fn with_disk_manager(mut self, manager: Arc<DiskManager>) -> Self {
+        self.disk = Disk::new(manager);
+        self
     }
 }
 
@@ -97,40 +99,11 @@ impl AggregateUDFImpl for PcaFit {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let [features, n_components, options @ ..] = arg_types else {
-            return arity(arg_types.len());
-        };
-        // Not coerced to one type: 1 and 1.0 mean different things.
-        if !n_components.is_numeric() && !n_components.is_null() {
-            return plan_err!(
-                "{NAME}: n_components must be an integer or a ratio, got {n_components}"
-            );
-        }
-        if options.len() > ARGUMENTS.len() - 2 {
-            return arity(arg_types.len());
-        }
-        let mut coerced = vec![
-            features::coerce(NAME, "features", features)?,
-            n_components.clone(),
-        ];
-        for (option, name) in options.iter().zip(&ARGUMENTS[2..]) {
-            let (fits, expected) = match *name {
-                "scale" => (*option == DataType::Boolean, "true or false"),
-                "convention" => (option.is_string(), "'scikit-learn' or 'spark'"),
-                _ => (
-                    option.is_integer() || option.is_string(),
-                    "a number of bytes",
-                ),
-            };
-            if !fits && !option.is_null() {
-                return plan_err!("{NAME}: {name} must be {expected}, got {option}");
-            }
-            coerced.push(option.clone());
-        }
-        Ok(coerced)
+        Ok(fit_arguments::coerce(arg_types))
     }
 
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        fit_arguments::check(arg_types)?;
         Ok(DataType::BinaryView)
     }
 
@@ -140,13 +113,13 @@ impl AggregateUDFImpl for PcaFit {
                 "{NAME} does not support DISTINCT: select the distinct rows in a subquery"
             );
         }
-        let options = fit_options(&args)?;
+        let options = fit_arguments::options(&args)?;
         let Some(features) = args.expr_fields.first() else {
             return internal_err!("{NAME} without arguments");
         };
         Ok(match features::precision(features.data_type())? {
-            Precision::Single => Box::new(PcaAccumulator::<f32>::new(options)),
-            Precision::Double => Box::new(PcaAccumulator::<f64>::new(options)),
+            Precision::Single => Box::new(PcaAccumulator::<f32>::new(options, self.disk.clone())),
+            Precision::Double => Box::new(PcaAccumulator::<f64>::new(options, self.disk.clone())),
         })
     }
 
@@ -181,150 +154,5 @@ impl AggregateUDFImpl for PcaFit {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
-    }
-}
-
-fn arity<T>(found: usize) -> Result<T> {
-    plan_err!(
-        "{NAME} takes 2 to 5 arguments (features, n_components [, scale [, convention \
-         [, memory_limit]]]), got {found}"
-    )
-}
-
-/// Reads the constant arguments.
-fn fit_options(args: &AccumulatorArgs) -> Result<FitOptions> {
-    let n_components = n_components(&constant(NAME, args, 1, "n_components")?)?;
-    let mut options = FitOptions::new(n_components);
-    for (index, name) in ARGUMENTS.iter().enumerate().take(args.exprs.len()).skip(2) {
-        let value = constant(NAME, args, index, name)?;
-        options = match (*name, value) {
-            ("scale", ScalarValue::Boolean(Some(scale))) => options.with_scale(scale),
-            ("convention", value) if text(&value).is_some() => {
-                let convention = Convention::try_from_name(text(&value).unwrap_or_default());
-                options.with_convention(convention.map_err(|e| e.in_function(NAME))?)
-            }
-            ("memory_limit", value) => match settings::parse_bytes(&value.to_string()) {
-                Some(bytes) => options.with_memory_limit(bytes),
-                None => {
-                    return plan_err!(
-                        "{NAME}: memory_limit must be a number of bytes such as 1073741824, \
-                         '512M' or '2G', got {value}"
-                    );
-                }
-            },
-            ("scale", value) => {
-                return plan_err!("{NAME}: scale must be true or false, got {value}");
-            }
-            (_, value) => {
-                return plan_err!(
-                    "{NAME}: convention must be 'scikit-learn' or 'spark', got {value}"
-                );
-            }
-        };
-    }
-    Ok(options)
-}
-
-fn text(value: &ScalarValue) -> Option<&str> {
-    value.try_as_str().flatten()
-}
-
-/// An integer of any width is a count; a float or a decimal is a ratio.
-fn n_components(value: &ScalarValue) -> Result<NComponents> {
-    if value.is_null() {
-        return plan_err!(
-            "{NAME}: n_components must be an integer or a ratio strictly between 0 and 1, got NULL"
-        );
-    }
-    let data_type = value.data_type();
-    let number = |target: &DataType| {
-        value
-            .cast_to(target)
-            .map_err(|e| plan_datafusion_err!("{NAME}: n_components = {value} cannot be used: {e}"))
-    };
-    let parsed = match number(if data_type.is_integer() {
-        &DataType::Decimal128(38, 0)
-    } else {
-        &DataType::Float64
-    })? {
-        ScalarValue::Decimal128(Some(count), _, _) => NComponents::try_from_count(count),
-        ScalarValue::Float64(Some(ratio)) => NComponents::try_from_ratio(ratio),
-        other => return internal_err!("{NAME}: n_components became {other}"),
-    };
-    parsed.map_err(|e| e.in_function(NAME))
-}
-
-/// Accumulates rows of one group in one partition.
-#[derive(Debug)]
-struct PcaAccumulator<T: Value> {
-    fitter: PcaFitter<T>,
-}
-
-impl<T: Value> PcaAccumulator<T> {
-    fn new(options: FitOptions) -> Self {
-        Self {
-            fitter: PcaFitter::new(options),
-        }
-    }
-
-    fn update(&mut self, features: &Features<T>) -> Result<(), PcaError> {
-        for i in 0..features.len() {
-            match features.row(i, self.fitter.next_row())? {
-                Some(row) => self.fitter.push(row)?,
-                None => self.fitter.push_nulls(1),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<T: Value> Accumulator for PcaAccumulator<T> {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let Some(features) = values.first() else {
-            return internal_err!("{NAME} without features");
-        };
-        self.update(&Features::try_new(features)?)
-            .map_err(|e| e.in_function(NAME))
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let model = self.fitter.fit().map_err(|e| e.in_function(NAME))?;
-        Ok(ScalarValue::BinaryView(Some(model.encode())))
-    }
-
-    fn size(&self) -> usize {
-        self.fitter.size()
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        state::encode(self.fitter.take_parts()).map_err(|e| e.in_function(NAME))
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let [headers, blocks] = states else {
-            return internal_err!("{NAME}: {} state columns instead of 2", states.len());
-        };
-        let (Some(headers), Some(blocks)) =
-            (headers.as_binary_view_opt(), blocks.as_list_opt::<i32>())
-        else {
-            return internal_err!(
-                "{NAME}: a state of {} and {}",
-                headers.data_type(),
-                blocks.data_type()
-            );
-        };
-        for i in 0..headers.len() {
-            if headers.is_null(i) || blocks.is_null(i) {
-                continue;
-            }
-            let block = blocks.value(i);
-            let Some(block) = block.as_binary_view_opt() else {
-                return internal_err!("{NAME}: a state of {}", block.data_type());
-            };
-            state::decode(headers.value(i), block)
-                .and_then(|parts| self.fitter.merge_parts(parts))
-                .map_err(|e| e.in_function(NAME))?;
-        }
-        Ok(())
     }
 }

@@ -1,18 +1,15 @@
 //! `pca_info(model)`
 
-use super::models::{accessor_signature, coerce_accessor, invoke_accessor, return_field};
+use super::models;
+use super::udf::Function;
 use crate::model::PcaModel;
 use arrow::array::{Float64Array, Int64Array, ListArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use datafusion_common::{Result, internal_err};
-use datafusion_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use datafusion_common::Result;
+use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 use std::sync::Arc;
-
-const NAME: &str = "pca_info";
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
@@ -28,50 +25,21 @@ const NAME: &str = "pca_info";
     )
 )]
 /// The SQL function `pca_info`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct PcaInfo {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct PcaInfo;
 
-impl Default for PcaInfo {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+impl Function for PcaInfo {
+    type Model = PcaModel;
 
-impl PcaInfo {
-    /// The function.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            signature: accessor_signature(),
-        }
-    }
-}
+    const NAME: &'static str = "pca_info";
+    const ROWS: Option<&'static str> = None;
 
-impl ScalarUDFImpl for PcaInfo {
-    fn name(&self) -> &str {
-        NAME
+    fn return_type() -> DataType {
+        DataType::List(row_field())
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_accessor(NAME, arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        internal_err!("return_field_from_args should be used instead")
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(return_field(NAME, DataType::List(row_field()), &args))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        invoke_accessor(NAME, &args, |models| {
+    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        models::invoke::<Self>(args, |models| {
             let mut lengths = vec![];
             let mut valid = vec![];
             let (mut component, mut eigenvalue, mut ratio, mut cumulative) =

@@ -1,16 +1,12 @@
 //! `pca_n_components(model)`
 
-use super::models::{accessor_signature, coerce_accessor, invoke_accessor, return_field};
-use arrow::array::Int64Array;
-use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Result, internal_err};
-use datafusion_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use super::models;
+use super::udf::Function;
+use crate::model::PcaModel;
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
-use std::sync::Arc;
-
-const NAME: &str = "pca_n_components";
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
@@ -30,54 +26,21 @@ const NAME: &str = "pca_n_components";
     )
 )]
 /// The SQL function `pca_n_components`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct PcaNComponents {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct PcaNComponents;
 
-impl Default for PcaNComponents {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+impl Function for PcaNComponents {
+    type Model = PcaModel;
 
-impl PcaNComponents {
-    /// The function.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            signature: accessor_signature(),
-        }
-    }
-}
+    const NAME: &'static str = "pca_n_components";
+    const ROWS: Option<&'static str> = None;
 
-impl ScalarUDFImpl for PcaNComponents {
-    fn name(&self) -> &str {
-        NAME
+    fn return_type() -> DataType {
+        DataType::Int64
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_accessor(NAME, arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        internal_err!("return_field_from_args should be used instead")
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(return_field(NAME, DataType::Int64, &args))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        invoke_accessor(NAME, &args, |models| {
-            Ok(Arc::new(Int64Array::from_iter(
-                models.map(|m| m.map(|m| m.n_components() as i64)),
-            )))
-        })
+    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        models::integers::<Self>(args, |m| m.n_components() as i64)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

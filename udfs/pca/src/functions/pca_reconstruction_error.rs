@@ -1,15 +1,13 @@
 //! `pca_reconstruction_error(features, model)`
 
 use super::apply::{self, Operation};
-use super::models::return_field;
+use super::udf::Function;
 use crate::error::PcaError;
 use crate::model::PcaModel;
 use crate::value::Value;
-use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Result, internal_err};
-use datafusion_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 
 #[user_doc(
@@ -29,50 +27,21 @@ use datafusion_macros::user_doc;
     )
 )]
 /// The SQL function `pca_reconstruction_error`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct PcaReconstructionError {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct PcaReconstructionError;
 
-impl Default for PcaReconstructionError {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+impl Function for PcaReconstructionError {
+    type Model = PcaModel;
 
-impl PcaReconstructionError {
-    /// The function.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            signature: super::named(&["features", "model"]),
-        }
-    }
-}
+    const NAME: &'static str = "pca_reconstruction_error";
+    const ROWS: Option<&'static str> = Some("features");
 
-impl ScalarUDFImpl for PcaReconstructionError {
-    fn name(&self) -> &str {
-        Self::NAME
+    fn return_type() -> DataType {
+        DataType::Float64
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        apply::coerce::<Self>(arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        internal_err!("return_field_from_args should be used instead")
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(return_field(Self::NAME, DataType::Float64, &args))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        apply::invoke_numbers::<Self>(&args)
+    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        apply::invoke_numbers::<Self>(args)
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -81,13 +50,8 @@ impl ScalarUDFImpl for PcaReconstructionError {
 }
 
 impl Operation for PcaReconstructionError {
-    type Model = PcaModel;
-
-    const NAME: &'static str = "pca_reconstruction_error";
-    const ARGUMENT: &'static str = "features";
-
     fn check(model: &PcaModel, row: u64, found: usize) -> Result<(), PcaError> {
-        apply::check_features(model, row, found)
+        apply::check_features(model.n_features(), row, found)
     }
 
     fn outputs(_model: &PcaModel) -> usize {

@@ -1,15 +1,13 @@
 //! `pca_transform(features, model)`
 
 use super::apply::{self, Operation};
-use super::models::return_field;
+use super::udf::Function;
 use crate::error::PcaError;
 use crate::model::PcaModel;
 use crate::value::Value;
-use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Result, internal_err};
-use datafusion_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-};
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 
 #[user_doc(
@@ -29,54 +27,21 @@ use datafusion_macros::user_doc;
     )
 )]
 /// The SQL function `pca_transform`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct PcaTransform {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct PcaTransform;
 
-impl Default for PcaTransform {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+impl Function for PcaTransform {
+    type Model = PcaModel;
 
-impl PcaTransform {
-    /// The function.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            signature: super::named(&["features", "model"]),
-        }
-    }
-}
+    const NAME: &'static str = "pca_transform";
+    const ROWS: Option<&'static str> = Some("features");
 
-impl ScalarUDFImpl for PcaTransform {
-    fn name(&self) -> &str {
-        Self::NAME
+    fn return_type() -> DataType {
+        DataType::new_list(DataType::Float64, true)
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        apply::coerce::<Self>(arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        internal_err!("return_field_from_args should be used instead")
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(return_field(
-            Self::NAME,
-            DataType::new_list(DataType::Float64, true),
-            &args,
-        ))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        apply::invoke_lists::<Self>(&args)
+    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        apply::invoke_lists::<Self>(args)
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -85,13 +50,8 @@ impl ScalarUDFImpl for PcaTransform {
 }
 
 impl Operation for PcaTransform {
-    type Model = PcaModel;
-
-    const NAME: &'static str = "pca_transform";
-    const ARGUMENT: &'static str = "features";
-
     fn check(model: &PcaModel, row: u64, found: usize) -> Result<(), PcaError> {
-        apply::check_features(model, row, found)
+        apply::check_features(model.n_features(), row, found)
     }
 
     fn outputs(model: &PcaModel) -> usize {

@@ -1,7 +1,8 @@
 //! `scaler_fit(features [, convention])`
 
 use super::constant::constant;
-use crate::error::PcaError;
+use super::signature::{example_features, listed};
+use crate::error::{Counted, PcaError};
 use crate::features::{self, Features, Precision};
 use crate::options::Convention;
 use crate::scaler::ScalerFitter;
@@ -52,7 +53,13 @@ impl ScalerFit {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            signature: super::named(&["features", "convention"]),
+            signature: listed(
+                &["features", "convention"],
+                vec![
+                    vec![example_features()],
+                    vec![example_features(), DataType::Utf8],
+                ],
+            ),
         }
     }
 }
@@ -67,6 +74,16 @@ impl AggregateUDFImpl for ScalerFit {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        let mut coerced = arg_types.to_vec();
+        if let Some(first) = coerced.first_mut()
+            && let Ok(features) = features::coerce(NAME, "features", first)
+        {
+            *first = features;
+        }
+        Ok(coerced)
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
         let (features, convention) = match arg_types {
             [features] => (features, None),
             [features, convention] => (features, Some(convention)),
@@ -77,19 +94,14 @@ impl AggregateUDFImpl for ScalerFit {
                 );
             }
         };
-        let mut coerced = vec![features::coerce(NAME, "features", features)?];
-        if let Some(convention) = convention {
-            if !convention.is_string() {
-                return plan_err!(
-                    "{NAME}: convention must be 'scikit-learn' or 'spark', got {convention}"
-                );
-            }
-            coerced.push(convention.clone());
+        features::coerce(NAME, "features", features)?;
+        if let Some(convention) = convention
+            && !convention.is_string()
+        {
+            return plan_err!(
+                "{NAME}: convention must be 'scikit-learn' or 'spark', got {convention}"
+            );
         }
-        Ok(coerced)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
         Ok(DataType::BinaryView)
     }
 
@@ -154,7 +166,7 @@ impl ScalerAccumulator {
         };
         (0..features.len())
             .try_for_each(&mut push)
-            .map_err(|e| e.in_function(NAME))
+            .map_err(|e| e.in_rows(NAME, Counted::Aggregated))
     }
 }
 

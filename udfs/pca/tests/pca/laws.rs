@@ -1,7 +1,7 @@
 //! Laws that hold for all data. A distributed query splits rows as it likes and joins the pieces in
 //! any order, so the model must not depend on either; nor on how a batch reaches `pca_transform`.
 
-use crate::udf::{accumulator, call, list, model};
+use crate::calls::{accumulator, call, list, model, state};
 use arrow::array::{ArrayRef, AsArray};
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Accumulator, ColumnarValue};
@@ -47,12 +47,7 @@ fn partial(rows: &[Vec<f64>]) -> Box<dyn Accumulator> {
 
 fn merge(mut left: Box<dyn Accumulator>, mut right: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
     let before = right.size();
-    let state: Vec<ArrayRef> = right
-        .state()
-        .unwrap()
-        .iter()
-        .map(|s| s.to_array().unwrap())
-        .collect();
+    let state = state(right.as_mut());
     assert!(before >= size_of_val(&left));
     left.merge_batch(&state).unwrap();
     left

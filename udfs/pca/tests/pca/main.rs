@@ -6,6 +6,12 @@
     reason = "helpers outside #[test] functions; a panic is how a test fails"
 )]
 
+mod apply;
+mod calls;
+mod fit;
 mod golden;
+mod golden_values;
 mod laws;
-mod udf;
+mod registration;
+mod scaler;
+mod spill;
