@@ -1,6 +1,7 @@
 //! Eigendecomposition of symmetric matrices and the sign convention of components.
 
 use crate::error::{PcaError, Result};
+use crate::krylov::Wanted;
 use faer::{Mat, MatRef, Side};
 
 /// Eigenvalues in descending order, negative rounding noise set to 0, and the unit eigenvectors as
@@ -8,6 +9,17 @@ use faer::{Mat, MatRef, Side};
 pub(crate) struct Eigen {
     pub(crate) values: Vec<f64>,
     pub(crate) vectors: Mat<f64>,
+}
+
+impl Eigen {
+    /// The leading pairs that are wanted; all if there are too few.
+    pub(crate) fn leading(mut self, wanted: Wanted) -> Self {
+        if let Some(count) = wanted.enough(&self.values) {
+            self.values.truncate(count);
+            self.vectors.truncate(self.vectors.nrows(), count);
+        }
+        self
+    }
 }
 
 /// All eigenpairs of a positive semidefinite matrix of which only the lower triangle is read.

@@ -24,7 +24,7 @@ use crate::parallel::SymmetricTiles;
 use crate::rows::Rows;
 use crate::value::Value;
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -35,8 +35,9 @@ const STRIP: usize = 512;
 /// Rows of a tile of the Gram matrix.
 const TILE: usize = 256;
 
-/// Multiplications above which the Gram matrix is tried in single precision.
-const LARGE: f64 = 2e10;
+/// Multiplications above which the Gram matrix is tried in single precision: fewer in tests, which
+/// could not afford the work.
+const LARGE: f64 = if cfg!(test) { 3e8 } else { 2e10 };
 
 /// Ratio of the largest to the smallest wanted eigenvalue up to which single precision selects the
 /// subspace well enough.
@@ -170,21 +171,36 @@ impl<'a, T: Value> Standardised<'a, T> {
             self.for_each_strip(|z: MatRef<'_, f32>| tiles.add_f32(z), |x| x as f32);
             let gram = tiles.into_full();
             // With a margin for what single precision makes of the sum.
-            let wanted = Wanted::new(wanted, self.total * (1.0 + 1e-6));
-            if let Some(eigen) = krylov::leading(gram.as_ref(), wanted, 1e-9)?
-                && let (Some(first), Some(last)) = (eigen.values.first(), eigen.values.last())
+            let margin = Wanted::new(wanted, self.total * (1.0 + 1e-6));
+            let leading = krylov::leading(gram.as_ref(), margin, 1e-9)?;
+            // Whether it is cheap to find the few; in double precision it will be no different.
+            let cheap = leading.is_some();
+            let eigen = match leading {
+                Some(eigen) => eigen,
+                None => self_adjoint(gram.as_ref())?.leading(margin),
+            };
+            if let (Some(first), Some(last)) = (eigen.values.first(), eigen.values.last())
                 && *first <= last * SPAN
             {
                 return Ok(eigen);
             }
+            drop(gram);
+            if !cheap {
+                return self_adjoint(self.gram().as_ref());
+            }
         }
-        let mut tiles = SymmetricTiles::zeros(n, TILE);
-        self.for_each_strip(|z: MatRef<'_, f64>| tiles.add_f64(z), |x| x);
-        let gram = tiles.into_full();
+        let gram = self.gram();
         match krylov::leading(gram.as_ref(), Wanted::new(wanted, self.total), 1e-12)? {
             Some(eigen) => Ok(eigen),
             None => self_adjoint(gram.as_ref()),
         }
+    }
+
+    /// Z Zᵀ in double precision.
+    fn gram(&self) -> Mat<f64> {
+        let mut tiles = SymmetricTiles::zeros(self.rows.len(), TILE);
+        self.for_each_strip(|z: MatRef<'_, f64>| tiles.add_f64(z), |x| x);
+        tiles.into_full()
     }
 
     /// Calls `f` with strips of Z, each all rows of a range of columns.
@@ -267,4 +283,81 @@ fn compare<T: Value>(a: &[T], b: &[T]) -> Ordering {
         .map(|(&a, &b)| Into::<f64>::into(a).total_cmp(&b.into()))
         .find(|o| o.is_ne())
         .unwrap_or(Ordering::Equal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows whose variances along the directions of a cosine basis are given.
+    fn rows(n: usize, d: usize, deviations: &[f64]) -> Rows<f64> {
+        let mut rows = Rows::new(d);
+        let basis: Vec<Vec<f64>> = (0..deviations.len())
+            .map(|c| {
+                let angle = std::f64::consts::PI / d as f64 * c as f64;
+                (0..d).map(|j| (angle * (j as f64 + 0.5)).cos()).collect()
+            })
+            .collect();
+        let mut state = 1_u64;
+        for _ in 0..n {
+            let scores: Vec<f64> = deviations
+                .iter()
+                .map(|s| {
+                    // xorshift64*
+                    state ^= state >> 12;
+                    state ^= state << 25;
+                    state ^= state >> 27;
+                    let bits = state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11;
+                    s * (bits as f64 / (1_u64 << 53) as f64 - 0.5)
+                })
+                .collect();
+            let mut row = vec![0.0; d];
+            for (score, vector) in scores.iter().zip(&basis) {
+                for (x, v) in row.iter_mut().zip(vector) {
+                    *x += score * v;
+                }
+            }
+            rows.push(&row);
+        }
+        rows
+    }
+
+    /// The components that the full decomposition of the covariance matrix gives.
+    fn check(rows: &Rows<f64>, n_components: NComponents, tolerance: f64) -> usize {
+        let options = FitOptions::new(n_components).with_scale(false);
+        let model = fit(rows, 0, &options).unwrap();
+        let data = Standardised::new(rows, &options).unwrap();
+        let all = self_adjoint(data.gram().as_ref()).unwrap();
+        let degrees = rows.len() as f64 - 1.0;
+        for (found, expected) in model.explained_variance().iter().zip(&all.values) {
+            let error = (found * degrees / expected - 1.0).abs();
+            assert!(error < tolerance, "{error}");
+        }
+        let sum = |k: usize| all.values.iter().take(k).sum::<f64>() / data.total;
+        let k = model.n_components();
+        if let NComponents::Ratio(ratio) = n_components {
+            assert!(sum(k) > ratio && sum(k - 1) <= ratio, "{k}");
+        }
+        k
+    }
+
+    #[test]
+    fn single_precision_selects_few_components_or_many() {
+        // 520² × 1,200 multiplications are more than a test takes for large.
+        let slow: Vec<f64> = (1..400).map(|i| f64::from(i).powf(-0.3)).collect();
+        let rows = rows(520, 1200, &slow);
+        assert_eq!(check(&rows, NComponents::Count(20), 1e-9), 20);
+        // More than a quarter of the rows: all eigenpairs, of which the leading ones are kept.
+        assert!(check(&rows, NComponents::Ratio(0.9), 1e-9) > 130);
+        assert!(check(&rows, NComponents::Ratio(0.2), 1e-9) < 60);
+    }
+
+    #[test]
+    fn small_eigenvalues_are_found_in_double_precision() {
+        // Variances over nine decades, which single precision cannot hold.
+        let steep: Vec<f64> = (0..40).map(|i| 10_f64.powf(f64::from(i) * -0.12)).collect();
+        let rows = rows(520, 1200, &steep);
+        // What the Gram matrix itself holds of the smallest.
+        assert_eq!(check(&rows, NComponents::Count(38), 1e-6), 38);
+    }
 }

@@ -38,7 +38,7 @@ impl Wanted {
     }
 
     /// How many of the leading values are wanted, if these are enough.
-    fn enough(self, values: &[f64]) -> Option<usize> {
+    pub(crate) fn enough(self, values: &[f64]) -> Option<usize> {
         match self {
             Self::Count(k) => (values.len() >= k).then_some(k),
             Self::Sum(target) => {
