@@ -2,10 +2,23 @@
 //!
 //! A query has as many partitions as cores, and each may ask for features at once. They all submit
 //! their work here and wait, so the machine runs `featurize.threads` compute threads and not that
-//! number squared. Micro-batches are admitted a few at a time, in order of arrival: that bounds the
-//! memory of activations, which is then independent of the number of partitions (see
-//! [`Load`] for what is admitted and waiting). For each admitted micro-batch that is about 160 MB in VGG16,
-//! and 10 MB a thread besides; in MobileNetV2 it is 3 MB a thread.
+//! number squared.
+//!
+//! # Memory
+//!
+//! Micro-batches are admitted a few at a time ([`Load`] tells how many), in order of arrival: two, and
+//! one more for every four threads beyond eight. What networks hold is therefore bounded, whatever the
+//! number of partitions and images:
+//!
+//! | | VGG16 | MobileNetV2 |
+//! |---|---|---|
+//! | packed weights, once a process | 239 MB | 9 MB |
+//! | feature maps, for each micro-batch admitted | 57 MB | 2 MB |
+//! | scratch memory, for each thread | 10 MB | 3 MB |
+//! | decoded images and features of a call, each | 0.7 MB | 0.85 MB |
+//!
+//! A call holds at most a micro-batch of decoded images: four for each thread, and at least eight. At
+//! most four models stay packed at once. `cargo bench --bench inference` prints the first two rows.
 
 use std::num::NonZero;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};

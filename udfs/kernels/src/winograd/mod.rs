@@ -8,7 +8,7 @@
 //! in Toom–Cook multiplication.
 //!
 //! Rounding errors grow with m. Against the definition in f64, the features of VGG16 at 224×224 have
-//! a relative error of 2.5e-6 with the tile sizes chosen here (`cargo bench --bench networks --
+//! a relative error of 2.5e-6 with the tile sizes chosen here (`cargo bench --bench kernels --
 //! --check`); the tests hold smaller networks to 1e-5.
 
 mod convolution;
