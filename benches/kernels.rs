@@ -91,7 +91,8 @@ fn main() -> Outcome<()> {
         report.extend(measure(&arguments, *network)?);
     }
     if let Some(path) = &arguments.json {
-        let report = json!({ "processor": processor(), "threads": arguments.threads, "layers": report });
+        let report =
+            json!({ "processor": processor(), "threads": arguments.threads, "layers": report });
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(())
@@ -126,7 +127,10 @@ fn measure(arguments: &Arguments, network: Kind) -> Outcome<Vec<serde_json::Valu
 
     let fused = fused(network, &steps);
     let candle = if arguments.candle {
-        fused.iter().map(|layers| on_candle(layers)).collect::<Outcome<Vec<_>>>()?
+        fused
+            .iter()
+            .map(|layers| on_candle(layers))
+            .collect::<Outcome<Vec<_>>>()?
     } else {
         Vec::new()
     };

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo bench --bench inference -- [vgg16|mobilenet_v2|decode]... [--threads N] [--images N]
-//!                                  [--rounds N] [--jpeg WxH] [--json FILE] [--test] [--serve]
+//!                                  [--rounds N] [--jpeg WxH] [--cpu] [--json FILE] [--test]
+//!                                  [--serve]
 //! ```
 //!
 //! For each network, taking turns in every round:
@@ -23,6 +24,8 @@
 //!   of it on one thread.
 //! * `--rounds N`: 5 if absent.
 //! * `--jpeg WxH`: size of the JPEG files of the SQL path, 100x100 if absent.
+//! * `--cpu`: images per second of processor time, summed over all threads, instead of elapsed time:
+//!   the right measure of overhead on a machine that is busy otherwise.
 //! * `--json FILE`: writes the figures there too.
 //! * `--test`: one round of few images, as `cargo bench -- --test` does everywhere.
 //! * `--serve`: takes requests from standard input instead; see `serve.rs`.
@@ -37,9 +40,10 @@ mod serve;
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
+use cpu_time::ProcessTime;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_featurize::enable_featurize;
 use datafusion_featurize::image::decode::{Limits, decode};
@@ -69,6 +73,7 @@ struct Arguments {
     images: Option<usize>,
     rounds: usize,
     jpeg: (usize, usize),
+    cpu: bool,
     json: Option<PathBuf>,
 }
 
@@ -82,6 +87,7 @@ impl Arguments {
             images: None,
             rounds: 5,
             jpeg: (100, 100),
+            cpu: false,
             json: None,
         };
         let mut words = std::env::args().skip(1);
@@ -97,6 +103,7 @@ impl Arguments {
                     let (width, height) = size.split_once('x').ok_or("--jpeg needs WxH")?;
                     arguments.jpeg = (width.parse()?, height.parse()?);
                 }
+                "--cpu" => arguments.cpu = true,
                 "--test" => (arguments.images, arguments.rounds) = (Some(8), 1),
                 "--serve" => return Ok(None),
                 "decode" => arguments.decode = true,
@@ -115,6 +122,18 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// Time since some moment, on the clock asked for.
+    fn now(&self) -> Duration {
+        static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+        if self.cpu {
+            ProcessTime::now().as_duration()
+        } else {
+            EPOCH.elapsed()
+        }
+    }
+}
+
 fn main() -> Outcome<()> {
     let Some(arguments) = Arguments::parse()? else {
         return serve::serve();
@@ -124,11 +143,13 @@ fn main() -> Outcome<()> {
     let mut report = Vec::new();
     if arguments.decode {
         for (width, height) in [(500, 375), (100, 100)] {
-            report.push(decoding(width, height, arguments.rounds)?);
+            report.push(decoding(&arguments, width, height)?);
         }
     }
     for network in &arguments.networks {
-        let mut threads = arguments.threads.map_or(vec![1, cores], |threads| vec![threads]);
+        let mut threads = arguments
+            .threads
+            .map_or(vec![1, cores], |threads| vec![threads]);
         threads.dedup();
         for threads in threads {
             report.extend(measure(&arguments, *network, threads, cores)?);
@@ -142,27 +163,29 @@ fn main() -> Outcome<()> {
 }
 
 /// Decodes and resizes JPEGs for about half a second in each round, on this thread.
-fn decoding(width: usize, height: usize, rounds: usize) -> Outcome<Value> {
+fn decoding(arguments: &Arguments, width: usize, height: usize) -> Outcome<Value> {
     let files = (0..16).map(|seed| images::jpeg(width, height, seed));
     let files = files.collect::<Outcome<Vec<_>>>()?;
     let bytes = files.iter().map(Vec::len).sum::<usize>() / files.len();
     let passes = (250_000 * 16 / (width * height * files.len())).clamp(1, 200);
     let mut rates = Vec::new();
-    for _ in 0..rounds {
-        let begun = Instant::now();
+    for _ in 0..arguments.rounds {
+        let begun = arguments.now();
         for file in files.iter().cycle().take(passes * files.len()) {
             let image = decode(file, LIMITS)?;
             let size = (image.width, image.height);
             std::hint::black_box(resize_rgb(image.data, size, (SIZE, SIZE)));
         }
-        rates.push((passes * files.len()) as f64 / begun.elapsed().as_secs_f64());
+        rates.push((passes * files.len()) as f64 / (arguments.now() - begun).as_secs_f64());
     }
     let rate = median(rates);
     println!(
         "decode + resize of a {width}×{height} JPEG ({:.1} KB): {rate:.0} images/s on one thread",
         bytes as f64 / 1e3
     );
-    Ok(json!({ "what": "decode", "width": width, "height": height, "bytes": bytes, "images_per_s": rate }))
+    Ok(
+        json!({ "what": "decode", "width": width, "height": height, "bytes": bytes, "images_per_s": rate }),
+    )
 }
 
 /// One way from images to features.
@@ -208,19 +231,30 @@ fn measure(
     }
     for _ in 0..arguments.rounds {
         for way in &mut ways {
-            let begun = Instant::now();
+            let begun = arguments.now();
             (way.run)()?;
-            way.rates.push(images as f64 / begun.elapsed().as_secs_f64());
+            let time = (arguments.now() - begun).as_secs_f64();
+            way.rates.push(images as f64 / time);
         }
     }
-    println!("{:12} {:>9} {:>9} {:>11}", "", "images/s", "best", "of kernels");
-    let bare = ways.first().map(|way| way.rates.clone()).unwrap_or_default();
+    println!(
+        "{:12} {:>9} {:>9} {:>11}",
+        "", "images/s", "best", "of kernels"
+    );
+    let bare = ways
+        .first()
+        .map(|way| way.rates.clone())
+        .unwrap_or_default();
     let figures = ways.into_iter().map(|way| {
         let ratios = way.rates.iter().zip(&bare).map(|(rate, bare)| rate / bare);
         let ratio = median(ratios.collect());
         let best = way.rates.iter().copied().fold(0.0, f64::max);
         let rate = median(way.rates);
-        println!("{:12} {rate:9.2} {best:9.2} {:10.1} %", way.name, 100.0 * ratio);
+        println!(
+            "{:12} {rate:9.2} {best:9.2} {:10.1} %",
+            way.name,
+            100.0 * ratio
+        );
         json!({
             "what": way.name, "network": network.name(), "threads": threads, "images": images,
             "images_per_s": rate, "best": best, "of_kernels": ratio, "packed_bytes": packed,
@@ -283,7 +317,11 @@ fn featurizer(
     Ok(Box::new(move || {
         let mut left = images;
         while left > 0 {
-            let batch: Vec<_> = bitmaps.iter().take(left).map(|b| Some(b.as_slice())).collect();
+            let batch: Vec<_> = bitmaps
+                .iter()
+                .take(left)
+                .map(|b| Some(b.as_slice()))
+                .collect();
             left -= batch.len();
             featurizer.featurize(&batch, OnUndecodable::Fail)?;
         }

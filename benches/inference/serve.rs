@@ -81,7 +81,9 @@ fn run(loaded: &mut Loaded, request: &Value) -> Outcome<f64> {
 }
 
 fn text<'a>(request: &'a Value, key: &str) -> Outcome<&'a str> {
-    request[key].as_str().ok_or_else(|| format!("no text '{key}' in {request}").into())
+    request[key]
+        .as_str()
+        .ok_or_else(|| format!("no text '{key}' in {request}").into())
 }
 
 fn number(request: &Value, key: &str) -> Outcome<usize> {

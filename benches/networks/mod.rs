@@ -59,7 +59,8 @@ impl Kind {
 
     pub(crate) fn parse(name: &str) -> Outcome<Self> {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| format!("unknown network {name}, expected vgg16 or mobilenet_v2").into())
+        found
+            .ok_or_else(|| format!("unknown network {name}, expected vgg16 or mobilenet_v2").into())
     }
 
     /// The layers, with weights from `numbers`.
@@ -110,8 +111,12 @@ impl Kind {
                     let window = depthwise.window;
                     let project = next()?;
                     let (expand_w, depthwise) = (expand.weights(), depthwise.weights());
-                    builder =
-                        builder.inverted_residual(expand_w, depthwise, window, project.weights())?;
+                    builder = builder.inverted_residual(
+                        expand_w,
+                        depthwise,
+                        window,
+                        project.weights(),
+                    )?;
                     expand = next()?;
                 }
                 let builder = builder.head(expand.weights())?.global_average_pool();
@@ -268,7 +273,10 @@ impl Numbers {
     pub(crate) fn file(path: &Path) -> Outcome<Self> {
         let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let (values, _) = bytes.as_chunks::<4>();
-        let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values: Vec<f32> = values
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect();
         Ok(Self::File(values.into_iter()))
     }
 
