@@ -147,9 +147,10 @@ fn main() -> Outcome<()> {
         }
     }
     for network in &arguments.networks {
-        let mut threads = arguments
-            .threads
-            .map_or(vec![1, cores], |threads| vec![threads]);
+        let mut threads = match arguments.threads {
+            Some(threads) => vec![threads],
+            None => vec![1, cores],
+        };
         threads.dedup();
         for threads in threads {
             report.extend(measure(&arguments, *network, threads, cores)?);

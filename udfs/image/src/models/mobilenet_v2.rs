@@ -154,7 +154,16 @@ impl MobileNetV2 {
     ) -> Result<Self> {
         let layers = Layers::load(variables, conventions)?;
         let body = match implementation {
-            Implementation::Kernels => Body::Kernels(Box::new(layers.stack()?)),
+            Implementation::Kernels => {
+                let stack = layers.stack()?;
+                log::debug!(
+                    "mobilenet_v2: {} MB of packed weights, {} MB for each thread, {:?}",
+                    stack.packed_bytes() >> 20,
+                    stack.workspace_bytes() >> 20,
+                    stack.isa()
+                );
+                Body::Kernels(Box::new(stack))
+            }
             Implementation::Candle => Body::Candle(Box::new(layers.planes(variables)?)),
         };
         Ok(Self {
