@@ -22,8 +22,7 @@ Configurations, the best that the engines' own documents name:
   tensorflow    NHWC, graph with frozen weights, oneDNN
   openvino      f32, latency hint for one image, one stream of all threads for a batch
 
---update-readme writes the table between the markers `<!-- inference: begin -->` and
-`<!-- inference: end -->` of README.md.
+--update-readme writes the table between its two markers in README.md.
 """
 
 import argparse
@@ -560,9 +559,10 @@ def text(results, arguments):
 def update_readme(text):
     path = ROOT / "README.md"
     readme = path.read_text()
-    begin, end = "<!-- inference: begin -->", "<!-- inference: end -->"
-    if begin not in readme or end not in readme:
-        sys.exit(f"README.md lacks the markers {begin} and {end}")
+    begin = "<!-- inference: made by python benches/peers/inference.py --update-readme -->"
+    end = "<!-- end -->"
+    if begin not in readme:
+        sys.exit(f"README.md lacks the marker {begin}")
     head, rest = readme.split(begin, 1)
     _, tail = rest.split(end, 1)
     path.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
