@@ -67,9 +67,16 @@ use datafusion_expr::registry::FunctionRegistry;
 
 pub use functions::{expr_fn, looks_for_cancellation};
 
+use crate::weights::WeightsAccess;
+
 /// Every scalar function of this package.
 pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
     functions::functions()
+}
+
+/// Every scalar function of this package, those that load weights with this access to them.
+pub fn all_scalar_functions_with(access: &WeightsAccess) -> Vec<Arc<ScalarUDF>> {
+    functions::functions_with(access)
 }
 
 /// Registers every function of this package. A function of the same name is replaced.

@@ -22,6 +22,7 @@
 
 mod error;
 mod jpeg;
+mod palette;
 mod raster;
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Every format but JPEG, by the `image` crate.
+//! Every format but JPEG, by the `image` crate, and TIFF with a palette by its `tiff`.
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageResult};
 
 use super::error::Cause;
-use super::{DECODER_OVERHEAD, Format, Header, Opened, RgbPixels, memory_limit};
+use super::{DECODER_OVERHEAD, Format, Header, Opened, RgbPixels, memory_limit, palette};
 
 /// Reads the header.
 pub(super) fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {
@@ -23,7 +23,10 @@ pub(super) fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>,
             limits.max_alloc = Some(DECODER_OVERHEAD);
             boxed(format, PngDecoder::with_limits(reader, limits))
         }
-        Format::Tiff => boxed(format, TiffDecoder::new(reader)),
+        Format::Tiff => match palette::open(bytes) {
+            Some(opened) => return opened,
+            None => boxed(format, TiffDecoder::new(reader)),
+        },
         Format::WebP => boxed(format, WebPDecoder::new(reader)),
         Format::Jpeg => return Err(Cause::Corrupt("JPEG has a decoder of its own".to_owned())),
     };

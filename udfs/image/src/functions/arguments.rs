@@ -1,10 +1,11 @@
 //! Arguments that `featurize` and `try_featurize` have in common.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{DataFusionError, Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{
     Coercion, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, Signature, TypeSignature,
@@ -12,14 +13,14 @@ use datafusion_expr::{
 };
 
 use crate::cancel;
-use crate::decode::Limits;
+use crate::decode::{DECODERS, Limits};
 use crate::error::Error;
-use crate::features::{Featurizer, OnUndecodable};
+use crate::features::{Featurizer, OnUndecodable, item_field};
 use crate::model::{DeviceKind, Model};
 use crate::models::{Architecture, Pooling};
 use crate::pool::ComputePool;
-use crate::settings::Settings;
-use crate::weights::WeightsSpec;
+use crate::settings::{PREFIX, Settings};
+use crate::weights::{WeightsAccess, WeightsSpec};
 
 /// Name of the first argument.
 const CONTENT: &str = "content";
@@ -28,34 +29,62 @@ const CONSTANTS: [&str; 3] = ["model", "weights", "pooling"];
 
 /// Signature of `featurize` and `try_featurize`: any binary layout for the content; the constants
 /// keep their type, so that NULL is still a literal when it is looked at.
+///
+/// Content of any other type is accepted too, and refused by [`check_content`]: DataFusion would
+/// list every alternative of the signature instead of saying what is wrong. The alternative without
+/// constants is the one that SHOW FUNCTIONS lists.
 pub(super) fn signature() -> Signature {
-    let content = Coercion::new_exact(TypeSignatureClass::Binary);
     let names = [CONTENT].into_iter().chain(CONSTANTS);
-    signature_of(vec![content], names, Volatility::Immutable)
+    signature_of(
+        &[TypeSignatureClass::Binary, TypeSignatureClass::Any],
+        names,
+        Volatility::Immutable,
+    )
 }
 
 /// Signature of a function of the model and the weights. It is not immutable, as a file may change.
 pub(super) fn model_signature() -> Signature {
-    let constant = Coercion::new_exact(TypeSignatureClass::Any);
     let names = CONSTANTS.into_iter().take(2);
-    signature_of(vec![constant], names, Volatility::Stable)
+    signature_of(&[TypeSignatureClass::Any], names, Volatility::Stable)
 }
 
-/// The arguments that must be there, then constants that need not.
+/// A first argument of one of these classes that must be there, then constants that need not.
 fn signature_of(
-    mut coercions: Vec<Coercion>,
+    first: &[TypeSignatureClass],
     names: impl Iterator<Item = &'static str>,
     volatility: Volatility,
 ) -> Signature {
     let names: Vec<String> = names.map(str::to_owned).collect();
-    let mut signatures = vec![TypeSignature::Coercible(coercions.clone())];
-    while coercions.len() < names.len() {
-        coercions.push(Coercion::new_exact(TypeSignatureClass::Any));
-        signatures.push(TypeSignature::Coercible(coercions.clone()));
+    let mut signatures = Vec::with_capacity(names.len() * first.len());
+    for constants in 0..names.len() {
+        for first in first {
+            let first = [first.clone()];
+            let constants = std::iter::repeat_n(TypeSignatureClass::Any, constants);
+            let coercions = first.into_iter().chain(constants).map(Coercion::new_exact);
+            signatures.push(TypeSignature::Coercible(coercions.collect()));
+        }
     }
     let mut signature = Signature::one_of(signatures, volatility);
     signature.parameter_names = Some(names);
     signature
+}
+
+/// Refuses content that is not binary.
+fn check_content(function: &str, args: &ReturnFieldArgs) -> Result<()> {
+    let Some(content) = args.arg_fields.first() else {
+        return plan_err!("{function}: argument 'content' is missing");
+    };
+    match content.data_type() {
+        DataType::Null
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::FixedSizeBinary(_) => Ok(()),
+        other => plan_err!(
+            "{function}: argument 'content' must be binary, the bytes of an encoded image, found \
+             {other}; a table STORED AS BINARYFILE reads files into such a column"
+        ),
+    }
 }
 
 /// The constants as far as the planner knows them: `None` for what the settings decide.
@@ -69,7 +98,7 @@ pub(super) struct Constants {
 impl Constants {
     /// Checks whatever constants, which begin at argument `first`, are literals. Constant
     /// expressions and the placeholders of a prepared statement become literals only later.
-    pub(super) fn check(function: &str, args: &ReturnFieldArgs, first: usize) -> Result<()> {
+    pub(super) fn check(function: &str, args: &ReturnFieldArgs, first: usize) -> Result<Self> {
         let types = args.arg_fields.iter().map(|field| field.data_type());
         for (name, data_type) in CONSTANTS.iter().zip(types.skip(first)) {
             if !matches!(
@@ -82,7 +111,7 @@ impl Constants {
             }
         }
         let literals = args.scalar_arguments.iter().map(|value| value.as_deref());
-        Self::parse(function, literals.skip(first)).map(|_| ())
+        Self::parse(function, literals.skip(first))
     }
 
     /// Refuses arguments that differ from row to row.
@@ -137,8 +166,41 @@ impl Constants {
         parse().map_err(|error| error.in_function(function))
     }
 
+    /// What the arguments alone say about features, as metadata of their field.
+    ///
+    /// Nothing here depends on settings, files or the network: every partition and machine that
+    /// plans the same call must come to the same schema. `featurize_model_info` tells the rest.
+    fn provenance(&self) -> HashMap<String, String> {
+        let mut entries = vec![("decoder", DECODERS.to_owned())];
+        if let Some(model) = self.model {
+            entries.push(("model", model.to_string()));
+        }
+        if let Some(weights) = &self.weights {
+            entries.push(("weights", weights.to_string()));
+        }
+        if let (Some(model), Some(weights)) = (self.model, &self.weights) {
+            let identity = weights.known(model);
+            let preprocessing = identity.preprocessing.map(|each| each.name().to_owned());
+            entries.extend(preprocessing.map(|name| ("preprocessing", name)));
+            entries.extend(identity.sha256.map(|sha256| ("weights_sha256", sha256)));
+            entries.extend(identity.md5.map(|md5| ("weights_md5", md5.to_owned())));
+        }
+        let pooling = self
+            .pooling
+            .or_else(|| self.model.map(Architecture::default_pooling));
+        entries.extend(pooling.map(|pooling| ("pooling", pooling.name().to_owned())));
+        let entries = entries.into_iter();
+        entries
+            .map(|(name, value)| (format!("{PREFIX}.{name}"), value))
+            .collect()
+    }
+
     /// Completes the constants from the settings and loads the model.
-    pub(super) fn model(&self, settings: &Settings) -> crate::error::Result<Arc<Model>> {
+    pub(super) fn model(
+        &self,
+        settings: &Settings,
+        access: &WeightsAccess,
+    ) -> crate::error::Result<Arc<Model>> {
         let architecture = match self.model {
             Some(model) => model,
             None => Architecture::parse(&settings.model).map_err(in_setting("model"))?,
@@ -147,13 +209,17 @@ impl Constants {
             Some(weights) => weights.clone(),
             None => WeightsSpec::parse(&settings.weights).map_err(in_setting("weights"))?,
         };
-        let weights = weights.resolve(architecture, settings.weights_dir.as_deref())?;
+        let weights = weights.resolve(architecture, settings.weights_dir.as_deref(), access)?;
         Model::shared(architecture, &weights, DeviceKind::parse(&settings.device)?)
     }
 
-    fn featurizer(&self, settings: &Settings) -> crate::error::Result<Featurizer> {
+    fn featurizer(
+        &self,
+        settings: &Settings,
+        access: &WeightsAccess,
+    ) -> crate::error::Result<Featurizer> {
         let pool = ComputePool::shared(settings.threads)?;
-        let model = self.model(settings)?;
+        let model = self.model(settings, access)?;
         let pooling = self
             .pooling
             .unwrap_or_else(|| model.architecture().default_pooling());
@@ -162,6 +228,18 @@ impl Constants {
         };
         Ok(Featurizer::new(model, pooling, limits, pool).with_cancel_token(cancel::current()))
     }
+}
+
+/// The field of the features that `function` returns.
+pub(super) fn features_field(
+    function: &str,
+    args: &ReturnFieldArgs,
+    nullable: bool,
+) -> Result<FieldRef> {
+    check_content(function, args)?;
+    let constants = Constants::check(function, args, 1)?;
+    let field = Field::new(function, DataType::List(item_field()), nullable);
+    Ok(Arc::new(field.with_metadata(constants.provenance())))
 }
 
 /// What is wrong with a setting is not the query's fault.
@@ -178,6 +256,7 @@ fn in_setting(name: &str) -> impl Fn(Error) -> Error {
 pub(super) fn featurize(
     function: &str,
     args: &ScalarFunctionArgs,
+    access: &WeightsAccess,
     on_undecodable: OnUndecodable,
 ) -> Result<ColumnarValue> {
     let Some(content) = args.args.first() else {
@@ -188,7 +267,7 @@ pub(super) fn featurize(
     let scalar = matches!(content, ColumnarValue::Scalar(_));
     let content = content.to_array(if scalar { 1 } else { args.number_rows })?;
     let featurizer = constants
-        .featurizer(&settings)
+        .featurizer(&settings, access)
         .map_err(|error| error.in_function(function))?;
     let images = Images::try_new(&content)?;
     let features = featurizer

@@ -1,8 +1,6 @@
 //! `featurize(content [, model [, weights [, pooling]]])`
 
-use std::sync::Arc;
-
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, internal_err};
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion_expr::{
@@ -12,11 +10,12 @@ use datafusion_expr::{
 use datafusion_macros::user_doc;
 
 use super::arguments::{self, Constants};
-use crate::features::{OnUndecodable, item_field};
+use crate::features::OnUndecodable;
+use crate::weights::WeightsAccess;
 
 #[user_doc(
     doc_section(label = "Image Functions"),
-    description = "Runs a convolutional network over an encoded image (JPEG, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
+    description = "Runs a convolutional network over an encoded image (JPEG, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). The metadata of the field, which Parquet files keep, holds what the arguments say about model and weights. NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
     syntax_example = "featurize(content[, model[, weights[, pooling]]])",
     sql_example = r#"```sql
 > SELECT path, featurize(content, 'vgg16', weights => 'seeded') AS features FROM images;
@@ -31,7 +30,7 @@ use crate::features::{OnUndecodable, item_field};
     ),
     argument(
         name = "weights",
-        description = "Constant; `'imagenet'` (the file of Keras Applications, from the folder `featurize.weights_dir`), the path of a `.h5` or `.safetensors` file, or `'seeded'` (deterministic random numbers for trials). NULL or absent: the setting `featurize.weights`."
+        description = "Constant; `'imagenet'` (the file of Keras Applications, downloaded into the folder `featurize.weights_dir` when it is first needed), the path or URL (`http(s)://`, `s3://`, `gs://`, `hf://owner/repo/file`) of a `.h5` or `.safetensors` file, or `'seeded'` (deterministic random numbers for trials). NULL or absent: the setting `featurize.weights`."
     ),
     argument(
         name = "pooling",
@@ -45,6 +44,7 @@ use crate::features::{OnUndecodable, item_field};
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Featurize {
     signature: Signature,
+    access: WeightsAccess,
 }
 
 impl Default for Featurize {
@@ -54,10 +54,16 @@ impl Default for Featurize {
 }
 
 impl Featurize {
-    /// The function.
+    /// The function, with weights from this machine and the web.
     pub fn new() -> Self {
+        Self::with_access(WeightsAccess::default())
+    }
+
+    /// The function, with weights from these stores.
+    pub fn with_access(access: WeightsAccess) -> Self {
         Self {
             signature: arguments::signature(),
+            access,
         }
     }
 }
@@ -76,13 +82,11 @@ impl ScalarUDFImpl for Featurize {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Constants::check(self.name(), &args, 1)?;
         let nullable = args
             .arg_fields
             .first()
             .is_none_or(|field| field.is_nullable());
-        let data_type = DataType::List(item_field());
-        Ok(Arc::new(Field::new(self.name(), data_type, nullable)))
+        arguments::features_field(self.name(), &args, nullable)
     }
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
@@ -91,7 +95,7 @@ impl ScalarUDFImpl for Featurize {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        arguments::featurize(self.name(), &args, OnUndecodable::Fail)
+        arguments::featurize(self.name(), &args, &self.access, OnUndecodable::Fail)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -16,6 +16,7 @@ use super::arguments::{self, Constants};
 use crate::decode::DECODERS;
 use crate::model::Model;
 use crate::settings::Settings;
+use crate::weights::WeightsAccess;
 
 #[user_doc(
     doc_section(label = "Image Functions"),
@@ -32,6 +33,7 @@ use crate::settings::Settings;
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct FeaturizeModelInfo {
     signature: Signature,
+    access: WeightsAccess,
 }
 
 impl Default for FeaturizeModelInfo {
@@ -41,10 +43,16 @@ impl Default for FeaturizeModelInfo {
 }
 
 impl FeaturizeModelInfo {
-    /// The function.
+    /// The function, with weights from this machine and the web.
     pub fn new() -> Self {
+        Self::with_access(WeightsAccess::default())
+    }
+
+    /// The function, with weights from these stores.
+    pub fn with_access(access: WeightsAccess) -> Self {
         Self {
             signature: arguments::model_signature(),
+            access,
         }
     }
 }
@@ -77,7 +85,7 @@ impl ScalarUDFImpl for FeaturizeModelInfo {
         let constants = Constants::from_values(self.name(), &args.args, 0)?;
         let settings = Settings::try_from_config(&args.config_options)?;
         let model = constants
-            .model(&settings)
+            .model(&settings, &self.access)
             .map_err(|error| error.in_function(self.name()))?;
         let info = ScalarValue::Struct(Arc::new(describe(&model)?));
         Ok(ColumnarValue::Scalar(info))

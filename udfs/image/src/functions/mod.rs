@@ -11,6 +11,8 @@ use std::sync::Arc;
 use datafusion_expr::ScalarUDF;
 use datafusion_functions::make_udf_function;
 
+use crate::weights::WeightsAccess;
+
 make_udf_function!(featurize::Featurize, featurize);
 make_udf_function!(try_featurize::TryFeaturize, try_featurize);
 make_udf_function!(image_info::ImageInfo, image_info);
@@ -63,6 +65,17 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         try_featurize(),
         image_info(),
         featurize_model_info(),
+    ]
+}
+
+/// All functions of this package, those that load weights with this access to them.
+pub fn functions_with(access: &WeightsAccess) -> Vec<Arc<ScalarUDF>> {
+    let access = || access.clone();
+    vec![
+        Arc::new(featurize::Featurize::with_access(access()).into()),
+        Arc::new(try_featurize::TryFeaturize::with_access(access()).into()),
+        image_info(),
+        Arc::new(featurize_model_info::FeaturizeModelInfo::with_access(access()).into()),
     ]
 }
 

@@ -1,11 +1,17 @@
 use std::io::Cursor;
 
+use super::featurize::Featurize;
 use super::*;
+use crate::error::Error;
+use crate::weights::{WeightsStores, WeightsUrl};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, LargeBinaryArray};
 use arrow::datatypes::{DataType, Field, Float32Type};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs};
+use futures::future::BoxFuture;
+use object_store::ObjectStore;
+use object_store::path::Path;
 
 fn png(seed: u32) -> Vec<u8> {
     let image = image::RgbImage::from_fn(40, 30, |x, y| {
@@ -61,6 +67,23 @@ fn seeded(function: &ScalarUDF, content: ColumnarValue) -> Result<ColumnarValue>
         function,
         vec![content, text("vgg16"), text("seeded"), text("avg")],
     )
+}
+
+/// `featurize` where no weights can be fetched.
+fn offline() -> ScalarUDF {
+    struct Nowhere;
+
+    impl WeightsStores for Nowhere {
+        fn locate<'a>(
+            &'a self,
+            _: &'a WeightsUrl,
+        ) -> BoxFuture<'a, crate::error::Result<(Arc<dyn ObjectStore>, Path)>> {
+            let refused = || Err(Error::Configuration("no network here".to_owned()));
+            Box::pin(async move { refused() })
+        }
+    }
+
+    Featurize::with_access(WeightsAccess::new(Arc::new(Nowhere))).into()
 }
 
 fn vector(list: &dyn Array, row: usize) -> Vec<f32> {
@@ -131,8 +154,9 @@ fn nulls_mean_defaults_and_need_no_weights_of_their_own() {
     ];
     let out = call(&featurize(), args).unwrap().to_array(1).unwrap();
     assert_eq!(vector(&out, 0).len(), 25_088);
-    let error = call(&featurize(), vec![null()]).unwrap_err().to_string();
+    let error = call(&offline(), vec![null()]).unwrap_err().to_string();
     assert!(error.contains("weights 'imagenet'"), "{error}");
+    assert!(error.contains("no network here"), "{error}");
 }
 
 #[test]
@@ -154,6 +178,11 @@ fn bad_constants_are_plan_errors() {
         (
             vec![content(), ColumnarValue::Scalar(ScalarValue::from(3_i64))],
             "argument 'model' must be a constant string, found Int64",
+        ),
+        (
+            vec![text("abc")],
+            "featurize: argument 'content' must be binary, the bytes of an encoded image, found \
+             Utf8; a table STORED AS BINARYFILE",
         ),
     ] {
         let error = call(&featurize(), args).unwrap_err();
@@ -186,6 +215,48 @@ fn nullability_is_true() {
     assert!(nullable(&try_featurize(), false));
     assert!(!nullable(&image_info(), false));
     assert!(nullable(&image_info(), true));
+}
+
+#[test]
+fn the_field_says_what_the_arguments_say() {
+    let field = |args: &[Option<&str>]| {
+        let content = Arc::new(Field::new("content", DataType::Binary, true));
+        let constant = Arc::new(Field::new("constant", DataType::Utf8, true));
+        let mut fields = vec![content];
+        fields.resize(1 + args.len(), constant);
+        let values: Vec<_> = args.iter().copied().map(ScalarValue::from).collect();
+        let literals: Vec<_> = std::iter::once(None)
+            .chain(values.iter().map(Some))
+            .collect();
+        featurize()
+            .return_field_from_args(ReturnFieldArgs {
+                arg_fields: &fields,
+                scalar_arguments: &literals,
+            })
+            .unwrap()
+            .metadata()
+            .clone()
+    };
+    let all = field(&[Some("mobilenet_v2"), Some("seeded"), None]);
+    assert_eq!(all["featurize.model"], "mobilenet_v2");
+    assert_eq!(all["featurize.weights"], "seeded");
+    assert_eq!(all["featurize.weights_sha256"].len(), 64);
+    assert_eq!(all["featurize.preprocessing"], "tf");
+    assert_eq!(all["featurize.pooling"], "avg");
+    assert_eq!(all["featurize.decoder"], crate::decode::DECODERS);
+
+    let imagenet = field(&[Some("vgg16"), Some("imagenet"), Some("max")]);
+    assert_eq!(imagenet["featurize.weights_md5"].len(), 32);
+    assert_eq!(imagenet["featurize.pooling"], "max");
+    assert!(!imagenet.contains_key("featurize.weights_sha256"));
+
+    // A setting is known to the session, not to the arguments.
+    let names: Vec<_> = field(&[None, Some("https://ann:hush@h/w.safetensors?sig=f00")])
+        .into_iter()
+        .filter(|(name, _)| name != "featurize.decoder")
+        .collect();
+    let weights = "https://h/w.safetensors?…".to_owned();
+    assert_eq!(names, [("featurize.weights".to_owned(), weights)]);
 }
 
 #[test]

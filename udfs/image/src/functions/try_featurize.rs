@@ -1,8 +1,6 @@
 //! `try_featurize(content [, model [, weights [, pooling]]])`
 
-use std::sync::Arc;
-
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, internal_err};
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion_expr::{
@@ -12,7 +10,8 @@ use datafusion_expr::{
 use datafusion_macros::user_doc;
 
 use super::arguments::{self, Constants};
-use crate::features::{OnUndecodable, item_field};
+use crate::features::OnUndecodable;
+use crate::weights::WeightsAccess;
 
 #[user_doc(
     doc_section(label = "Image Functions"),
@@ -36,6 +35,7 @@ use crate::features::{OnUndecodable, item_field};
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct TryFeaturize {
     signature: Signature,
+    access: WeightsAccess,
 }
 
 impl Default for TryFeaturize {
@@ -45,10 +45,16 @@ impl Default for TryFeaturize {
 }
 
 impl TryFeaturize {
-    /// The function.
+    /// The function, with weights from this machine and the web.
     pub fn new() -> Self {
+        Self::with_access(WeightsAccess::default())
+    }
+
+    /// The function, with weights from these stores.
+    pub fn with_access(access: WeightsAccess) -> Self {
         Self {
             signature: arguments::signature(),
+            access,
         }
     }
 }
@@ -67,9 +73,7 @@ impl ScalarUDFImpl for TryFeaturize {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Constants::check(self.name(), &args, 1)?;
-        let data_type = DataType::List(item_field());
-        Ok(Arc::new(Field::new(self.name(), data_type, true)))
+        arguments::features_field(self.name(), &args, true)
     }
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
@@ -78,7 +82,7 @@ impl ScalarUDFImpl for TryFeaturize {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        arguments::featurize(self.name(), &args, OnUndecodable::Null)
+        arguments::featurize(self.name(), &args, &self.access, OnUndecodable::Null)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -195,8 +195,7 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    const ALL: [(&'static str, Self); 3] =
-        [("none", Self::None), ("avg", Self::Avg), ("max", Self::Max)];
+    const ALL: [Self; 3] = [Self::None, Self::Avg, Self::Max];
 
     /// Parses the `pooling` argument.
     ///
@@ -204,7 +203,16 @@ impl Pooling {
     ///
     /// [`Error::Argument`] that lists the names and suggests the nearest.
     pub fn parse(text: &str) -> Result<Self> {
-        choose("pooling", text, &Self::ALL)
+        choose("pooling", text, &Self::ALL.map(|each| (each.name(), each)))
+    }
+
+    /// Name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Avg => "avg",
+            Self::Max => "max",
+        }
     }
 
     /// Length of the vector that a map of this shape becomes.

@@ -1,64 +1,52 @@
-//! `weights => 'imagenet'`: the file of Keras Applications, from a folder of this machine.
+//! `weights => 'imagenet'`: the files of Keras Applications.
 
-use std::path::{Path, PathBuf};
-
+use super::folder::RemoteFile;
+use super::url::WeightsUrl;
 use crate::error::{Error, Result};
 use crate::models::Architecture;
 
-/// Where Keras publishes its files.
-const BASE_URL: &str = "https://storage.googleapis.com/tensorflow/keras-applications";
-/// Environment variable that names the folder.
-const FOLDER_VARIABLE: &str = "FEATURIZE_WEIGHTS_DIR";
+/// Where Keras publishes its files, each in a folder named after its network.
+pub const DEFAULT_BASE_URL: &str = "https://storage.googleapis.com/tensorflow/keras-applications";
+/// Environment variable that names another place with the same layout, such as a mirror.
+pub const BASE_URL_VARIABLE: &str = "FEATURIZE_WEIGHTS_URL";
 
-/// The file of `architecture` in the weights folder: `folder` if it is given (the setting
-/// `featurize.weights_dir`), else `FEATURIZE_WEIGHTS_DIR`, else the platform's cache folder.
+/// The file that Keras Applications publishes for `architecture`.
 ///
 /// # Errors
 ///
-/// [`Error::Weights`] if the file is not there: where to get it, where to put it, and what else
-/// could be used. Random numbers never stand in for it.
-pub(super) fn locate(architecture: Architecture, folder: Option<&Path>) -> Result<PathBuf> {
+/// [`Error::Configuration`] if `FEATURIZE_WEIGHTS_URL` is no address.
+pub(super) fn published(architecture: Architecture) -> Result<RemoteFile> {
+    published_at(
+        architecture,
+        std::env::var(BASE_URL_VARIABLE).ok().as_deref(),
+    )
+}
+
+fn published_at(architecture: Architecture, base: Option<&str>) -> Result<RemoteFile> {
+    let base = base.filter(|base| !base.is_empty());
     let name = architecture.keras_file();
-    let folder = folder
-        .map(Path::to_owned)
-        .or_else(|| variable(FOLDER_VARIABLE))
-        .or_else(cache_folder);
-    let place = match folder {
-        Some(folder) => {
-            let file = folder.join(name);
-            if file.is_file() {
-                return Ok(file);
-            }
-            format!("is not in {}; put it there", folder.display())
-        }
-        None => "has no folder to be looked for in; SET featurize.weights_dir".to_owned(),
+    let base = WeightsUrl::parse(base.unwrap_or(DEFAULT_BASE_URL))
+        .map_err(|error| Error::Configuration(format!("{BASE_URL_VARIABLE}: {error}")))?;
+    let Some(url) = base.join(&[architecture.name(), name]) else {
+        return Err(Error::Configuration(format!(
+            "{BASE_URL_VARIABLE}: {base} cannot have files below it"
+        )));
     };
-    Err(Error::Weights {
+    Ok(RemoteFile {
         origin: "'imagenet'".to_owned(),
-        message: format!(
-            "{name} {place} (from {BASE_URL}/{architecture}/{name}), or give the path of another \
-             weights file, or 'seeded' for deterministic random numbers (offline trials, tests \
-             and benchmarks only)"
-        ),
+        name: name.to_owned(),
+        url,
+        md5: md5(architecture),
+        may_change: false,
     })
 }
 
-/// The platform's folder for files that can be had again.
-fn cache_folder() -> Option<PathBuf> {
-    let base = if cfg!(windows) {
-        variable("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        variable("HOME").map(|home| home.join("Library/Caches"))
-    } else {
-        variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")))
-    };
-    base.map(|base| base.join("datafusion-featurize"))
-}
-
-fn variable(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+/// The MD5 that Keras checks; it checks none of MobileNetV2.
+pub(super) fn md5(architecture: Architecture) -> Option<&'static str> {
+    match architecture {
+        Architecture::Vgg16 => Some("6d6bbae143d832006294945121d1f1fc"),
+        Architecture::MobileNetV2 => None,
+    }
 }
 
 #[cfg(test)]
@@ -66,22 +54,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_looked_at_and_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = locate(Architecture::Vgg16, Some(folder.path())).unwrap_err();
-        let text = error.to_string();
-        let name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5";
-        assert!(
-            text.contains(&format!("keras-applications/vgg16/{name}")),
-            "{text}"
-        );
-        assert!(text.contains(folder.path().to_str().unwrap()), "{text}");
-        assert!(text.contains("'seeded'"), "{text}");
-        let file = folder.path().join(name);
-        std::fs::write(&file, b"").unwrap();
-        assert_eq!(
-            locate(Architecture::Vgg16, Some(folder.path())).unwrap(),
-            file
-        );
+    fn addresses() {
+        let url = |architecture, base| {
+            let file = published_at(architecture, base).unwrap();
+            (file.url.to_string(), file.name)
+        };
+        let (found, name) = url(Architecture::Vgg16, None);
+        assert_eq!(name, "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5");
+        assert_eq!(found, format!("{DEFAULT_BASE_URL}/vgg16/{name}"));
+        for base in ["http://mirror/keras", "http://mirror/keras/"] {
+            let (found, name) = url(Architecture::MobileNetV2, Some(base));
+            assert_eq!(found, format!("http://mirror/keras/mobilenet_v2/{name}"));
+        }
+        let error = published_at(Architecture::Vgg16, Some("mirror")).unwrap_err();
+        assert!(error.to_string().contains(BASE_URL_VARIABLE), "{error}");
     }
 }

@@ -6,11 +6,16 @@
 //! (kernels are height, width, input channel, output channel), whatever the file holds. No format
 //! that can run code (pickle) is read.
 
+mod access;
+mod digest;
+mod download;
 mod file;
+mod folder;
 mod hdf5;
 mod imagenet;
 mod safetensors;
 mod seeded;
+mod url;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,23 +24,34 @@ use std::time::SystemTime;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
+pub use self::access::{OnProgress, Progress, Stage, WebStores, WeightsAccess, WeightsStores};
+use self::digest::sha256_hex;
 use self::file::{FileTensors, TensorFile};
+use self::folder::RemoteFile;
+pub use self::folder::{CachedWeights, FileState, FileStatus, Verdict, WeightsFolder};
 use self::hdf5::KerasFile;
+pub use self::imagenet::{BASE_URL_VARIABLE, DEFAULT_BASE_URL};
 use self::safetensors::SafetensorsFile;
 use self::seeded::Seeded;
+pub use self::url::WeightsUrl;
 use crate::conventions::Conventions;
 use crate::error::{Error, Result};
 use crate::models::Architecture;
+use crate::preprocess::Preprocessing;
 
 /// What the `weights` argument may say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum WeightsSpec {
-    /// `'imagenet'`: the file of Keras Applications, from the weights folder.
+    /// `'imagenet'`: the file of Keras Applications, from the weights folder or downloaded.
     ImageNet,
     /// `'seeded'`: deterministic He-normal numbers.
     Seeded,
     /// A `.h5` or `.safetensors` file.
     File(PathBuf),
+    /// The address of such a file.
+    Url(WeightsUrl),
+    /// What `ImageNet` or a `Url` [resolves](Self::resolve) to.
+    Cached(CachedWeights),
 }
 
 impl WeightsSpec {
@@ -49,48 +65,109 @@ impl WeightsSpec {
             "imagenet" => Ok(Self::ImageNet),
             "seeded" => Ok(Self::Seeded),
             url if url.contains("://") && !url.starts_with("file://") => {
-                Err(Error::Argument(format!(
-                    "weights cannot be read from the URL '{url}' yet; download the file and give \
-                     its path"
-                )))
+                let url = WeightsUrl::parse(url)?;
+                if url.format().is_none() {
+                    return Err(Error::Argument(format!(
+                        "weights at {url}: expected the address of a .h5, .hdf5 or .safetensors \
+                         file"
+                    )));
+                }
+                Ok(Self::Url(url))
             }
             path if FileFormat::of(Path::new(path)).is_some() => Ok(Self::File(PathBuf::from(
                 path.strip_prefix("file://").unwrap_or(path),
             ))),
             other => Err(Error::Argument(format!(
-                "unknown weights '{other}'; expected 'imagenet', 'seeded' or the path of a .h5 or \
-                 .safetensors file"
+                "unknown weights '{other}'; expected 'imagenet', 'seeded', or the path or URL of a \
+                 .h5 or .safetensors file"
             ))),
         }
     }
 
-    /// Replaces `'imagenet'` by the file it stands for, which is looked for in `folder` or, if
-    /// none is given, in the default weights folder.
+    /// Replaces `'imagenet'` and URLs by a verified file of the weights folder, which is `folder`
+    /// or, if none is given, the default one. A file that is not there is downloaded; see
+    /// [`WeightsFolder`] for what happens when it changes on the server.
     ///
     /// # Errors
     ///
-    /// [`Error::Weights`] if the file is not there.
-    pub fn resolve(self, architecture: Architecture, folder: Option<&Path>) -> Result<Self> {
-        match self {
-            Self::ImageNet => imagenet::locate(architecture, folder).map(Self::File),
-            other => Ok(other),
+    /// [`Error::Weights`] if the file cannot be had or is damaged.
+    pub fn resolve(
+        &self,
+        architecture: Architecture,
+        folder: Option<&Path>,
+        access: &WeightsAccess,
+    ) -> Result<Self> {
+        match self.remote(architecture)? {
+            Some(file) => WeightsFolder::locate(folder)?
+                .shared(&file, access)
+                .map(Self::Cached),
+            None => Ok(self.clone()),
         }
     }
 
+    /// What is known of these weights without looking for them.
+    pub(crate) fn known(&self, architecture: Architecture) -> Known {
+        let keras = Some(architecture.keras_preprocessing());
+        let format = match self {
+            Self::Seeded => {
+                return Known {
+                    sha256: Some(Seeded::sha256(architecture)),
+                    md5: None,
+                    preprocessing: keras,
+                };
+            }
+            Self::ImageNet => {
+                return Known {
+                    sha256: None,
+                    md5: imagenet::md5(architecture),
+                    preprocessing: keras,
+                };
+            }
+            Self::File(path) => FileFormat::of(path),
+            Self::Url(url) => url.format(),
+            Self::Cached(cached) => FileFormat::of(cached.path()),
+        };
+        Known {
+            sha256: None,
+            md5: None,
+            // A safetensors file may follow Keras or torchvision.
+            preprocessing: keras.filter(|_| format == Some(FileFormat::Hdf5)),
+        }
+    }
+
+    /// The file to download, if this is one.
+    fn remote(&self, architecture: Architecture) -> Result<Option<RemoteFile>> {
+        match self {
+            Self::ImageNet => imagenet::published(architecture).map(Some),
+            Self::Url(url) => Ok(Some(RemoteFile::at(url))),
+            Self::Seeded | Self::File(_) | Self::Cached(_) => Ok(None),
+        }
+    }
+
+    /// Resolves in the default folder, over the web.
+    fn resolve_by_default(&self, architecture: Architecture) -> Result<Self> {
+        self.resolve(architecture, None, &WeightsAccess::default())
+    }
+
     /// Identifies what [`load`](Self::load) would read, cheaply: a file by its path, length and
-    /// modification time.
+    /// modification time, or by the hash that it is known to have.
     pub(crate) fn fingerprint(&self, architecture: Architecture) -> Result<Fingerprint> {
-        match self.clone().resolve(architecture, None)? {
+        match self {
+            Self::Seeded => Ok(Fingerprint::Seeded),
+            Self::Cached(cached) => Ok(Fingerprint::Cached {
+                sha256: cached.sha256().to_owned(),
+            }),
             Self::File(path) => {
-                let metadata =
-                    std::fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
+                let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
                 Ok(Fingerprint::File {
-                    path,
+                    path: path.clone(),
                     length: metadata.len(),
                     modified: metadata.modified().ok(),
                 })
             }
-            Self::Seeded | Self::ImageNet => Ok(Fingerprint::Seeded),
+            Self::ImageNet | Self::Url(_) => self
+                .resolve_by_default(architecture)?
+                .fingerprint(architecture),
         }
     }
 
@@ -100,39 +177,33 @@ impl WeightsSpec {
     ///
     /// [`Error::Weights`] if the source cannot be read.
     pub fn load(&self, architecture: Architecture) -> Result<Weights> {
-        let keras = Conventions::keras(architecture.keras_preprocessing());
         match self {
-            Self::ImageNet => self.clone().resolve(architecture, None)?.load(architecture),
             Self::Seeded => Ok(Weights {
                 origin: "'seeded'".to_owned(),
                 sha256: Seeded::sha256(architecture),
-                conventions: keras,
+                conventions: Conventions::keras(architecture.keras_preprocessing()),
                 source: Source::Seeded(Seeded),
             }),
-            Self::File(path) => {
-                let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-                let sha256 = sha256_hex(&bytes);
-                let (file, conventions): (Box<dyn TensorFile>, _) = match FileFormat::of(path) {
-                    Some(FileFormat::Hdf5) => (
-                        Box::new(KerasFile::parse(path, bytes, architecture)?),
-                        keras,
+            Self::File(path) => Weights::read(path, path.display().to_string(), architecture),
+            Self::Cached(cached) => {
+                let path = cached.path();
+                let origin = format!("{} ({})", cached.origin(), path.display());
+                let weights = Weights::read(path, origin, architecture)?;
+                if weights.sha256 == cached.sha256() {
+                    return Ok(weights);
+                }
+                Err(Error::Weights {
+                    origin: weights.origin,
+                    message: format!(
+                        "the file has changed since this process first used it: it has SHA-256 {}, \
+                         and had {}; start the program again",
+                        weights.sha256,
+                        cached.sha256()
                     ),
-                    _ => {
-                        let file = SafetensorsFile::parse(path, bytes, architecture)?;
-                        let conventions = if file.is_torchvision() {
-                            Conventions::torchvision()
-                        } else {
-                            keras
-                        };
-                        (Box::new(file), conventions)
-                    }
-                };
-                Ok(Weights {
-                    origin: path.display().to_string(),
-                    sha256,
-                    conventions,
-                    source: Source::File(file),
                 })
+            }
+            Self::ImageNet | Self::Url(_) => {
+                self.resolve_by_default(architecture)?.load(architecture)
             }
         }
     }
@@ -144,11 +215,14 @@ impl fmt::Display for WeightsSpec {
             Self::ImageNet => f.write_str("imagenet"),
             Self::Seeded => f.write_str("seeded"),
             Self::File(path) => path.display().fmt(f),
+            Self::Url(url) => url.fmt(f),
+            Self::Cached(cached) => f.write_str(cached.origin()),
         }
     }
 }
 
 /// Formats of weights files, by the end of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FileFormat {
     Hdf5,
     Safetensors,
@@ -165,6 +239,16 @@ impl FileFormat {
     }
 }
 
+/// What is known of weights before they are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// SHA-256 of the recipe of seeded weights.
+    pub(crate) sha256: Option<String>,
+    /// MD5 that the file must have.
+    pub(crate) md5: Option<&'static str>,
+    pub(crate) preprocessing: Option<Preprocessing>,
+}
+
 /// What tells one source of weights from another without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fingerprint {
@@ -173,6 +257,9 @@ pub(crate) enum Fingerprint {
         path: PathBuf,
         length: u64,
         modified: Option<SystemTime>,
+    },
+    Cached {
+        sha256: String,
     },
 }
 
@@ -192,6 +279,34 @@ enum Source {
 }
 
 impl Weights {
+    /// Reads a file, whose name tells its format.
+    fn read(path: &Path, origin: String, architecture: Architecture) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let sha256 = sha256_hex(&bytes);
+        let keras = Conventions::keras(architecture.keras_preprocessing());
+        let (file, conventions): (Box<dyn TensorFile>, _) = match FileFormat::of(path) {
+            Some(FileFormat::Hdf5) => (
+                Box::new(KerasFile::parse(path, bytes, architecture)?),
+                keras,
+            ),
+            _ => {
+                let file = SafetensorsFile::parse(path, bytes, architecture)?;
+                let conventions = if file.is_torchvision() {
+                    Conventions::torchvision()
+                } else {
+                    keras
+                };
+                (Box::new(file), conventions)
+            }
+        };
+        Ok(Self {
+            origin,
+            sha256,
+            conventions,
+            source: Source::File(file),
+        })
+    }
+
     /// The file, or the name of the recipe.
     pub fn origin(&self) -> &str {
         &self.origin
@@ -224,20 +339,6 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     }
 }
 
-/// SHA-256 in hexadecimal.
-fn sha256_hex(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    use std::fmt::Write;
-
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,9 +357,13 @@ mod tests {
             error.contains("'image-net'; expected 'imagenet', 'seeded'"),
             "{error}"
         );
-        let error = WeightsSpec::parse("https://example.com/w.h5").unwrap_err();
+        let spec = WeightsSpec::parse("https://ann:hush@example.com/w.h5").unwrap();
+        assert_eq!(spec.to_string(), "https://example.com/w.h5");
+        assert!(!format!("{spec:?}").contains("hush"));
+        let error = WeightsSpec::parse("https://ann:hush@example.com/w.bin").unwrap_err();
+        let error = error.to_string();
         assert!(
-            error.to_string().contains("https://example.com/w.h5"),
+            error.contains("https://example.com/w.bin: expected"),
             "{error}"
         );
     }

@@ -7,7 +7,7 @@ use datafusion_functions_image::decode::{Limits, decode, inspect};
 // The files in tests/data/decode were written by Pillow 12.3 and pypng 0.20230, 29 by 22 pixels
 // each; the numbers are the FNV-1a hashes of what Pillow makes of them.
 //
-// import io
+// import io, struct
 // import numpy as np, png
 // from PIL import Image
 // W,H=29,22
@@ -56,6 +56,15 @@ use datafusion_functions_image::decode::{Limits, decode, inspect};
 // for n,c in (("raw",None),("lzw","tiff_lzw"),("deflate","tiff_adobe_deflate"),("packbits","packbits")): pil(f"rgb_{n}.tiff",im,"TIFF",**({"compression":c} if c else {}))
 // pil("grey8.tiff",Image.fromarray(grey),"TIFF"); pil("bits1.tiff",im.convert("1"),"TIFF")
 // pil("grey16.tiff",Image.fromarray(g16),"TIFF"); pil("rgba8.tiff",Image.fromarray(np.dstack([rgb,alpha])),"TIFF")
+// pil("palette8.tiff",im.quantize(100),"TIFF"); pil("palette8_lzw.tiff",im.quantize(100),"TIFF",compression="tiff_lzw")
+// def tiff(bits):  # big-endian, rows packed from the highest bit
+//     n=1<<bits; ix=(grey.astype(int)*n//256).astype(np.uint8); order=np.arange(bits-1,-1,-1)
+//     rows=b"".join(np.packbits(((ix[r][:,None]>>order)&1).ravel()).tobytes() for r in range(H))
+//     cmap=[(i*9473+c*21013)%65536 for c in range(3) for i in range(n)]; k=10; data=14+12*k
+//     tags=[(256,3,1,W<<16),(257,3,1,H<<16),(258,3,1,bits<<16),(259,3,1,1<<16),(262,3,1,3<<16),(273,4,1,data+6*n),
+//           (277,3,1,1<<16),(278,3,1,H<<16),(279,4,1,len(rows)),(320,3,3*n,data)]
+//     return struct.pack(">2sHIH",b"MM",42,8,k)+b"".join(struct.pack(">HHII",*t) for t in tags)+bytes(4)+struct.pack(">%dH"%(3*n),*cmap)+rows
+// for bits in (1,2,4): files[f"palette{bits}.tiff"]=tiff(bits)
 // def fnv(data):
 //     h=0x811C9DC5
 //     for byte in data: h=(h^byte)*0x01000193&0xFFFFFFFF
@@ -68,7 +77,7 @@ use datafusion_functions_image::decode::{Limits, decode, inspect};
 //         ref = np.asarray(i.convert("RGB"))
 //     print(f'("{name}", 0x{fnv(ref.tobytes()):08X}),')
 #[rustfmt::skip]
-const PILLOW: [(&str, u32); 49] = [
+const PILLOW: [(&str, u32); 54] = [
     ("animated.gif", 0x14F932B0),
     ("baseline_420.jpg", 0x68285885),
     ("baseline_422.jpg", 0xC5E6F25C),
@@ -95,10 +104,15 @@ const PILLOW: [(&str, u32); 49] = [
     ("lossy_alpha.webp", 0x20BDFBDE),
     ("palette1.png", 0x42BBDA20),
     ("palette2.png", 0x284B4C1A),
+    ("palette1.tiff", 0x208B6BF0),
+    ("palette2.tiff", 0x76E64D76),
     ("palette4.png", 0x874D4DFC),
+    ("palette4.tiff", 0x1F0FDB30),
     ("palette4_transparent.png", 0x874D4DFC),
     ("palette8.bmp", 0xDBE565AA),
     ("palette8.png", 0x8DD947B5),
+    ("palette8.tiff", 0xDBE565AA),
+    ("palette8_lzw.tiff", 0xDBE565AA),
     ("plain.gif", 0x14F932B0),
     ("progressive.jpg", 0xFAA8E059),
     ("restart.jpg", 0x68285885),

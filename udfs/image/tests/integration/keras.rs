@@ -33,7 +33,7 @@ use datafusion_functions_image::preprocess::Preprocessing;
 use datafusion_functions_image::weights::WeightsSpec;
 
 /// Unpacks a file of `tests/data` into `folder`.
-fn unpack(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn unpack(folder: &Path, name: &str) -> PathBuf {
     let packed = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")
         .join(format!("{name}.gz"));
@@ -47,7 +47,7 @@ fn unpack(folder: &Path, name: &str) -> PathBuf {
 }
 
 /// Names and shapes of VGG16's variables, in Keras's order.
-fn vgg16() -> Vec<(String, Vec<usize>)> {
+pub(crate) fn vgg16() -> Vec<(String, Vec<usize>)> {
     let mut variables = Vec::new();
     let mut inputs = 3;
     for (block, (layers, outputs)) in (1..).zip([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]) {
@@ -62,7 +62,7 @@ fn vgg16() -> Vec<(String, Vec<usize>)> {
 }
 
 /// Names and shapes of MobileNetV2's variables, in Keras's order.
-fn mobilenet_v2() -> Vec<(String, Vec<usize>)> {
+pub(crate) fn mobilenet_v2() -> Vec<(String, Vec<usize>)> {
     fn norm(variables: &mut Vec<(String, Vec<usize>)>, layer: &str, channels: usize) {
         for variable in ["gamma", "beta", "moving_mean", "moving_variance"] {
             variables.push((format!("{layer}.{variable}"), vec![channels]));

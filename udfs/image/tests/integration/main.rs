@@ -3,11 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod decode;
+#[cfg(feature = "http")]
+mod download;
 mod keras;
 mod laws;
 mod mobilenet_v2;
+mod parity;
 mod resize;
 mod safetensors;
+#[cfg(feature = "http")]
+mod server;
 mod torchvision;
 mod vgg16;
 

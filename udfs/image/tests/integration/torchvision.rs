@@ -140,10 +140,10 @@ fn model(architecture: Architecture, fill: impl FnOnce(&mut StateDict)) -> Arc<M
     Arc::new(model)
 }
 
-#[test]
-fn vgg16() {
+/// torchvision's VGG16 with the seeded weights.
+pub(crate) fn vgg16_model() -> Arc<Model> {
     let indices = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
-    let model = model(Architecture::Vgg16, |dict| {
+    model(Architecture::Vgg16, |dict| {
         let mut indices = indices.into_iter();
         let mut inputs = 3;
         for (block, (layers, outputs)) in
@@ -157,14 +157,12 @@ fn vgg16() {
                 inputs = outputs;
             }
         }
-    });
-    let vectors = features(&with_model(model, Pooling::None, 0), &[&golden_image()]);
-    VGG16.check(&vectors[0], 1e-5);
+    })
 }
 
-#[test]
-fn mobilenet_v2() {
-    let model = model(Architecture::MobileNetV2, |dict| {
+/// torchvision's MobileNetV2 with the seeded weights.
+pub(crate) fn mobilenet_v2_model() -> Arc<Model> {
+    model(Architecture::MobileNetV2, |dict| {
         dict.convolution("Conv1", "features.0.0", [3, 3, 3, 32]);
         dict.norm("bn_Conv1", "features.0.1", 32);
         dict.convolution(
@@ -220,7 +218,19 @@ fn mobilenet_v2() {
         }
         dict.convolution("Conv_1", "features.18.0", [1, 1, 320, 1280]);
         dict.norm("Conv_1_bn", "features.18.1", 1280);
-    });
+    })
+}
+
+#[test]
+fn vgg16() {
+    let model = vgg16_model();
+    let vectors = features(&with_model(model, Pooling::None, 0), &[&golden_image()]);
+    VGG16.check(&vectors[0], 1e-5);
+}
+
+#[test]
+fn mobilenet_v2() {
+    let model = mobilenet_v2_model();
     let vectors = features(&with_model(model, Pooling::Avg, 0), &[&golden_image()]);
     MOBILENET_V2.check(&vectors[0], 1e-5);
 }

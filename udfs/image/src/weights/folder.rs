@@ -1,0 +1,574 @@
+//! The folder in which downloaded weights are kept.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `<name>` | a whole, verified file; it appears by renaming and is never written in place |
+//! | `<name>.sha256` | its SHA-256, as `sha256sum -c` reads it |
+//! | `<name>.version` | size and `ETag` (or time of change) by which the server knows it |
+//! | `<name>.partial`, `<name>.partial.version` | an interrupted download, which goes on later |
+//! | `<name>.lock` | locked by the process that downloads; empty, and left behind |
+//!
+//! The files of `'imagenet'` keep the names they were published under, never change, and may be put
+//! there by hand. A file from a URL has its own name and the hash of its address, and **a process
+//! that first uses it asks the server whether it is still the same**: if the server has another,
+//! that one is downloaded and takes its place, with a warning in the log; if the server cannot be
+//! asked, the copy that is there is used, with a warning too. A server that tells neither `ETag` nor
+//! time of change cannot say, and is asked for the file again. Within a process the answer holds, so
+//! that no query mixes two versions.
+//!
+//! Every file is hashed when a process first uses it. One that differs from its recorded SHA-256,
+//! or from the MD5 that Keras publishes, is an error.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use super::access::{Progress, Stage, WeightsAccess};
+use super::digest::Digests;
+use super::download::{self, Failure, Partial, Patience, Version, remove_if_there, write_whole};
+use super::url::WeightsUrl;
+use super::{FileFormat, WeightsSpec, imagenet};
+use crate::error::{Error, Result};
+use crate::models::Architecture;
+
+/// Environment variable that names the folder.
+const FOLDER_VARIABLE: &str = "FEATURIZE_WEIGHTS_DIR";
+
+/// What else there is where weights cannot be had.
+const SEEDED: &str = "'seeded' for deterministic random numbers (offline trials, tests and \
+                      benchmarks only)";
+
+type Slot = Arc<Mutex<Option<CachedWeights>>>;
+
+/// What this process has found or fetched, by its place.
+static FOUND: LazyLock<Mutex<HashMap<PathBuf, Slot>>> = LazyLock::new(Mutex::default);
+
+/// A file that can be downloaded.
+#[derive(Debug, Clone)]
+pub(super) struct RemoteFile {
+    /// What the weights are called in messages.
+    pub(super) origin: String,
+    /// Its name in the weights folder.
+    pub(super) name: String,
+    pub(super) url: WeightsUrl,
+    /// In hexadecimal, if it was published.
+    pub(super) md5: Option<&'static str>,
+    /// Whether the server may have another file one day.
+    pub(super) may_change: bool,
+}
+
+impl RemoteFile {
+    /// The file at an address.
+    pub(super) fn at(url: &WeightsUrl) -> Self {
+        Self {
+            origin: url.to_string(),
+            name: url.cache_name(),
+            url: url.clone(),
+            md5: None,
+            may_change: true,
+        }
+    }
+}
+
+/// A verified file of the weights folder.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CachedWeights {
+    origin: String,
+    path: PathBuf,
+    sha256: String,
+}
+
+impl CachedWeights {
+    /// What the weights are called: `'imagenet'`, or their address without anything secret.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
+
+/// A file that the weights folder has or could have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileStatus {
+    /// The network whose `'imagenet'` file this is.
+    pub architecture: Option<Architecture>,
+    /// Name in the folder.
+    pub name: String,
+    /// How much of it is there.
+    pub state: FileState,
+    /// Bytes that are there.
+    pub length: u64,
+    /// The recorded SHA-256, in hexadecimal.
+    pub sha256: Option<String>,
+}
+
+/// How much of a file is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileState {
+    /// All of it.
+    Cached,
+    /// A part, from which a download goes on.
+    Partial,
+    /// Nothing.
+    Absent,
+}
+
+/// What [`WeightsFolder::verify`] has found out about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It has the digests it should have.
+    Intact,
+    /// It was put there by hand, and there is nothing to compare it with.
+    Unrecorded,
+    /// It does not: what was expected and what was found.
+    Damaged(String),
+}
+
+/// The folder in which downloaded weights are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightsFolder {
+    path: PathBuf,
+}
+
+impl WeightsFolder {
+    /// The folder `setting` if it is given (`featurize.weights_dir`), else `FEATURIZE_WEIGHTS_DIR`,
+    /// else the platform's cache folder. It need not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] if the platform has none.
+    pub fn locate(setting: Option<&Path>) -> Result<Self> {
+        let path = setting
+            .map(Path::to_owned)
+            .or_else(|| variable(FOLDER_VARIABLE))
+            .or_else(cache_folder);
+        match path {
+            Some(path) => Ok(Self { path }),
+            None => Err(Error::Configuration(format!(
+                "there is no folder for weights; SET featurize.weights_dir, or set the environment \
+                 variable {FOLDER_VARIABLE}"
+            ))),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Downloads the weights of a network unless they are there and intact. For a URL, the server
+    /// is asked whether it has another version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`] if they cannot be had, [`Error::Argument`] if they are none that are
+    /// downloaded.
+    pub fn fetch(
+        &self,
+        weights: &WeightsSpec,
+        architecture: Architecture,
+        access: &WeightsAccess,
+    ) -> Result<CachedWeights> {
+        let Some(file) = weights.remote(architecture)? else {
+            return Err(Error::Argument(format!(
+                "weights '{weights}' are not downloaded; expected 'imagenet' or a URL"
+            )));
+        };
+        let place = self.place(&file.name);
+        if place.file.is_file()
+            && let Verdict::Damaged(why) = place.check(file.md5)?.0
+        {
+            log::warn!("{}: {why}; downloading it again", place.file.display());
+            place
+                .discard()
+                .map_err(|error| self.unwritable(&file, &error))?;
+        }
+        self.obtain(&file, access, Patience::default())
+    }
+
+    /// Every file that `'imagenet'` may stand for, then whatever else is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] if the folder cannot be read.
+    pub fn files(&self) -> Result<Vec<FileStatus>> {
+        let known = Architecture::ALL
+            .map(|architecture| (Some(architecture), architecture.keras_file().to_owned()));
+        let mut names: Vec<(Option<Architecture>, String)> = known.into();
+        let mut others = self.names()?;
+        others.retain(|name| names.iter().all(|(_, other)| other != name));
+        names.extend(others.into_iter().map(|name| (None, name)));
+        let status = |(architecture, name): (Option<Architecture>, String)| {
+            let place = self.place(&name);
+            let length = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).ok();
+            let (state, length) = match (length(&place.file), length(&place.partial.bytes)) {
+                (Some(length), _) => (FileState::Cached, length),
+                (None, Some(length)) => (FileState::Partial, length),
+                (None, None) => (FileState::Absent, 0),
+            };
+            FileStatus {
+                architecture,
+                name,
+                state,
+                length,
+                sha256: place.recorded().filter(|_| state == FileState::Cached),
+            }
+        };
+        Ok(names.into_iter().map(status).collect())
+    }
+
+    /// Hashes every whole file and compares it with what it should be. Gives names, SHA-256 and
+    /// verdicts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] if the folder or a file cannot be read.
+    pub fn verify(&self) -> Result<Vec<(String, String, Verdict)>> {
+        let files = self.files()?.into_iter();
+        files
+            .filter(|file| file.state == FileState::Cached)
+            .map(|file| {
+                let md5 = file.architecture.and_then(imagenet::md5);
+                let (verdict, sha256) = self.place(&file.name).check(md5)?;
+                Ok((file.name, sha256, verdict))
+            })
+            .collect()
+    }
+
+    /// Names of the weights files that are there, whole or partial, in order.
+    fn names(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(unreadable(&self.path, &error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| unreadable(&self.path, &error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = name.strip_suffix(".partial").unwrap_or(&name);
+            if FileFormat::of(Path::new(name)).is_some() {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    fn place(&self, name: &str) -> Place {
+        let path = |suffix: &str| self.path.join(format!("{name}{suffix}"));
+        Place {
+            file: path(""),
+            record: path(".sha256"),
+            version: path(".version"),
+            lock: path(".lock"),
+            partial: Partial {
+                bytes: path(".partial"),
+                version: path(".partial.version"),
+            },
+        }
+    }
+
+    /// The file, looked for, downloaded and verified when a process first asks for it. Callers
+    /// that arrive meanwhile wait. A failure is not remembered.
+    pub(super) fn shared(
+        &self,
+        file: &RemoteFile,
+        access: &WeightsAccess,
+    ) -> Result<CachedWeights> {
+        let slot = {
+            let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(found.entry(self.path.join(&file.name)).or_default())
+        };
+        let mut cached = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cached) = cached.as_ref() {
+            return Ok(cached.clone());
+        }
+        let obtained = self.obtain(file, access, Patience::default())?;
+        Ok(cached.insert(obtained).clone())
+    }
+
+    fn obtain(
+        &self,
+        file: &RemoteFile,
+        access: &WeightsAccess,
+        patience: Patience,
+    ) -> Result<CachedWeights> {
+        let place = self.place(&file.name);
+        let before = place.state();
+        if !place.file.is_file() || self.is_outdated(file, &place, access, patience) {
+            let reported = self.download(file, &place, &before, access, patience);
+            access.report(&Progress {
+                file: &file.name,
+                received: 0,
+                size: 0,
+                stage: Stage::Ended,
+            });
+            reported?;
+        }
+        let (verdict, sha256) = place.check(file.md5)?;
+        if let Verdict::Damaged(why) = verdict {
+            return Err(Error::Weights {
+                origin: file.origin.clone(),
+                message: format!(
+                    "{} is damaged, or another file: {why}. Delete it, or run featurize weights \
+                     fetch, and it is downloaded again",
+                    place.file.display()
+                ),
+            });
+        }
+        Ok(CachedWeights {
+            origin: file.origin.clone(),
+            path: place.file,
+            sha256,
+        })
+    }
+
+    /// Whether the server has another version than the one that is here.
+    fn is_outdated(
+        &self,
+        file: &RemoteFile,
+        place: &Place,
+        access: &WeightsAccess,
+        patience: Patience,
+    ) -> bool {
+        if !file.may_change {
+            return false;
+        }
+        let Some(known) = Version::read(&place.version) else {
+            return true;
+        };
+        let why = match download::is_current(&file.url, &known, access, patience) {
+            Ok(true) => return false,
+            Ok(false) => {
+                log::warn!("weights {}: the server has another version", file.origin);
+                return true;
+            }
+            Err(Failure::Remote(why)) => why,
+            Err(Failure::Local(error)) => error.to_string(),
+            Err(Failure::Access(error)) => error.to_string(),
+        };
+        log::warn!(
+            "weights {}: using {}, as the server cannot be asked whether they have changed: {why}",
+            file.origin,
+            place.file.display()
+        );
+        false
+    }
+
+    /// Puts a new version of the file in its place, or finds that another process has.
+    fn download(
+        &self,
+        file: &RemoteFile,
+        place: &Place,
+        before: &State,
+        access: &WeightsAccess,
+        patience: Patience,
+    ) -> Result<()> {
+        let unwritable = |error: io::Error| self.unwritable(file, &error);
+        fs::create_dir_all(&self.path).map_err(unwritable)?;
+        let report = |stage| {
+            access.report(&Progress {
+                file: &file.name,
+                received: 0,
+                size: 0,
+                stage,
+            });
+        };
+        let _lock = lock(&place.lock, || report(Stage::Waiting)).map_err(unwritable)?;
+        if place.file.is_file() && place.state() != *before {
+            return Ok(());
+        }
+        let version = download::fetch(&file.url, &file.name, &place.partial, access, patience)
+            .map_err(|failure| match failure {
+                Failure::Remote(why) => self.unreachable(file, &why),
+                Failure::Local(error) => unwritable(error),
+                Failure::Access(error) => self.unreachable(file, &error.to_string()),
+            })?;
+        report(Stage::Verifying);
+        let digests = Digests::of_file(&place.partial.bytes, file.md5.is_some());
+        let digests = digests.map_err(unwritable)?;
+        if let Some(expected) = file.md5
+            && digests.md5 != expected
+        {
+            place.partial.discard().map_err(unwritable)?;
+            let why = format!(
+                "what came has MD5 {}, expected {expected}; it was thrown away",
+                digests.md5
+            );
+            return Err(self.unreachable(file, &why));
+        }
+        place.install(&version, &digests).map_err(unwritable)?;
+        log::info!(
+            "weights {}: downloaded {} ({} bytes, SHA-256 {})",
+            file.origin,
+            place.file.display(),
+            version.size,
+            digests.sha256
+        );
+        Ok(())
+    }
+
+    fn unreachable(&self, file: &RemoteFile, why: &str) -> Error {
+        let RemoteFile {
+            origin, name, url, ..
+        } = file;
+        let instead = if file.may_change {
+            "Download it by other means and give its path".to_owned()
+        } else {
+            let folder = self.path.display();
+            format!(
+                "Download it by other means and put it into {folder}, or give the path of another \
+                 weights file"
+            )
+        };
+        Error::Weights {
+            origin: origin.clone(),
+            message: format!(
+                "{name} is not in {} and could not be downloaded from {url}: {why}. {instead}, or \
+                 use {SEEDED}",
+                self.path.display()
+            ),
+        }
+    }
+
+    fn unwritable(&self, file: &RemoteFile, error: &io::Error) -> Error {
+        Error::Weights {
+            origin: file.origin.clone(),
+            message: format!(
+                "{} cannot be kept in {}: {error}. SET featurize.weights_dir (or \
+                 {FOLDER_VARIABLE}) to a folder that can be written, give the path of a weights \
+                 file, or use {SEEDED}",
+                file.name,
+                self.path.display()
+            ),
+        }
+    }
+}
+
+/// Whether a file is there, its version and its recorded SHA-256.
+type State = (bool, Option<Version>, Option<String>);
+
+/// The paths that belong to one file.
+struct Place {
+    file: PathBuf,
+    record: PathBuf,
+    version: PathBuf,
+    lock: PathBuf,
+    partial: Partial,
+}
+
+impl Place {
+    /// What changes when another process installs a file.
+    fn state(&self) -> State {
+        let version = Version::read(&self.version);
+        (self.file.is_file(), version, self.recorded())
+    }
+
+    /// The recorded SHA-256.
+    fn recorded(&self) -> Option<String> {
+        let text = fs::read_to_string(&self.record).ok()?;
+        text.split_whitespace().next().map(str::to_owned)
+    }
+
+    /// Compares the file with its record, and gives its SHA-256.
+    fn check(&self, md5: Option<&str>) -> Result<(Verdict, String)> {
+        let digests = Digests::of_file(&self.file, md5.is_some())
+            .map_err(|error| unreadable(&self.file, &error))?;
+        let recorded = self.recorded();
+        let verdict = match (&recorded, md5) {
+            (Some(recorded), _) if *recorded != digests.sha256 => Verdict::Damaged(format!(
+                "it has SHA-256 {}, recorded was {recorded}",
+                digests.sha256
+            )),
+            (_, Some(md5)) if md5 != digests.md5 => {
+                Verdict::Damaged(format!("it has MD5 {}, expected {md5}", digests.md5))
+            }
+            (None, None) => Verdict::Unrecorded,
+            _ => Verdict::Intact,
+        };
+        Ok((verdict, digests.sha256))
+    }
+
+    /// Makes the partial file, which is whole and on disk, the file. A crash at any point leaves
+    /// a whole file or none: the records of the old one go before it does, those of the new one
+    /// come after it.
+    fn install(&self, version: &Version, digests: &Digests) -> io::Result<()> {
+        remove_if_there(&self.record)?;
+        remove_if_there(&self.version)?;
+        fs::rename(&self.partial.bytes, &self.file)?;
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        write_whole(&self.record, &format!("{}  {name}\n", digests.sha256))?;
+        version.write(&self.version)?;
+        remove_if_there(&self.partial.version)?;
+        // The names too survive a power failure, where a folder can be told so.
+        if let Some(folder) = self.file.parent()
+            && let Ok(folder) = File::open(folder)
+        {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+
+    /// Removes the file and its records.
+    fn discard(&self) -> io::Result<()> {
+        remove_if_there(&self.record)?;
+        remove_if_there(&self.version)?;
+        remove_if_there(&self.file)
+    }
+}
+
+/// Locks a file, which is made if need be, until the result is dropped or the process ends.
+fn lock(path: &Path, on_wait: impl FnOnce()) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            on_wait();
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    Ok(file)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::Configuration(format!("{} cannot be read: {error}", path.display()))
+}
+
+/// The platform's folder for files that can be had again.
+fn cache_folder() -> Option<PathBuf> {
+    let base = if cfg!(windows) {
+        variable("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        variable("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")))
+    };
+    base.map(|base| base.join("datafusion-featurize"))
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
