@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::options::NComponents;
 use crate::parallel::product;
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 /// Columns that are multiplied together if the matrix is in memory.
 const BLOCK: usize = 16;
@@ -98,8 +98,10 @@ pub(crate) struct Space {
     /// Columns that are multiplied together. More need fewer products, fewer a space that converges
     /// at a lower dimension.
     pub(crate) block: usize,
-    /// Dimension at which to give up.
+    /// Dimension at which to start anew from the best of it, or to give up.
     pub(crate) largest: usize,
+    /// How often to start anew.
+    pub(crate) restarts: usize,
     /// Whether to look at the residuals after every product: because products are dear.
     pub(crate) eager: bool,
 }
@@ -119,6 +121,7 @@ pub(crate) fn leading(
     let space = Space {
         block: BLOCK,
         largest: n / 2,
+        restarts: 0,
         eager: false,
     };
     leading_of(&mut matrix, wanted, tolerance, space)
@@ -126,6 +129,11 @@ pub(crate) fn leading(
 
 /// As [`leading`], of a matrix that is given by its products; `None` if the space has grown as far as
 /// it may.
+///
+/// A space that is full is replaced by its leading Ritz vectors, about half of it, and grows again from
+/// there (K. Wu and H. Simon, "Thick-restart Lanczos method for large symmetric eigenvalue problems",
+/// SIAM Journal on Matrix Analysis and Applications 22, 2000): memory is bounded, products are not
+/// wasted.
 pub(crate) fn leading_of(
     operator: &mut impl Operator,
     wanted: Wanted,
@@ -144,6 +152,7 @@ pub(crate) fn leading_of(
     let mut size = 0.0_f64;
     let mut used = 0;
     let mut check_at = wanted.first_check(space);
+    let mut restarts = space.restarts;
     while used + block.ncols() <= largest && block.ncols() > 0 {
         let added = block.ncols();
         block
@@ -188,12 +197,53 @@ pub(crate) fn leading_of(
                 values.truncate(count);
                 return Ok(Some(Eigen { values, vectors }));
             }
-            if !space.eager && used > n / 4 && wanted.enough(&ritz.values).is_none() {
+            let reached = wanted.enough(&ritz.values);
+            if !space.eager && used > n / 4 && reached.is_none() {
                 return Ok(None);
+            }
+            if last {
+                let Some(count) = reached.filter(|_| restarts > 0) else {
+                    return Ok(None);
+                };
+                let room = largest.saturating_sub(block.ncols());
+                let keep = (count + largest.saturating_sub(count) / 2).min(room);
+                if keep < count {
+                    return Ok(None);
+                }
+                restarts -= 1;
+                compress(&mut basis, n, ritz.vectors.subcols(0, keep));
+                used = keep;
+                projected.fill(0.0);
+                for (i, value) in ritz.values.iter().enumerate().take(keep) {
+                    projected[(i, i)] = *value;
+                }
             }
         }
     }
     Ok(None)
+}
+
+/// Rows of the basis that are worked on together.
+const COMPRESSED: usize = 256;
+
+/// Replaces the basis by its product with `vectors`, in place but for a few rows at a time.
+fn compress(basis: &mut Vec<f64>, n: usize, vectors: MatRef<'_, f64>) {
+    let (used, keep) = (vectors.nrows(), vectors.ncols());
+    let mut matrix = MatMut::from_column_major_slice_mut(basis, n, used);
+    for start in (0..n).step_by(COMPRESSED) {
+        let rows = COMPRESSED.min(n - start);
+        let mut piece = matrix.as_mut().subrows_mut(start, rows);
+        let old = piece.as_ref().to_owned();
+        matmul(
+            piece.as_mut().subcols_mut(0, keep),
+            Accum::Replace,
+            old.as_ref(),
+            vectors,
+            1.0,
+            Par::Seq,
+        );
+    }
+    basis.truncate(n * keep);
 }
 
 /// Removes the parts of `block` along the orthonormal `basis`, twice, and returns them.
@@ -323,6 +373,7 @@ mod tests {
         let space = Space {
             block: 16,
             largest: 50,
+            restarts: 0,
             eager: true,
         };
         let found = leading_of(&mut a.as_ref(), Wanted::Count(50), 1e-12, space)
@@ -340,6 +391,34 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_small_space_starts_anew() {
+        let values: Vec<f64> = (0..600).map(|i| 100.0 / (1.0 + f64::from(i))).collect();
+        let a = matrix(&values);
+        let space = Space {
+            block: 16,
+            largest: 60,
+            restarts: 100,
+            eager: true,
+        };
+        let find = |wanted, space| leading_of(&mut a.as_ref(), wanted, 1e-12, space).unwrap();
+        let once = Space {
+            restarts: 0,
+            ..space
+        };
+        assert!(find(Wanted::Count(20), once).is_none());
+        let found = find(Wanted::Count(20), space).unwrap();
+        assert_eq!(found.values.len(), 20);
+        for (f, e) in found.values.iter().zip(&values) {
+            assert!((f / e - 1.0).abs() < 1e-12, "{f} {e}");
+        }
+        let last = found.vectors.col(19);
+        let residual = &a * last - last * faer::Scale(values[19]);
+        assert!(residual.norm_l2() < 1e-9);
+        // A sum that no space of this dimension reaches.
+        assert!(find(Wanted::Sum(600.0), space).is_none());
     }
 
     #[test]

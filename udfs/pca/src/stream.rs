@@ -36,6 +36,10 @@ const BLOCK_ROWS: usize = 256;
 /// Residual of the components, relative to the largest eigenvalue.
 const TOLERANCE: f64 = 1e-12;
 
+/// How often a Krylov space that fills its memory may start anew before the components are said not to
+/// converge.
+const RESTARTS: usize = 100;
+
 /// How a fit shares out its memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Plan {
@@ -150,6 +154,7 @@ pub(crate) fn fit<T: Value>(
     let space = Space {
         block: plan.block,
         largest: plan.largest,
+        restarts: RESTARTS,
         eager: true,
     };
     let wanted = Wanted::new(options.n_components, data.total);
