@@ -1,8 +1,8 @@
 //! Fits against scikit-learn and Spark ML's definitions; the numbers are in `golden_values`.
 
 use crate::golden_values::{
-    CONSTANT_COLUMN, Golden, ILL_CONDITIONED, RANK_DEFICIENT, SPARK, TALL, TALL_UNSCALED, TINY,
-    WIDE,
+    CONSTANT_COLUMN, Golden, ILL_CONDITIONED, RANK_DEFICIENT, SPARK, SPARK_ILL_CONDITIONED,
+    SPARK_RANK_DEFICIENT, SPARK_TALL, SPARK_TINY, SPARK_WIDE, TALL, TALL_UNSCALED, TINY, WIDE,
 };
 use datafusion_functions_pca::{Convention, FitOptions, NComponents, PcaFitter, PcaModel, Value};
 
@@ -83,13 +83,18 @@ fn wide() {
     check(&rows, &fit(&rows, count(3)), &WIDE, 1e-13);
 }
 
-#[test]
-fn rank_deficient() {
+fn rank_deficient_rows() -> Vec<Vec<f64>> {
     let mut rows = data(12, 5);
     for row in &mut rows {
         row[3] = row[0] + row[1];
         row[4] = 2.0 * row[2];
     }
+    rows
+}
+
+#[test]
+fn rank_deficient() {
+    let rows = rank_deficient_rows();
     check(&rows, &fit(&rows, count(3)), &RANK_DEFICIENT, 1e-13);
     let all = fit(&rows, count(5));
     assert!(all.explained_variance()[3] < 1e-14 && all.explained_variance()[4] < 1e-14);
@@ -109,70 +114,89 @@ fn constant_column_has_scale_1() {
 
 #[test]
 fn tiny() {
-    let rows = [vec![1.0, 2.0, 4.5], vec![3.0, 1.5, 4.0]];
-    // All entries tie: scikit-learn's sign depends on rounding, ours is that of the first entry.
-    let model = fit(&rows, count(1));
-    let third = 1.0 / 3.0_f64.sqrt();
-    close(
-        "components",
-        model.components(),
-        &[third, -third, -third],
-        1e-14,
-    );
-    close(
-        "explained_variance",
-        model.explained_variance(),
-        TINY.explained_variance,
-        1e-14,
-    );
-    close("mean", model.mean(), TINY.mean, 1e-15);
-    close("scale", model.scale(), TINY.scale, 1e-15);
-    let sign = TINY.components[0].signum();
-    let mut scores = vec![];
-    model.transform([rows[0].as_slice()], &mut scores);
-    close("scores", &[scores[0] * sign], TINY.first_scores, 1e-14);
+    check_tiny(count(1), &TINY);
 }
 
-#[test]
-fn ill_conditioned() {
-    // Standard deviations from 1e-3 to 1e6 around a mean of 1e9: the covariance matrix holds them to
-    // 1e-16 of the largest variance, as scikit-learn's covariance_eigh does.
+#[track_caller]
+fn check_tiny(options: FitOptions, golden: &Golden) {
+    let rows = [vec![1.0, 2.0, 4.5], vec![3.0, 1.5, 4.0]];
+    // All entries tie: scikit-learn's sign depends on rounding, ours is that of the first entry.
+    let model = fit(&rows, options);
+    let third = 1.0 / 3.0_f64.sqrt();
+    let expected = [third, -third, -third];
+    close("components", model.components(), &expected, 1e-14);
+    let variance = golden.explained_variance;
+    close("variance", model.explained_variance(), variance, 1e-14);
+    close("mean", model.mean(), golden.mean, 1e-15);
+    close("scale", model.scale(), golden.scale, 1e-15);
+    let sign = golden.components[0].signum();
+    let mut scores = vec![];
+    model.transform([rows[0].as_slice()], &mut scores);
+    close("scores", &[scores[0] * sign], golden.first_scores, 1e-14);
+}
+
+/// Standard deviations from 1e-3 to 1e6 around a mean of 1e9.
+fn ill_conditioned_rows() -> Vec<Vec<f64>> {
     let mut rows = data(30, 4);
     for row in &mut rows {
         row[0] = row[0] * 1e6 + 1e9;
         row[2] *= 1e-3;
     }
-    let model = fit(&rows, count(4).with_scale(false));
-    let golden = &ILL_CONDITIONED;
+    rows
+}
+
+/// The covariance matrix holds variances to 1e-16 of the largest, as scikit-learn's covariance_eigh
+/// does.
+#[track_caller]
+fn check_ill_conditioned(model: &PcaModel, golden: &Golden) {
     close("mean", model.mean(), golden.mean, 1e-15);
-    close(
-        "variance",
-        model.explained_variance(),
-        golden.explained_variance,
-        1e-14,
-    );
-    close(
-        "first component",
-        &model.components()[..4],
-        &golden.components[..4],
-        1e-13,
-    );
-    // The same values standardised lose nothing.
-    let scaled = fit(&rows, count(4));
-    let reference = fit(&data(30, 4), count(4));
-    close(
-        "standardised",
-        scaled.explained_variance(),
-        reference.explained_variance(),
-        1e-7,
-    );
+    let variance = golden.explained_variance;
+    close("variance", model.explained_variance(), variance, 1e-14);
+    let (found, expected) = (&model.components()[..4], &golden.components[..4]);
+    close("first component", found, expected, 1e-13);
 }
 
 #[test]
-fn spark() {
+fn ill_conditioned() {
+    let rows = ill_conditioned_rows();
+    let model = fit(&rows, count(4).with_scale(false));
+    check_ill_conditioned(&model, &ILL_CONDITIONED);
+    // The same values standardised lose nothing.
+    let scaled = fit(&rows, count(4));
+    let reference = fit(&data(30, 4), count(4));
+    let (found, expected) = (scaled.explained_variance(), reference.explained_variance());
+    close("standardised", found, expected, 1e-7);
+}
+
+fn spark(k: usize) -> FitOptions {
+    count(k).with_convention(Convention::Spark)
+}
+
+#[test]
+fn spark_constant_column_has_scale_0() {
     let rows = constant_column();
-    let options = count(2).with_convention(Convention::Spark);
-    check(&rows, &fit(&rows, options), &SPARK, 1e-13);
+    check(&rows, &fit(&rows, spark(2)), &SPARK, 1e-13);
+}
+
+#[test]
+fn spark_tall_wide_and_rank_deficient() {
+    let rows = data(40, 4);
+    check(&rows, &fit(&rows, spark(3)), &SPARK_TALL, 1e-13);
+    let rows = data(5, 8);
+    check(&rows, &fit(&rows, spark(3)), &SPARK_WIDE, 1e-13);
+    let rows = rank_deficient_rows();
+    check(&rows, &fit(&rows, spark(3)), &SPARK_RANK_DEFICIENT, 1e-13);
+}
+
+#[test]
+fn spark_tiny() {
+    check_tiny(spark(1), &SPARK_TINY);
+}
+
+#[test]
+fn spark_ill_conditioned() {
+    let model = fit(&ill_conditioned_rows(), spark(4).with_scale(false));
+    check_ill_conditioned(&model, &SPARK_ILL_CONDITIONED);
 }
 
 #[test]
