@@ -70,6 +70,9 @@ fn log_replaced(name: Option<&str>) {
 /// Installs functions, table factories, rules and settings in a session that exists already.
 /// Statements that were prepared in it must be prepared again.
 ///
+/// What `pca_fit` cannot hold in memory goes to the temporary folders that the session has at this
+/// moment: call this again after `SET datafusion.runtime.temp_directory`.
+///
 /// ```
 /// # use datafusion::prelude::SessionContext;
 /// # #[tokio::main(flavor = "current_thread")]

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
-use datafusion::prelude::SessionContext;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_featurize::{
     SessionStateBuilderFeaturize, all_default_aggregate_functions, all_default_scalar_functions,
     enable_featurize, register_all,
@@ -105,5 +107,29 @@ fn every_function_is_documented_and_no_name_occurs_twice() {
         let documented = function.documentation().is_some();
         assert!(documented, "{} has no documentation", function.name());
         assert!(seen.insert(function.name().to_owned()));
+    }
+}
+
+/// What does not fit in memory goes where the session says, or nowhere.
+#[tokio::test]
+async fn pca_fit_writes_to_the_disk_of_the_session() {
+    let runtime = || {
+        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        let builder = RuntimeEnvBuilder::new().with_disk_manager_builder(disk);
+        builder.build_arc().unwrap()
+    };
+    let built = SessionStateBuilder::new()
+        .with_runtime_env(runtime())
+        .with_default_features()
+        .with_featurize()
+        .build();
+    let enabled = SessionContext::new_with_config_rt(SessionConfig::new(), runtime());
+    enable_featurize(&enabled).unwrap();
+    for ctx in [SessionContext::new_with_state(built), enabled] {
+        let fit = "SELECT pca_fit(array_repeat(i * 1.0, 300), 1, true, 'scikit-learn', '600K') \
+                   FROM generate_series(1, 400) AS t(i)";
+        let error = ctx.sql(fit).await.unwrap().collect().await.unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("DiskManager is disabled"), "{error}");
     }
 }
