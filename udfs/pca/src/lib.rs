@@ -42,6 +42,7 @@ mod options;
 mod parallel;
 mod rows;
 mod scaler;
+mod scree;
 mod settings;
 mod spill;
 mod state;

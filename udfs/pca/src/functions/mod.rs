@@ -16,6 +16,7 @@ mod pca_n_components;
 mod pca_n_samples;
 mod pca_reconstruction_error;
 mod pca_scale;
+mod pca_scree;
 mod pca_transform;
 pub mod scaler_fit;
 mod scaler_transform;
@@ -50,6 +51,7 @@ make_udf_function!(
     pca_reconstruction_error
 );
 make_udf_function!(Udf<pca_scale::PcaScale>, pca_scale);
+make_udf_function!(Udf<pca_scree::PcaScree>, pca_scree);
 make_udf_function!(Udf<pca_transform::PcaTransform>, pca_transform);
 make_udf_function!(Udf<scaler_transform::ScalerTransform>, scaler_transform);
 create_func!(pca_fit::PcaFit, pca_fit_udaf);
@@ -86,6 +88,7 @@ pub mod expr_fn {
         (pca_n_samples, "Number of rows that a model was fitted on.", model),
         (pca_reconstruction_error, "Mean squared error of the reconstruction of standardised features.", features model),
         (pca_scale, "What a model divides each column by.", model),
+        (pca_scree, "Scree plot of a model as text.", model),
         (pca_transform, "Projects features on the components of a model.", features model),
         (scaler_transform, "Standardises features.", features model)
     );
@@ -104,6 +107,7 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
         pca_n_samples(),
         pca_reconstruction_error(),
         pca_scale(),
+        pca_scree(),
         pca_transform(),
         scaler_transform(),
     ]
