@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProviderFactory;
 use datafusion::common::Result;
+use datafusion::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
@@ -67,11 +68,31 @@ fn log_replaced(name: Option<&str>) {
     }
 }
 
+/// Rows that operators gather for one batch, unless the session says otherwise.
+///
+/// DataFusion's default of 8,192 is meant for narrow rows. As many rows of 25,088 features take
+/// 822 MB, and of pictures of 300 KB 2.4 GB, in every operator that gathers rows (filters,
+/// exchanges, joins) and once more while it does so.
+const BATCH_ROWS: usize = 256;
+
+/// Sets [`BATCH_ROWS`], unless the session has another size than DataFusion's default.
+fn bound_batches(options: &mut ConfigOptions) {
+    let size = &mut options.execution.batch_size;
+    if *size == ConfigOptions::default().execution.batch_size
+        && let Ok(rows) = ConfigNonZeroUsize::try_new(BATCH_ROWS)
+    {
+        *size = rows;
+    }
+}
+
 /// Installs functions, table factories, rules and settings in a session that exists already.
 /// Statements that were prepared in it must be prepared again.
 ///
 /// What `pca_fit` cannot hold in memory goes to the temporary folders that the session has at this
 /// moment: call this again after `SET datafusion.runtime.temp_directory`.
+///
+/// `datafusion.execution.batch_size` becomes 256 if it has DataFusion's default, so that wide rows
+/// stay within bounds; set it afterwards to have another.
 ///
 /// ```
 /// # use datafusion::prelude::SessionContext;
@@ -96,9 +117,10 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
     state
         .table_factories_mut()
         .extend(all_default_table_factories());
-    let extensions = &mut state.config_mut().options_mut().extensions;
-    if extensions.get::<FeaturizeOptions>().is_none() {
-        extensions.insert(FeaturizeOptions::default());
+    let options = state.config_mut().options_mut();
+    if options.extensions.get::<FeaturizeOptions>().is_none() {
+        bound_batches(options);
+        options.extensions.insert(FeaturizeOptions::default());
     }
     // A built state takes no rules: build it anew.
     let mut builder = SessionStateBuilder::new_from_existing(state.clone())
@@ -133,7 +155,8 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
 /// assert!(ctx.state().scalar_functions().contains_key("featurize"));
 /// ```
 pub trait SessionStateBuilderFeaturize {
-    /// Adds functions, table factories, rules and settings; later names win over earlier ones.
+    /// Adds functions, table factories, rules and settings; later names win over earlier ones. The
+    /// batch size is changed as by [`enable_featurize`].
     fn with_featurize(self) -> Self;
 }
 
@@ -155,13 +178,10 @@ impl SessionStateBuilderFeaturize for SessionStateBuilder {
         self.physical_optimizer_rules()
             .get_or_insert_default()
             .extend(all_default_physical_optimizer_rules());
-        let extensions = &mut self
-            .config()
-            .get_or_insert_default()
-            .options_mut()
-            .extensions;
-        if extensions.get::<FeaturizeOptions>().is_none() {
-            extensions.insert(FeaturizeOptions::default());
+        let options = self.config().get_or_insert_default().options_mut();
+        if options.extensions.get::<FeaturizeOptions>().is_none() {
+            bound_batches(options);
+            options.extensions.insert(FeaturizeOptions::default());
         }
         self
     }

@@ -1,6 +1,7 @@
 //! The content of a slice of the work list: one request an object.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, BinaryViewBuilder, BooleanArray, RecordBatch};
 use arrow::buffer::Buffer;
@@ -8,20 +9,27 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::common::cast::{as_int64_array, as_string_array};
+use datafusion::common::instant::Instant;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::common::{internal_datafusion_err, internal_err};
 use datafusion::execution::TaskContext;
 use futures::future::try_join_all;
-use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Semaphore;
 
-use super::listing::is_refused;
 use super::location::split_uri;
 use super::options::{BinaryFileOptions, Oversize};
 use super::schema::{CONTENT, LENGTH, PATH};
+use crate::object_stores::errors::{advice, broke_off, describe};
+use crate::object_stores::requests::Requests;
+use crate::object_stores::retry::Retries;
 
 /// The most bytes that an element of a view array can have.
 const MAX_VIEW_LENGTH: u64 = i32::MAX as u64;
+
+/// Requests for one object after which it is given up, even if its content broke off only now.
+const ENOUGH: usize = 10;
 
 /// What a request came back with.
 enum Content {
@@ -49,6 +57,16 @@ pub(super) struct Fetched {
     pub(super) files: usize,
     pub(super) bytes: usize,
     pub(super) skipped: usize,
+    pub(super) retries: usize,
+    /// Sum of the times that the requests took.
+    pub(super) request_time: Duration,
+}
+
+/// What reading one object took.
+#[derive(Debug, Default)]
+struct Effort {
+    retries: usize,
+    time: Duration,
 }
 
 impl ContentReader {
@@ -73,19 +91,20 @@ impl ContentReader {
             requests.push(self.read_object(uri, length));
         }
         // All at once: the semaphore bounds how many are in flight.
-        let contents = try_join_all(requests).await?;
-        self.assemble(&rows, contents)
+        let answers = try_join_all(requests).await?;
+        let (contents, efforts): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        self.assemble(&rows, contents, &efforts)
     }
 
-    async fn read_object(&self, uri: &str, listed: i64) -> Result<Content> {
+    async fn read_object(&self, uri: &str, listed: i64) -> Result<(Content, Effort)> {
         let listed = u64::try_from(listed)
             .map_err(|_| exec_datafusion_err!("'{uri}' is listed with {listed} bytes"))?;
         if let Some(limit) = self.options.max_length
             && listed > limit
         {
             return match self.options.oversize {
-                Oversize::Null => Ok(Content::Null),
-                Oversize::Skip => Ok(Content::Missing),
+                Oversize::Null => Ok((Content::Null, Effort::default())),
+                Oversize::Skip => Ok((Content::Missing, Effort::default())),
                 Oversize::Error => exec_err!(
                     "'{uri}' has {listed} bytes, more than the table's maxLength of {limit}; raise \
                      'maxLength', or set 'oversize' to 'skip' or 'null'"
@@ -98,32 +117,63 @@ impl ContentReader {
                  with a predicate on length, or set 'maxLength' and 'oversize'"
             );
         }
-        let (store, path) = split_uri(uri)?;
-        let store = self.context.runtime_env().object_store(&store)?;
+        let (bucket, path) = split_uri(uri)?;
+        let store = self.context.runtime_env().object_store(&bucket)?;
         let _permit = self
             .requests
             .acquire()
             .await
             .map_err(|e| internal_datafusion_err!("{e}"))?;
-        let result = match store.get(&path).await {
-            Ok(object) => object.bytes().await,
-            Err(e) => Err(e),
-        };
-        match result {
-            Ok(bytes) if bytes.len() as u64 == listed => Ok(Content::Bytes(bytes)),
-            Ok(bytes) => exec_err!(
-                "'{uri}' has {} bytes but was listed with {listed}: it was changed while the query \
-                 ran; run the query again",
-                bytes.len()
-            ),
-            Err(object_store::Error::NotFound { .. }) if self.options.ignore_missing_files => {
-                Ok(Content::Missing)
+        let started = Instant::now();
+        let sent = Arc::new(Requests::default());
+        let mut retries = Retries::default();
+        let result = loop {
+            let result = sent.of(read_once(&store, &path, listed)).await;
+            let broke_off = match &result {
+                Ok(read) => matches!(read, Read::BrokenOff { .. }),
+                Err(e) => broke_off(e),
+            };
+            let tried_enough = sent.sent() > ENOUGH;
+            if !broke_off || tried_enough || !retries.again().await {
+                break result;
             }
-            Err(e) => Err(unreadable(uri, &e)),
-        }
+        };
+        let effort = Effort {
+            // A store that was not made here does not tell what it sends.
+            retries: sent.sent().saturating_sub(1).max(retries.made()),
+            time: started.elapsed(),
+        };
+        let content = match result {
+            Ok(Read::Whole(bytes)) => Content::Bytes(bytes),
+            Ok(Read::Changed(length)) => {
+                return exec_err!(
+                    "'{uri}' has {length} bytes but was listed with {listed}: it was changed while \
+                     the query ran; run the query again"
+                );
+            }
+            Ok(Read::BrokenOff(length)) => {
+                return exec_err!(
+                    "the store sent {length} bytes of '{uri}', which has {listed}, even when asked \
+                     again; look for a proxy that cuts answers off, or run the query again"
+                );
+            }
+            // A bucket that is gone is no missing file.
+            Err(e @ object_store::Error::NotFound { .. })
+                if self.options.ignore_missing_files && advice(&e, bucket.as_str()).is_none() =>
+            {
+                Content::Missing
+            }
+            Err(e) => return Err(unreadable(uri, bucket.as_str(), &e)),
+        };
+        Ok((content, effort))
     }
 
-    fn assemble(&self, rows: &RecordBatch, contents: Vec<Content>) -> Result<Fetched> {
+    fn assemble(
+        &self,
+        rows: &RecordBatch,
+        contents: Vec<Content>,
+        efforts: &[Effort],
+    ) -> Result<Fetched> {
         let present: BooleanArray = contents
             .iter()
             .map(|content| Some(!matches!(content, Content::Missing)))
@@ -162,14 +212,44 @@ impl ContentReader {
             files,
             bytes,
             skipped,
+            retries: efforts.iter().map(|effort| effort.retries).sum(),
+            request_time: efforts.iter().map(|effort| effort.time).sum(),
         })
     }
 }
 
-/// Appends without copying what does not fit into the view itself.
+/// What came of one attempt to read an object.
+enum Read {
+    Whole(Bytes),
+    /// The object has another length than it was listed with; nothing was read.
+    Changed(u64),
+    /// As many bytes came, which is another number than the store announced.
+    BrokenOff(usize),
+}
+
+async fn read_once(
+    store: &dyn ObjectStore,
+    path: &Path,
+    listed: u64,
+) -> object_store::Result<Read> {
+    let object = store.get(path).await?;
+    if object.meta.size != listed {
+        return Ok(Read::Changed(object.meta.size));
+    }
+    let bytes = object.bytes().await?;
+    Ok(if bytes.len() as u64 == listed {
+        Read::Whole(bytes)
+    } else {
+        Read::BrokenOff(bytes.len())
+    })
+}
+
+/// Appends an object, short ones as a copy. What a network store returns in one piece is part of
+/// the buffer that the connection was read into, which may be a hundred times as large and would
+/// be kept, uncounted, as long as the row.
 fn append(builder: &mut BinaryViewBuilder, content: Bytes) -> Result<()> {
-    const INLINE: usize = 12;
-    if content.len() <= INLINE {
+    const COPIED: usize = 512 * 1024;
+    if content.len() <= COPIED {
         builder.append_value(&content);
         return Ok(());
     }
@@ -185,15 +265,17 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
         .ok_or_else(|| internal_datafusion_err!("the work list has no column {name}"))
 }
 
-fn unreadable(uri: &str, error: &object_store::Error) -> DataFusionError {
-    let advice = if matches!(error, object_store::Error::NotFound { .. }) {
-        "; it was deleted after it was listed: set the table's option 'ignoreMissingFiles' to \
-         'true' to leave such objects out"
-    } else if is_refused(error) {
-        "; it may be listed but not read: grant read permission, or leave it out with a predicate \
-         on path"
-    } else {
-        ""
-    };
-    exec_datafusion_err!("could not read '{uri}': {error}{advice}")
+fn unreadable(uri: &str, bucket: &str, error: &object_store::Error) -> DataFusionError {
+    let advice = advice(error, bucket).or_else(|| {
+        matches!(error, object_store::Error::NotFound { .. }).then(|| {
+            "; it was deleted after it was listed: set the table's option 'ignoreMissingFiles' to \
+             'true' to leave such objects out"
+                .to_owned()
+        })
+    });
+    exec_datafusion_err!(
+        "could not read '{uri}': {}{}",
+        describe(error),
+        advice.unwrap_or_default()
+    )
 }

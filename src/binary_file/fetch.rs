@@ -1,10 +1,14 @@
 //! The operator that adds `content` to the rows of a work list.
 
 use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::instant::Instant;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -12,14 +16,18 @@ use datafusion::common::{
     ColumnStatistics, Result, Statistics, assert_eq_or_internal_err, internal_datafusion_err,
 };
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::{Column, col};
+use datafusion::physical_expr::{
+    EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr,
+};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, CardinalityEffect, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
     SchedulingType,
 };
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, MetricCategory,
+    MetricsSet, Time,
 };
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
@@ -28,7 +36,7 @@ use datafusion::physical_plan::{
 };
 use futures::future::ready;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::content::{ContentReader, Fetched};
@@ -51,18 +59,34 @@ const READ_AHEAD: usize = 2;
 pub struct FetchExec {
     input: Arc<dyn ExecutionPlan>,
     options: BinaryFileOptions,
-    listing: Listing,
+    listing: ListingSummary,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
-    requests: OnceLock<Arc<Semaphore>>,
+    shared: OnceLock<Shared>,
+}
+
+/// What all partitions of a scan share.
+#[derive(Debug)]
+struct Shared {
+    /// One permit a request in flight.
+    requests: Arc<Semaphore>,
+    buffered: Buffered,
 }
 
 /// What the listing found, for people and for the optimiser.
-#[derive(Debug, Clone, Default)]
-struct Listing {
-    files: usize,
-    bytes: u64,
-    filters: Vec<String>,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListingSummary {
+    /// Objects that the store named, in the folders that were looked into.
+    pub listed: usize,
+    /// Those of them that are to be read: not left out by the table's options, a predicate or a
+    /// limit.
+    pub files: usize,
+    /// Bytes of the objects that are to be read.
+    pub bytes: u64,
+    /// Requests for the listing that failed and were made again.
+    pub retries: usize,
+    /// The predicates that were applied, as text.
+    pub filters: Vec<String>,
 }
 
 impl FetchExec {
@@ -82,8 +106,9 @@ impl FetchExec {
                 internal_datafusion_err!("FetchExec: its input has no column '{name}'")
             })?;
         }
+        let orderings = by_path(&input, &schema);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
+            EquivalenceProperties::new_with_orderings(schema, orderings),
             Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
             EmissionType::Incremental,
             Boundedness::Bounded,
@@ -92,20 +117,27 @@ impl FetchExec {
         Ok(Self {
             input,
             options,
-            listing: Listing::default(),
+            listing: ListingSummary::default(),
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
-            requests: OnceLock::new(),
+            shared: OnceLock::new(),
         })
     }
 
-    /// Notes what was listed: number of objects, their bytes, and the predicates applied already.
-    pub fn with_listing(mut self, files: usize, bytes: u64, filters: Vec<String>) -> Self {
-        self.listing = Listing {
+    /// Notes what was listed.
+    pub fn with_listing(mut self, listing: ListingSummary) -> Self {
+        let ListingSummary {
+            listed,
             files,
-            bytes,
-            filters,
-        };
+            retries,
+            ..
+        } = listing;
+        let metrics = || MetricBuilder::new(&self.metrics);
+        metrics().global_counter("files_listed").add(listed);
+        let pruned = listed.saturating_sub(files);
+        metrics().global_counter("files_pruned").add(pruned);
+        metrics().global_counter("list_retries").add(retries);
+        self.listing = listing;
         self
     }
 
@@ -115,14 +147,29 @@ impl FetchExec {
     }
 }
 
+/// The order by path, if the input has it and the output the column.
+fn by_path(input: &Arc<dyn ExecutionPlan>, schema: &SchemaRef) -> Vec<LexOrdering> {
+    let ordering = input.output_ordering().map(LexOrdering::first);
+    let is_by_path = ordering.is_some_and(|first| {
+        let column = first.expr.downcast_ref::<Column>();
+        column.is_some_and(|column| column.name() == PATH)
+    });
+    let column = is_by_path.then(|| col(PATH, schema)).and_then(Result::ok);
+    column
+        .and_then(|path| LexOrdering::new([PhysicalSortExpr::new_default(path)]))
+        .into_iter()
+        .collect()
+}
+
 impl DisplayAs for FetchExec {
     fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let schema = self.schema();
         let columns: Vec<&str> = schema.fields().iter().map(|c| c.name().as_str()).collect();
-        let Listing {
+        let ListingSummary {
             files,
             bytes,
             filters,
+            ..
         } = &self.listing;
         match t {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
@@ -185,11 +232,7 @@ impl ExecutionPlan for FetchExec {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         assert_eq_or_internal_err!(children.len(), 1, "FetchExec has one child");
         let replaced = Self::try_new(children.swap_remove(0), self.schema(), self.options.clone())?;
-        let listing = self.listing.clone();
-        Ok(Arc::new(Self {
-            listing,
-            ..replaced
-        }))
+        Ok(Arc::new(replaced.with_listing(self.listing.clone())))
     }
 
     fn with_new_children(
@@ -207,17 +250,21 @@ impl ExecutionPlan for FetchExec {
     ) -> Result<SendableRecordBatchStream> {
         let settings = FeaturizeOptions::from_config(context.session_config().options());
         let input = self.input.execute(partition, Arc::clone(&context))?;
+        let shared = self.shared.get_or_init(|| Shared {
+            requests: Arc::new(Semaphore::new(settings.scan_concurrency)),
+            buffered: Buffered::new(&self.metrics),
+        });
+        let metrics = ScanMetrics::new(&self.metrics, partition);
+        let (baseline, wait) = (metrics.baseline.clone(), metrics.wait.clone());
         let scan = Scan {
-            metrics: ScanMetrics::new(&self.metrics, partition),
+            metrics,
             reader: Arc::new(ContentReader {
                 context: Arc::clone(&context),
                 schema: self.schema(),
                 options: self.options.clone(),
-                requests: Arc::clone(
-                    self.requests
-                        .get_or_init(|| Arc::new(Semaphore::new(settings.scan_concurrency))),
-                ),
+                requests: Arc::clone(&shared.requests),
             }),
+            buffered: shared.buffered.clone(),
             context,
             settings,
             partition,
@@ -236,7 +283,13 @@ impl ExecutionPlan for FetchExec {
             Ok(())
         };
         stream.spawn_on(task, &io_runtime::handle()?);
-        Ok(stream.build())
+        let output = Waiting {
+            input: stream.build(),
+            baseline,
+            wait,
+            since: None,
+        };
+        Ok(Box::pin(output))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -304,6 +357,7 @@ struct Scan {
     context: Arc<TaskContext>,
     settings: FeaturizeOptions,
     metrics: ScanMetrics,
+    buffered: Buffered,
     partition: usize,
 }
 
@@ -318,6 +372,7 @@ impl Scan {
             context,
             settings,
             metrics,
+            buffered,
             partition,
         } = self;
         let (max_rows, max_bytes) = (settings.scan_batch_rows, settings.scan_batch_bytes);
@@ -340,6 +395,7 @@ impl Scan {
             .try_flatten();
         let started = slices.and_then(move |slice| {
             let (reader, bytes_ahead) = (Arc::clone(&reader), Arc::clone(&bytes_ahead));
+            let buffered = buffered.clone();
             let reservation = memory.new_empty();
             async move {
                 // A slice that is larger than the whole budget takes all of it.
@@ -356,18 +412,13 @@ impl Scan {
                          featurize.scan_batch_rows, or raise the memory limit",
                     )
                 })?;
+                let ahead = Ahead::new(permit, reservation, slice.bytes, &buffered);
                 // A task of its own goes on while the batches before it are being consumed.
                 let task = SpawnedTask::spawn(async move { reader.read(slice.rows).await });
                 Ok(async move {
                     let fetched = task.join_unwind().await;
                     let fetched = fetched.map_err(|e| internal_datafusion_err!("{e}"))??;
-                    Ok((
-                        fetched,
-                        Ahead {
-                            _bytes: permit,
-                            _memory: reservation,
-                        },
-                    ))
+                    Ok((fetched, ahead))
                 })
             }
         });
@@ -380,8 +431,52 @@ impl Scan {
 
 /// What a batch that was read ahead takes up until it is handed on.
 struct Ahead {
-    _bytes: OwnedSemaphorePermit,
+    bytes: usize,
+    buffered: Buffered,
+    _permit: OwnedSemaphorePermit,
     _memory: MemoryReservation,
+}
+
+impl Ahead {
+    fn new(
+        permit: OwnedSemaphorePermit,
+        memory: MemoryReservation,
+        bytes: usize,
+        buffered: &Buffered,
+    ) -> Self {
+        let now = buffered.now.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        buffered.peak.set_max(now);
+        Self {
+            bytes,
+            buffered: buffered.clone(),
+            _permit: permit,
+            _memory: memory,
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.buffered.now.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Content in memory that was not handed on yet, of all partitions of a scan.
+#[derive(Debug, Clone)]
+struct Buffered {
+    now: Arc<AtomicUsize>,
+    peak: Gauge,
+}
+
+impl Buffered {
+    fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
+        Self {
+            now: Arc::default(),
+            peak: MetricBuilder::new(metrics)
+                .with_category(MetricCategory::Bytes)
+                .global_gauge("peak_buffered_bytes"),
+        }
+    }
 }
 
 /// What `EXPLAIN ANALYZE` shows.
@@ -390,15 +485,25 @@ struct ScanMetrics {
     files: Count,
     bytes: Count,
     skipped: Count,
+    retries: Count,
+    /// Sum over the objects of the time from the request to the last byte, retries included.
+    request_time: Time,
+    /// Time in which the consumer wanted a batch and none was ready.
+    wait: Time,
 }
 
 impl ScanMetrics {
     fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let counter = |name| MetricBuilder::new(metrics).counter(name, partition);
+        let time = |name| MetricBuilder::new(metrics).subset_time(name, partition);
         Self {
             baseline: BaselineMetrics::new(metrics, partition),
-            files: MetricBuilder::new(metrics).counter("files_fetched", partition),
-            bytes: MetricBuilder::new(metrics).counter("bytes_fetched", partition),
-            skipped: MetricBuilder::new(metrics).counter("files_skipped", partition),
+            files: counter("files_fetched"),
+            bytes: counter("bytes_fetched"),
+            skipped: counter("files_skipped"),
+            retries: counter("fetch_retries"),
+            request_time: time("request_time"),
+            wait: time("network_wait_time"),
         }
     }
 
@@ -406,6 +511,41 @@ impl ScanMetrics {
         self.files.add(fetched.files);
         self.bytes.add(fetched.bytes);
         self.skipped.add(fetched.skipped);
-        fetched.batch.record_output(&self.baseline)
+        self.retries.add(fetched.retries);
+        self.request_time.add_duration(fetched.request_time);
+        fetched.batch
+    }
+}
+
+/// Measures how long its consumer waits, on the consumer's side.
+struct Waiting {
+    input: SendableRecordBatchStream,
+    baseline: BaselineMetrics,
+    wait: Time,
+    since: Option<Instant>,
+}
+
+impl Stream for Waiting {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.input.poll_next_unpin(context);
+        match &next {
+            Poll::Pending => {
+                self.since.get_or_insert_with(Instant::now);
+            }
+            Poll::Ready(_) => {
+                if let Some(since) = self.since.take() {
+                    self.wait.add_elapsed(since);
+                }
+            }
+        }
+        self.baseline.record_poll(next)
+    }
+}
+
+impl RecordBatchStream for Waiting {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
     }
 }

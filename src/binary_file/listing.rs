@@ -3,9 +3,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::path::Path as FilePath;
 
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_err};
-use futures::stream::{BoxStream, FuturesUnordered};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_datafusion_err};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, TryStreamExt};
 use globset::GlobMatcher;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -13,11 +13,22 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use super::location::{Location, Pattern};
 use super::options::{BinaryFileOptions, Oversize};
 use super::partitions::is_partition;
+use crate::object_stores::errors::{advice, broke_off, describe, is_refused};
+use crate::object_stores::retry::Retries;
 
 /// List requests in flight at once.
 const LIST_CONCURRENCY: usize = 32;
 
-/// The objects of `location` that `options` keep, ordered by path.
+/// Objects, and how many were looked at to find them.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// Those that are rows, ordered by path.
+    pub(super) objects: Vec<ObjectMeta>,
+    /// All that the store named, in the folders that were looked into.
+    pub(super) seen: usize,
+}
+
+/// The objects of `location` that `options` keep.
 ///
 /// # Errors
 /// When the location does not exist or a request fails; the location is named.
@@ -25,11 +36,25 @@ pub(super) async fn list(
     store: &dyn ObjectStore,
     location: &Location,
     options: &BinaryFileOptions,
-) -> Result<Vec<ObjectMeta>> {
-    let mut objects: Vec<ObjectMeta> = walk(store, location, options).await?.try_collect().await?;
-    drop_folder_markers(&mut objects);
-    objects.sort_unstable_by(|a, b| a.location.cmp(&b.location));
-    Ok(objects)
+) -> Result<Listed> {
+    let mut listed = Listed::default();
+    match start(store, location, options).await? {
+        Start::Object(object) => {
+            listed.objects.extend(object);
+            listed.seen = 1;
+        }
+        Start::Folder(mut walk) => {
+            while let Some(object) = walk.next().await? {
+                listed.objects.push(object);
+            }
+            listed.seen = walk.seen;
+        }
+    }
+    drop_folder_markers(&mut listed.objects);
+    listed
+        .objects
+        .sort_unstable_by(|a, b| a.location.cmp(&b.location));
+    Ok(listed)
 }
 
 /// Web consoles make a folder by writing an empty object of its name; it is no row.
@@ -53,7 +78,10 @@ pub(super) async fn sample(
     location: &Location,
     options: &BinaryFileOptions,
 ) -> Result<Option<ObjectMeta>> {
-    walk(store, location, options).await?.try_next().await
+    match start(store, location, options).await? {
+        Start::Object(object) => Ok(object),
+        Start::Folder(mut walk) => walk.next().await,
+    }
 }
 
 /// The folders between the root of `location` and an object in it.
@@ -63,60 +91,77 @@ pub(super) fn folders<'a>(location: &Location, object: &'a Path) -> Vec<&'a str>
     segments
 }
 
-async fn walk<'a>(
+/// What a location turned out to be.
+enum Start<'a> {
+    /// One object; `None` if the options leave it out.
+    Object(Option<ObjectMeta>),
+    Folder(Walk<'a>),
+}
+
+async fn start<'a>(
     store: &'a dyn ObjectStore,
     location: &'a Location,
     options: &'a BinaryFileOptions,
-) -> Result<BoxStream<'a, Result<ObjectMeta>>> {
+) -> Result<Start<'a>> {
     let selection = Selection::new(location, options);
+    let mut refused = None;
     if !location.is_folder() {
         match store.head(location.root()).await {
-            Ok(object) if selection.keeps_object(&object) => {
-                return Ok(futures::stream::iter([Ok(object)]).boxed());
+            Ok(object) => {
+                let kept = selection.keeps_object(&object);
+                return Ok(Start::Object(kept.then_some(object)));
             }
-            Ok(_) => return Ok(futures::stream::empty().boxed()),
             Err(object_store::Error::NotFound { .. }) => {}
+            // Who may list may be refused an object. Besides, the answer to a listing says why it
+            // is refused, and the answer to this request never does.
+            Err(e) if is_refused(&e) => refused = Some(e),
             Err(e) => return Err(failed(location, &e)),
         }
     }
-    must_exist(store, location).await?;
-
-    let walk = Walk {
+    if !exists(store, location).await? {
+        return match refused {
+            Some(e) => Err(failed(location, &e)),
+            None => Err(missing(location)),
+        };
+    }
+    Ok(Start::Folder(Walk {
         store,
         location,
         selection,
         folders: VecDeque::from([(location.root().clone(), false)]),
         requests: FuturesUnordered::new(),
         found: VecDeque::new(),
-    };
-    Ok(futures::stream::try_unfold(walk, |mut walk| async move {
-        Ok(walk.next().await?.map(|object| (object, walk)))
-    })
-    .boxed())
+        seen: 0,
+    }))
 }
 
 /// Tells an empty folder, which is an empty table, from one that does not exist.
-async fn must_exist(store: &dyn ObjectStore, location: &Location) -> Result<()> {
+async fn exists(store: &dyn ObjectStore, location: &Location) -> Result<bool> {
     let root = location.root();
-    let exists = if root.as_ref().is_empty() {
-        true
-    } else if location.is_local() {
-        FilePath::new("/").join(root.as_ref()).is_dir()
-    } else {
-        // A store has no folders, only objects whose names begin alike.
-        let first = store.list(Some(root)).try_next().await;
-        first.map_err(|e| failed(location, &e))?.is_some()
-    };
-    if exists {
-        Ok(())
-    } else {
-        let advice = if location.is_local() {
-            ""
-        } else {
-            ", and that the credentials may list it"
-        };
-        plan_err!("LOCATION '{location}' does not exist; check its spelling{advice}")
+    if root.as_ref().is_empty() {
+        return Ok(true);
     }
+    if location.is_local() {
+        return Ok(FilePath::new("/").join(root.as_ref()).is_dir());
+    }
+    // A store has no folders, only objects whose names begin alike.
+    let mut retries = Retries::default();
+    loop {
+        match store.list(Some(root)).try_next().await {
+            Ok(first) => return Ok(first.is_some()),
+            Err(e) if broke_off(&e) && retries.again().await => {}
+            Err(e) => return Err(failed(location, &e)),
+        }
+    }
+}
+
+fn missing(location: &Location) -> DataFusionError {
+    let advice = if location.is_local() {
+        ""
+    } else {
+        ", and that the credentials may list it"
+    };
+    plan_datafusion_err!("LOCATION '{location}' does not exist; check its spelling{advice}")
 }
 
 /// Which objects are rows, decided by name, time and size.
@@ -219,11 +264,13 @@ struct Walk<'a> {
     selection: Selection<'a>,
     /// Folders yet to be listed, and whether with everything below them.
     folders: VecDeque<(Path, bool)>,
-    requests: FuturesUnordered<futures::future::BoxFuture<'a, Result<Listed>>>,
+    requests: FuturesUnordered<futures::future::BoxFuture<'a, Result<Page>>>,
     found: VecDeque<ObjectMeta>,
+    seen: usize,
 }
 
-struct Listed {
+/// What lies in a folder.
+struct Page {
     objects: Vec<ObjectMeta>,
     folders: Vec<Path>,
 }
@@ -241,10 +288,11 @@ impl<'a> Walk<'a> {
                 self.requests
                     .push(list_folder(self.store, self.location, folder, tree).boxed());
             }
-            let Some(listed) = self.requests.try_next().await? else {
+            let Some(page) = self.requests.try_next().await? else {
                 return Ok(None);
             };
-            for folder in listed.folders {
+            self.seen += page.objects.len();
+            for folder in page.folders {
                 match self.selection.visit(&folder) {
                     Visit::Skip => {}
                     Visit::Level => self.folders.push_back((folder, false)),
@@ -253,7 +301,7 @@ impl<'a> Walk<'a> {
             }
             let selection = &self.selection;
             self.found
-                .extend(listed.objects.into_iter().filter(|o| selection.keeps(o)));
+                .extend(page.objects.into_iter().filter(|o| selection.keeps(o)));
         }
     }
 }
@@ -263,51 +311,43 @@ async fn list_folder(
     location: &Location,
     folder: Path,
     tree: bool,
-) -> Result<Listed> {
-    let listed = if tree {
-        let objects = store.list(Some(&folder)).try_collect().await;
-        objects.map(|objects| Listed {
-            objects,
-            folders: vec![],
-        })
-    } else {
-        let level = store.list_with_delimiter(Some(&folder)).await;
-        level.map(|level| Listed {
-            objects: level.objects,
-            folders: level.common_prefixes,
-        })
-    };
-    listed.map_err(|e| failed(location, &e))
+) -> Result<Page> {
+    let mut retries = Retries::default();
+    loop {
+        let page = if tree {
+            let objects = store.list(Some(&folder)).try_collect().await;
+            objects.map(|objects| Page {
+                objects,
+                folders: vec![],
+            })
+        } else {
+            let level = store.list_with_delimiter(Some(&folder)).await;
+            level.map(|level| Page {
+                objects: level.objects,
+                folders: level.common_prefixes,
+            })
+        };
+        match page {
+            Err(e) if broke_off(&e) && retries.again().await => {}
+            page => return page.map_err(|e| failed(location, &e)),
+        }
+    }
 }
 
 fn failed(location: &Location, error: &object_store::Error) -> DataFusionError {
     let advice = match error {
-        object_store::Error::InvalidPath { .. } => {
-            "; object stores take no control characters in names: rename it"
-        }
-        error if is_refused(error) => "; grant permission to list it",
-        _ => "",
+        object_store::Error::InvalidPath { .. } => Some(
+            "; a name with a control character or with an empty, '.' or '..' folder cannot be \
+             read: rename it, or name a location that does not contain it"
+                .to_owned(),
+        ),
+        error => advice(error, location.store().as_str()),
     };
-    exec_datafusion_err!("could not list '{location}': {error}{advice}")
-}
-
-/// Whether a store, or the operating system below it, denies access.
-pub(super) fn is_refused(error: &object_store::Error) -> bool {
-    use object_store::Error;
-    if matches!(
-        error,
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. }
-    ) {
-        return true;
-    }
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return io.kind() == std::io::ErrorKind::PermissionDenied;
-        }
-        cause = error.source();
-    }
-    false
+    exec_datafusion_err!(
+        "could not list '{location}': {}{}",
+        describe(error),
+        advice.unwrap_or_default()
+    )
 }
 
 /// The segments of `path` below `root`.
@@ -348,8 +388,12 @@ mod tests {
             store.put(&Path::from(path), path.into()).await.unwrap();
         }
         let location = Location::parse(text).unwrap();
-        let objects = list(&store, &location, options).await.unwrap();
-        objects.iter().map(|o| o.location.to_string()).collect()
+        let listed = list(&store, &location, options).await.unwrap();
+        listed
+            .objects
+            .iter()
+            .map(|o| o.location.to_string())
+            .collect()
     }
 
     #[tokio::test]

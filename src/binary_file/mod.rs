@@ -9,6 +9,7 @@
 //! every task and so duplicate rows.
 
 mod content;
+pub mod credentials;
 mod factory;
 mod fetch;
 mod listing;
@@ -21,7 +22,7 @@ mod table;
 mod work_list;
 
 pub use factory::BinaryFileTableFactory;
-pub use fetch::FetchExec;
+pub use fetch::{FetchExec, ListingSummary};
 pub use options::{BinaryFileOptions, Oversize};
 pub use schema::{CONTENT, LENGTH, MODIFICATION_TIME, PATH};
 pub use table::BinaryFileTable;

@@ -6,18 +6,18 @@ use arrow::datatypes::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, plan_err};
-use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::fetch::FetchExec;
+use super::fetch::{FetchExec, ListingSummary};
 use super::listing;
 use super::location::Location;
 use super::options::BinaryFileOptions;
 use super::partitions;
 use super::schema::{CONTENT, CONTENT_INDEX, FIXED, LENGTH, PATH, listing_schema, table_schema};
 use super::work_list;
+use crate::object_stores::requests::Requests;
 
 /// A table with one row an object: `path`, `modificationTime`, `length`, `content`, and the hive
 /// partition columns of its folders.
@@ -195,17 +195,25 @@ impl TableProvider for BinaryFileTable {
             .transpose()?;
 
         let mut rows = vec![];
+        let mut summary = ListingSummary {
+            filters: filters.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
+        let requests = Arc::new(Requests::default());
         for location in &self.locations {
             let store = session.runtime_env().object_store(location.store())?;
-            let objects = listing::list(&store, location, &self.options).await?;
+            let listing = listing::list(&store, location, &self.options);
+            let listed = requests.of(listing).await?;
+            summary.listed += listed.seen;
             let listed = work_list::to_batches(
                 location,
-                &objects,
+                &listed.objects,
                 &list_schema,
                 self.discovers_partitions(),
             )?;
             rows.extend(work_list::filter(listed, predicate.as_ref())?);
         }
+        summary.retries = requests.failed();
 
         let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let output = projection.unwrap_or(&all);
@@ -217,13 +225,13 @@ impl TableProvider for BinaryFileTable {
         {
             rows = work_list::truncate(rows, limit);
         }
-        let (files, bytes) = work_list::totals(&rows)?;
+        (summary.files, summary.bytes) = work_list::totals(&rows)?;
+        let is_sorted = work_list::is_sorted(&rows)?;
         let partitions = work_list::balance(rows, session.config().target_partitions())?;
 
         if !reads_content {
             let columns = output.iter().map(|&column| listed_column(column)).collect();
-            let list = MemorySourceConfig::try_new_exec(&partitions, list_schema, Some(columns))?;
-            return Ok(list);
+            return work_list::to_plan(&partitions, list_schema, columns, is_sorted);
         }
         // Fetching needs the path and the expected length, whether a query shows them or not.
         let mut columns: Vec<usize> = output
@@ -237,13 +245,10 @@ impl TableProvider for BinaryFileTable {
                 columns.push(needed);
             }
         }
-        let list = MemorySourceConfig::try_new_exec(&partitions, list_schema, Some(columns))?;
+        let list = work_list::to_plan(&partitions, list_schema, columns, is_sorted)?;
         let schema = Arc::new(self.schema.project(output)?);
-        let filters = filters.iter().map(ToString::to_string).collect();
-        Ok(Arc::new(
-            FetchExec::try_new(list, schema, self.options.clone())?
-                .with_listing(files, bytes, filters),
-        ))
+        let fetch = FetchExec::try_new(list, schema, self.options.clone())?;
+        Ok(Arc::new(fetch.with_listing(summary)))
     }
 }
 

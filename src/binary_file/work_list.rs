@@ -5,15 +5,19 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
-use datafusion::common::cast::{as_boolean_array, as_int64_array};
+use datafusion::common::cast::{as_boolean_array, as_int64_array, as_string_array};
 use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 
 use super::listing::folders;
 use super::location::Location;
 use super::partitions;
-use super::schema::LENGTH;
+use super::schema::{LENGTH, PATH};
 
 /// Rows of one batch of the list; its text stays far below the 2 GiB that an array can hold.
 const BATCH_ROWS: usize = 8192;
@@ -139,6 +143,46 @@ pub(super) fn totals(batches: &[RecordBatch]) -> Result<(usize, u64)> {
             .sum::<u64>();
     }
     Ok(totals)
+}
+
+/// Whether the rows are in the order of their paths, as those of one location are.
+///
+/// # Errors
+/// Only if the batches are not of the listing schema.
+pub(super) fn is_sorted(batches: &[RecordBatch]) -> Result<bool> {
+    let mut last: Option<&str> = None;
+    for batch in batches {
+        let paths = batch
+            .column_by_name(PATH)
+            .ok_or_else(|| internal_datafusion_err!("the work list has no column {PATH}"))?;
+        for path in as_string_array(paths)?.iter().flatten() {
+            if last.is_some_and(|last| last > path) {
+                return Ok(false);
+            }
+            last = Some(path);
+        }
+    }
+    Ok(true)
+}
+
+/// The plan that yields `columns` of the rows. If they are sorted, the plan says so, and
+/// `ORDER BY path` need not hold all content to sort it.
+///
+/// # Errors
+/// Only if the batches are not of the schema.
+pub(super) fn to_plan(
+    partitions: &[Vec<RecordBatch>],
+    schema: SchemaRef,
+    columns: Vec<usize>,
+    is_sorted: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let by_path = is_sorted
+        .then(|| col(PATH, &schema))
+        .transpose()?
+        .and_then(|path| LexOrdering::new([PhysicalSortExpr::new_default(path)]));
+    let source = MemorySourceConfig::try_new(partitions, schema, Some(columns))?
+        .try_with_sort_information(by_path.into_iter().collect())?;
+    Ok(DataSourceExec::from_data_source(source))
 }
 
 /// Spreads the rows over at most `count` partitions of about the same number of bytes. Rows keep
@@ -270,6 +314,8 @@ mod tests {
     fn totals_and_limits() {
         let rows = batches(&[1, 2, 3]);
         assert_eq!(totals(&rows).unwrap(), (3, 6));
+        assert!(is_sorted(&rows).unwrap());
+        assert!(!is_sorted(&[rows.clone(), rows.clone()].concat()).unwrap());
         assert_eq!(totals(&truncate(rows, 2)).unwrap(), (2, 3));
     }
 }

@@ -133,3 +133,24 @@ async fn pca_fit_writes_to_the_disk_of_the_session() {
         assert!(error.contains("DiskManager is disabled"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn batches_are_small_unless_the_session_says_otherwise() {
+    let rows = |ctx: &SessionContext| ctx.copied_config().batch_size();
+    let ctx = SessionContext::new();
+    enable_featurize(&ctx).unwrap();
+    assert_eq!(rows(&ctx), 256);
+    let built = SessionStateBuilder::new().with_default_features();
+    let ctx = SessionContext::new_with_state(built.with_featurize().build());
+    assert_eq!(rows(&ctx), 256);
+
+    let ctx = SessionContext::new_with_config(SessionConfig::new().with_batch_size(1000));
+    enable_featurize(&ctx).unwrap();
+    assert_eq!(rows(&ctx), 1000);
+    ctx.sql("SET datafusion.execution.batch_size = 8192")
+        .await
+        .unwrap();
+    assert_eq!(rows(&ctx), 8192);
+    enable_featurize(&ctx).unwrap();
+    assert_eq!(rows(&ctx), 8192);
+}

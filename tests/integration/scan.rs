@@ -1,16 +1,27 @@
 //! What a scan asks of the store, and what it gives back.
 
+mod memory;
+mod s3;
+mod s3_faults;
+mod s3_requests;
+mod s3_secrets;
+#[path = "../support/s3_server/mod.rs"]
+pub(crate) mod s3_server;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_featurize::enable_featurize;
 
 use crate::counting_store::CountingStore;
 
-fn objects(count: usize) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn objects(count: usize) -> Vec<(String, Vec<u8>)> {
     (0..count)
         .map(|i| {
             let path = format!("t/Kind {}/{i:03}.jpg", i % 7);
@@ -19,18 +30,18 @@ fn objects(count: usize) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-fn session() -> SessionContext {
+pub(crate) fn session() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(3);
     let ctx = SessionContext::new_with_config(config);
     enable_featurize(&ctx).unwrap();
     ctx
 }
 
-async fn run(ctx: &SessionContext, sql: &str) -> Vec<RecordBatch> {
+pub(crate) async fn run(ctx: &SessionContext, sql: &str) -> Vec<RecordBatch> {
     ctx.sql(sql).await.unwrap().collect().await.unwrap()
 }
 
-async fn error(ctx: &SessionContext, sql: &str) -> String {
+pub(crate) async fn error(ctx: &SessionContext, sql: &str) -> String {
     let result = match ctx.sql(sql).await {
         Ok(frame) => frame.collect().await.map(|_| ()),
         Err(e) => Err(e),
@@ -47,7 +58,7 @@ async fn create(ctx: &SessionContext, options: &str) {
 }
 
 /// The content of each path, with every row checked to be there once.
-fn contents(batches: &[RecordBatch]) -> BTreeMap<String, Option<Vec<u8>>> {
+pub(crate) fn contents(batches: &[RecordBatch]) -> BTreeMap<String, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     for batch in batches {
         let paths = batch.column_by_name("path").unwrap().as_string::<i32>();
@@ -251,18 +262,38 @@ async fn the_plan_shows_files_columns_and_filters() {
     assert!(text.contains(expected), "{text}");
 }
 
-#[tokio::test]
-async fn secrets_are_in_no_plan() {
-    let ctx = session();
-    CountingStore::register(&ctx, objects(2)).await;
-    let options = ", 'aws.secret_access_key' 'hushhush', 'aws.access_key_id' 'AKIDEXAMPLE'";
-    // The configured store replaces the counting one; listing it fails, and may not tell either.
-    let sql = format!(
-        "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 's3://counted/t/'
-         OPTIONS ('recursiveFileLookup' 'true', 'aws.endpoint' 'http://127.0.0.1:9',
-                  'aws.allow_http' 'true', 'aws.region' 'x' {options})"
-    );
-    let state = ctx.state();
-    let plan = state.create_logical_plan(&sql).await.unwrap();
-    assert!(!plan.display_indent().to_string().contains("hushhush"));
+#[tokio::test(flavor = "multi_thread")]
+async fn too_little_memory_is_an_error_that_says_what_to_lower() {
+    let objects = (0..20).map(|i| (format!("t/{i:03}.jpg"), vec![i as u8; 1000]));
+    for (limit, fits) in [(4_000, false), (1_000_000, true)] {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(limit)))
+            .build_arc()
+            .unwrap();
+        let config = SessionConfig::new().with_target_partitions(1);
+        let ctx = SessionContext::new_with_config_rt(config, runtime);
+        enable_featurize(&ctx).unwrap();
+        CountingStore::register(&ctx, objects.clone()).await;
+        create(&ctx, "").await;
+        let frame = ctx.sql("SELECT content FROM images").await.unwrap();
+        let result = frame.collect().await;
+        if fits {
+            assert_eq!(
+                result
+                    .unwrap()
+                    .iter()
+                    .map(RecordBatch::num_rows)
+                    .sum::<usize>(),
+                20
+            );
+        } else {
+            let error = result.unwrap_err().to_string();
+            assert!(
+                error.contains("lower featurize.scan_batch_bytes or"),
+                "{error}"
+            );
+        }
+        // Nothing stays reserved.
+        assert_eq!(ctx.runtime_env().memory_pool.reserved(), 0);
+    }
 }

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use datafusion::common::{Result, exec_datafusion_err};
+use log::LevelFilter;
 
 use crate::args::Args;
 use crate::session::Session;
@@ -20,7 +21,10 @@ use crate::session::Session;
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    env_logger::init();
+    env_logger::Builder::from_default_env()
+        // Below this level it logs statements, and with them the keys in their OPTIONS.
+        .filter_module("sqlparser", LevelFilter::Info)
+        .init();
     match start(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

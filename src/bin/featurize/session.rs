@@ -54,7 +54,7 @@ impl Session {
         let terminal = std::io::stderr().is_terminal();
         let progress = ProgressDisplay::new(args.progress.resolve(args.quiet, terminal));
         let state = SessionStateBuilder::new()
-            .with_config(config(args)?)
+            .with_config(config()?)
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
             .with_featurize()
@@ -67,6 +67,12 @@ impl Session {
             ctx.state_weak_ref(),
         )));
         register_table_functions(&ctx);
+        if let Some(rows) = args.batch_size {
+            let state = ctx.state_ref();
+            let mut state = state.write();
+            let options = state.config_mut().options_mut();
+            options.execution.batch_size = ConfigNonZeroUsize::try_new(rows as usize)?;
+        }
         Ok(Self {
             ctx,
             print_options: PrintOptions {
@@ -96,17 +102,14 @@ fn memory_pool(limit: u64, kind: &PoolType) -> Result<Arc<dyn MemoryPool>> {
     })
 }
 
-/// Settings from the environment, then what suits a terminal, then the arguments.
-fn config(args: &Args) -> Result<SessionConfig> {
+/// Settings from the environment, then what suits a terminal.
+fn config() -> Result<SessionConfig> {
     let mut options = ConfigOptions::from_env()?;
     if std::env::var_os("DATAFUSION_EXPLAIN_FORMAT").is_none() {
         options.explain.format = ExplainFormat::Tree;
     }
     if std::env::var_os("DATAFUSION_FORMAT_NULL").is_none() {
         "NULL".clone_into(&mut options.format.null);
-    }
-    if let Some(rows) = args.batch_size {
-        options.execution.batch_size = ConfigNonZeroUsize::try_new(rows as usize)?;
     }
     Ok(SessionConfig::from(options).with_information_schema(true))
 }

@@ -1,9 +1,15 @@
-//! Object stores that a table's location needs and the session does not have yet.
+//! Object stores: which one a location needs, and with which credentials.
+
+pub(crate) mod errors;
+pub(crate) mod requests;
+pub(crate) mod retry;
+#[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
+mod transport;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::common::{Result, plan_datafusion_err, plan_err};
+use datafusion::common::{Result, config_err, plan_datafusion_err, plan_err};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::ObjectStore;
 use url::Url;
@@ -14,12 +20,14 @@ use url::Url;
 /// A store that the program has registered is kept, unless `options` configure another one.
 ///
 /// # Errors
-/// When the scheme is unknown, not compiled in, or an option is; values are never shown.
-pub(crate) async fn register_object_store(
+/// When the scheme is unknown or not compiled in, an option is unknown, or half of a pair of keys
+/// is missing; values are never shown.
+pub async fn register_object_store(
     runtime: &Arc<RuntimeEnv>,
     location: &str,
     options: &HashMap<String, String>,
 ) -> Result<()> {
+    check_keys(options)?;
     let Some((scheme, rest)) = location.split_once("://") else {
         return Ok(());
     };
@@ -48,21 +56,54 @@ pub(crate) async fn register_object_store(
     Ok(())
 }
 
+/// A key without its secret would be ignored, and other credentials found in the environment.
+fn check_keys(options: &HashMap<String, String>) -> Result<()> {
+    let has = |name: &str| options.contains_key(&format!("aws.{name}"));
+    let (id, secret) = (has("access_key_id"), has("secret_access_key"));
+    let missing = match (id, secret) {
+        (true, false) => "secret_access_key",
+        (false, true) => "access_key_id",
+        (false, false) if has("session_token") => "access_key_id",
+        _ => return Ok(()),
+    };
+    config_err!(
+        "'aws.{missing}' is missing: aws.access_key_id and aws.secret_access_key go together, and \
+         aws.session_token with both"
+    )
+}
+
 /// With the program's libraries at hand: the credentials that datafusion-cli finds too (profiles,
 /// instance roles, single sign-on).
 #[cfg(all(feature = "aws", feature = "cli"))]
 async fn s3(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
     use datafusion::common::config::ExtensionOptions;
     use datafusion_cli::object_storage::{AwsOptions, get_s3_object_store_builder};
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
     let mut aws = AwsOptions::default();
     for (key, value) in options.iter().filter(|(key, _)| key.starts_with("aws.")) {
         aws.set(key, value)
             .map_err(|_| plan_datafusion_err!("unknown option or bad value: '{key}'"))?;
     }
+    let has_keys = aws.access_key_id.is_some();
+    if aws.skip_signature == Some(true) && !has_keys {
+        // With keys, which are not used then, nobody goes looking for an instance's role.
+        aws.access_key_id = Some(String::new());
+        aws.secret_access_key = Some(String::new());
+    }
+    if aws.endpoint.is_some() && aws.region.is_none() && aws.access_key_id.is_some() {
+        let from_env = AmazonS3Builder::from_env();
+        let region = from_env.get_config_value(&AmazonS3ConfigKey::Region);
+        // Without a region, Amazon would be asked for that of a bucket which it does not have.
+        aws.region = region.or_else(|| Some(DEFAULT_REGION.to_owned()));
+    }
     let builder = get_s3_object_store_builder(url, &aws, false).await?;
     build_s3(builder)
 }
+
+/// What servers other than Amazon's take for a region unless they are told otherwise.
+#[cfg(all(feature = "aws", feature = "cli"))]
+const DEFAULT_REGION: &str = "us-east-1";
 
 /// Without them: the options, and the variables of the environment.
 #[cfg(all(feature = "aws", not(feature = "cli")))]
@@ -84,9 +125,7 @@ async fn s3(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn Obje
 
 #[cfg(feature = "aws")]
 fn build_s3(builder: object_store::aws::AmazonS3Builder) -> Result<Arc<dyn ObjectStore>> {
-    use object_store::client::SpawnedReqwestConnector;
-
-    let connector = SpawnedReqwestConnector::new(crate::io_runtime::handle()?);
+    let connector = transport::Connector::try_new()?;
     Ok(Arc::new(builder.with_http_connector(connector).build()?))
 }
 
@@ -97,7 +136,6 @@ async fn s3(url: &Url, _options: &HashMap<String, String>) -> Result<Arc<dyn Obj
 
 #[cfg(feature = "gcp")]
 fn gcs(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
-    use object_store::client::SpawnedReqwestConnector;
     use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 
     let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
@@ -110,7 +148,7 @@ fn gcs(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn ObjectSto
             .map_err(|_| plan_datafusion_err!("unknown option '{key}'"))?;
         builder = builder.with_config(name, value);
     }
-    let connector = SpawnedReqwestConnector::new(crate::io_runtime::handle()?);
+    let connector = transport::Connector::try_new()?;
     Ok(Arc::new(builder.with_http_connector(connector).build()?))
 }
 
@@ -121,10 +159,9 @@ fn gcs(url: &Url, _options: &HashMap<String, String>) -> Result<Arc<dyn ObjectSt
 
 #[cfg(feature = "http")]
 fn http(url: &Url) -> Result<Arc<dyn ObjectStore>> {
-    use object_store::client::SpawnedReqwestConnector;
     use object_store::http::HttpBuilder;
 
-    let connector = SpawnedReqwestConnector::new(crate::io_runtime::handle()?);
+    let connector = transport::Connector::try_new()?;
     let builder = HttpBuilder::new().with_url(url.as_str());
     Ok(Arc::new(builder.with_http_connector(connector).build()?))
 }
@@ -167,10 +204,28 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn half_a_pair_of_keys_is_refused() {
+        for (given, missing) in [
+            ("access_key_id", "secret_access_key"),
+            ("secret_access_key", "access_key_id"),
+            ("session_token", "access_key_id"),
+        ] {
+            let options = [(&*format!("aws.{given}"), "hush")];
+            let error = registered("s3://b/x", &options).await.unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains(&format!("'aws.{missing}' is missing")),
+                "{error}"
+            );
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+
     #[cfg(feature = "aws")]
     #[tokio::test]
     async fn a_bad_option_is_named_without_its_value() {
-        let options = [("aws.secret_acess_key", "hush")];
+        let options = [("aws.secret_acess_key", "hush"), ("aws.region", "x")];
         let error = registered("s3://b/x", &options)
             .await
             .unwrap_err()

@@ -1,0 +1,71 @@
+//! Which object store a location needs, and with which credentials.
+//!
+//! # In SQL
+//!
+//! `CREATE EXTERNAL TABLE … LOCATION 's3://bucket/folder/' OPTIONS (…)` makes the store of its
+//! location. `s3a://` is read as `s3://`, so that paths of Spark jobs work.
+//!
+//! | option | meaning |
+//! |---|---|
+//! | `aws.access_key_id`, `aws.secret_access_key` | who asks; always both |
+//! | `aws.session_token` | the third part of temporary credentials, as `aws sts get-session-token`, `aws sts assume-role` and single sign-on print them |
+//! | `aws.region` | the bucket's region; without it and `aws.endpoint`, Amazon is asked |
+//! | `aws.endpoint` | another server than Amazon's: MinIO, Ceph, R2, …; `us-east-1` is the region then, unless one is given |
+//! | `aws.allow_http` | `true` allows an endpoint without TLS |
+//! | `aws.skip_signature` | `true` asks anonymously, for public buckets |
+//! | `gcp.service_account_path`, `gcp.service_account_key`, `gcp.application_credentials_path` | credentials of `gs://` (feature `gcp`) |
+//!
+//! ```sql
+//! CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 's3://fruits/Training/'
+//! OPTIONS ('recursiveFileLookup' 'true', 'aws.region' 'eu-west-3',
+//!          'aws.access_key_id' 'ASIA…', 'aws.secret_access_key' '…', 'aws.session_token' '…');
+//! ```
+//!
+//! Without `aws.access_key_id`, credentials are looked for as the AWS command line does (feature
+//! `cli`, which the program has): the variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
+//! `AWS_SESSION_TOKEN`; the profile `AWS_PROFILE`, or `default`, of `~/.aws/config` and
+//! `~/.aws/credentials`, with its region, role and single sign-on; a web identity
+//! (`AWS_WEB_IDENTITY_TOKEN_FILE`, on Kubernetes); the role of the container (ECS) or instance
+//! (EC2). Where none is found, requests are anonymous. Credentials that expire are renewed while a
+//! query runs, except those given as options.
+//!
+//! A library that is built without `cli` reads the variables, the web identity and the roles, but
+//! no profiles.
+//!
+//! Options are the store's and not the table's: they are in no plan, no `SHOW CREATE TABLE` and no
+//! log, and errors name an option but not its value. A store is made once a bucket; a later
+//! statement with options for the same bucket replaces it, also for earlier tables.
+//!
+//! # In Rust
+//!
+//! [`register_object_store`] takes the same options:
+//!
+//! ```no_run
+//! # use std::collections::HashMap;
+//! # use datafusion::prelude::SessionContext;
+//! use datafusion_featurize::binary_file::credentials::register_object_store;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> datafusion::error::Result<()> {
+//! let ctx = SessionContext::new();
+//! let options = HashMap::from([("aws.region".to_owned(), "eu-west-3".to_owned())]);
+//! register_object_store(&ctx.runtime_env(), "s3://fruits/", &options).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A store that a program makes itself is registered as anywhere in DataFusion, with
+//! `SessionContext::register_object_store`, and kept as long as no table is created with options
+//! for its bucket. Give it `SpawnedReqwestConnector` and a runtime of its own, as the stores that
+//! are made here have: inference keeps the threads of a query busy for seconds, and requests
+//! driven by them time out.
+//!
+//! # When requests fail
+//!
+//! Requests that get no answer or one of 5xx, 429 or 408 are sent again, up to ten times in three
+//! minutes, after pauses that grow from 0.1 to 15 seconds. Of an object that breaks off, the rest
+//! is fetched. Wrong credentials, denied access, missing buckets and objects are not tried again;
+//! the error names bucket and object, what the store says, and what to set. `EXPLAIN ANALYZE`
+//! counts the repetitions (`list_retries`, `fetch_retries`).
+
+pub use crate::object_stores::register_object_store;

@@ -1,0 +1,238 @@
+//! What a store's error means: in words that may be shown, and what to do about it.
+//!
+//! `object_store` has no type for most answers of S3. Their `<Code>` is part of S3's interface,
+//! and it is in the text of the error, so it is read from there.
+
+use std::borrow::Cow;
+
+use object_store::Error;
+
+/// The text of `error`, without the XML around what a store says.
+///
+/// S3 repeats in its errors the token that it refused and the request that was signed, headers
+/// included. Neither may be shown, so only code and message are.
+pub(crate) fn describe(error: &Error) -> String {
+    let text = error.to_string();
+    let Some((before, document, after)) = find_document(&text) else {
+        return text;
+    };
+    let said = match (element(document, "Code"), element(document, "Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(said), None) | (None, Some(said)) => said.into_owned(),
+        (None, None) => "an answer without a code".to_owned(),
+    };
+    format!("{before}{said}{after}")
+}
+
+/// S3's error document with nothing but code and message; `None` if `text` is no such document.
+#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
+pub(super) fn without_details(text: &str) -> Option<String> {
+    let (_, document, _) = find_document(text)?;
+    let raw = |name| raw_element(document, name).unwrap_or_default();
+    Some(format!(
+        "<Error><Code>{}</Code><Message>{}</Message></Error>",
+        raw("Code"),
+        raw("Message")
+    ))
+}
+
+/// What to do about an error, as the end of a sentence that begins with `; `, if that is known.
+/// `bucket` is the store's URL.
+pub(crate) fn advice(error: &Error, bucket: &str) -> Option<String> {
+    let text = error.to_string();
+    let code = find_document(&text).and_then(|(_, document, _)| element(document, "Code"));
+    let known = match code.as_deref().unwrap_or_default() {
+        "NoSuchBucket" => {
+            format!("there is no bucket at '{bucket}': check its name, aws.endpoint and aws.region")
+        }
+        "InvalidAccessKeyId" => {
+            "check aws.access_key_id; temporary credentials need aws.session_token too".to_owned()
+        }
+        "SignatureDoesNotMatch" => {
+            "aws.secret_access_key does not belong to aws.access_key_id: check both".to_owned()
+        }
+        "InvalidToken" | "ExpiredToken" | "TokenRefreshRequired" => {
+            "the session has ended or its token is wrong: get new temporary credentials, and set \
+             aws.access_key_id, aws.secret_access_key and aws.session_token"
+                .to_owned()
+        }
+        "PermanentRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => {
+            "the bucket is in another region: set aws.region".to_owned()
+        }
+        "RequestTimeTooSkewed" => "set this machine's clock".to_owned(),
+        _ if text.contains("redirect without LOCATION") => {
+            "the bucket is in another region: set aws.region".to_owned()
+        }
+        _ if is_refused(error) || code.as_deref() == Some("AccessDenied") => {
+            return Some(refused(bucket));
+        }
+        _ if is_unreachable(error) => {
+            format!("the store of '{bucket}' cannot be reached: check the network and aws.endpoint")
+        }
+        _ => return None,
+    };
+    Some(format!("; {known}"))
+}
+
+fn refused(bucket: &str) -> String {
+    if bucket.starts_with("file:") {
+        "; grant this user permission to read it".to_owned()
+    } else {
+        "; grant the credentials s3:ListBucket on the bucket and s3:GetObject on its objects, or \
+         set aws.access_key_id and aws.secret_access_key (or a profile, AWS_PROFILE) of somebody \
+         who has them; aws.skip_signature 'true' reads public buckets"
+            .to_owned()
+    }
+}
+
+/// Whether a store, or the operating system below it, denies access.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    if matches!(
+        error,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. }
+    ) {
+        return true;
+    }
+    let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// Whether an answer broke off after it had begun well. `object_store` fetches the rest of an
+/// object by itself, but only where the store gives ETags and has not replaced the object, and
+/// fetches no page of a listing again.
+#[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
+pub(crate) fn broke_off(error: &Error) -> bool {
+    use object_store::client::HttpError;
+    let Error::Generic { source, .. } = error else {
+        return false;
+    };
+    // Requests that were given up have the error of the retries in between.
+    let cause = source.source();
+    source.is::<HttpError>() || cause.is_some_and(|cause| cause.is::<HttpError>())
+}
+
+/// Without network stores, nothing breaks off.
+#[cfg(not(any(feature = "aws", feature = "gcp", feature = "http")))]
+pub(crate) fn broke_off(_error: &Error) -> bool {
+    false
+}
+
+#[cfg(not(any(feature = "aws", feature = "gcp", feature = "http")))]
+fn is_unreachable(_error: &Error) -> bool {
+    false
+}
+
+#[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
+fn is_unreachable(error: &Error) -> bool {
+    use object_store::client::{HttpError, HttpErrorKind};
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<HttpError>())
+        .any(|e| e.kind() == HttpErrorKind::Connect)
+}
+
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |cause| cause.source())
+}
+
+/// What is before, in and after S3's error document.
+fn find_document(text: &str) -> Option<(&str, &str, &str)> {
+    const END: &str = "</Error>";
+    let start = text.find("<Error>")?;
+    let end = text[start..]
+        .find(END)
+        .map_or(text.len(), |end| start + end + END.len());
+    let before = &text[..start];
+    let before = before.find("<?xml").map_or(before, |xml| &before[..xml]);
+    Some((before, &text[start..end], &text[end..]))
+}
+
+fn raw_element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let (content, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(content.trim())
+}
+
+fn element<'a>(document: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let content = raw_element(document, name)?;
+    if !content.contains('&') {
+        return Some(Cow::Borrowed(content));
+    }
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&amp;", "&"),
+    ];
+    let plain = entities
+        .iter()
+        .fold(content.to_owned(), |text, (entity, plain)| {
+            text.replace(entity, plain)
+        });
+    Some(Cow::Owned(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(document: &str) -> Error {
+        Error::Generic {
+            store: "S3",
+            source: format!("403 Forbidden: {document}, after 2 retries").into(),
+        }
+    }
+
+    #[test]
+    fn only_code_and_message_are_shown() {
+        let error = error(
+            "<?xml version=\"1.0\"?>\n<Error><Code>InvalidToken</Code><Message>it isn&apos;t \
+             &lt;good&gt;</Message><Token-0>hush</Token-0></Error>",
+        );
+        assert_eq!(
+            describe(&error),
+            "Generic S3 error: 403 Forbidden: InvalidToken: it isn't <good>, after 2 retries"
+        );
+        assert!(
+            advice(&error, "s3://b/")
+                .unwrap()
+                .contains("aws.session_token")
+        );
+    }
+
+    #[test]
+    fn a_document_that_breaks_off_is_not_shown_either() {
+        let error = error("<Error><Code>X</Code><Token-0>hush");
+        assert!(
+            describe(&error).ends_with("403 Forbidden: X"),
+            "{}",
+            describe(&error)
+        );
+        let error = super::tests::error("<Error><Token-0>hush");
+        assert!(!describe(&error).contains("hush"));
+    }
+
+    #[test]
+    fn details_are_dropped_from_the_answer() {
+        let answer =
+            "<Error><Code>A</Code><Message>m &amp; n</Message><Token-0>hush</Token-0></Error>";
+        assert_eq!(
+            without_details(answer).unwrap(),
+            "<Error><Code>A</Code><Message>m &amp; n</Message></Error>"
+        );
+        assert_eq!(without_details("<html>502</html>"), None);
+    }
+
+    #[test]
+    fn other_errors_are_shown_as_they_are() {
+        let error = Error::NotImplemented {
+            operation: "x".into(),
+            implementer: "y".into(),
+        };
+        assert_eq!(describe(&error), error.to_string());
+        assert_eq!(advice(&error, "s3://b/"), None);
+    }
+}

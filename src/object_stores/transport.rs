@@ -1,0 +1,93 @@
+//! How the stores that are made here send their requests.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use datafusion::common::Result;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    SpawnedReqwestConnector,
+};
+
+use super::errors::without_details;
+use super::requests::{count_failed, count_sent};
+use crate::io_runtime;
+
+/// Connects on the I/O runtime.
+#[derive(Debug)]
+pub(super) struct Connector {
+    inner: SpawnedReqwestConnector,
+}
+
+impl Connector {
+    pub(super) fn try_new() -> Result<Self> {
+        Ok(Self {
+            inner: SpawnedReqwestConnector::new(io_runtime::handle()?),
+        })
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let inner = self.inner.connect(options)?;
+        Ok(HttpClient::new(Client { inner }))
+    }
+}
+
+/// Counts requests, and makes good what `object_store` leaves out: it sends a request again if no
+/// answer comes, and the rest of an object if its content breaks off, but gives up if a page of a
+/// listing breaks off.
+#[derive(Debug)]
+struct Client {
+    inner: HttpClient,
+}
+
+#[async_trait]
+impl HttpService for Client {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        count_sent();
+        let is_object = is_object(&request);
+        let result = self.inner.execute(request).await;
+        let result = match result {
+            Ok(response) if is_object && response.status().is_success() => Ok(response),
+            Ok(response) => buffered(response).await,
+            Err(e) => Err(e),
+        };
+        let may_succeed_later = match &result {
+            Ok(response) => {
+                let status = response.status();
+                status.is_server_error() || matches!(status.as_u16(), 408 | 429)
+            }
+            Err(_) => true,
+        };
+        if may_succeed_later {
+            count_failed();
+        }
+        result
+    }
+}
+
+/// Whether the answer is the content of an object, which may be large and is read as it comes.
+fn is_object(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method().as_str() == "GET" && !query.contains("list-type=")
+}
+
+/// The answer with its whole body, so that a connection that breaks while it is read is the same
+/// to `object_store` as one that breaks before: reason to try again.
+async fn buffered(response: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let is_error = !response.status().is_success();
+    let (mut parts, body) = response.into_parts();
+    let mut body = match body.bytes().await {
+        Ok(body) => body,
+        Err(e) => return Err(HttpError::new(HttpErrorKind::Interrupted, e)),
+    };
+    if is_error
+        && let Ok(text) = std::str::from_utf8(&body)
+        && let Some(shown) = without_details(text)
+    {
+        body = Bytes::from(shown);
+        parts.headers.remove("content-length");
+    }
+    Ok(HttpResponse::from_parts(parts, body.into()))
+}
