@@ -24,7 +24,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MARKER = "<!-- scan: made by benches/peers/scan.py --update-readme -->"
+MARKER = "<!-- scan: made by python benches/peers/scan.py --update-readme -->"
 
 
 def newest_bench(target):
