@@ -92,6 +92,8 @@ def duckdb_reader(server, threads):
             SECRET '{server.secret_access_key}', REGION '{server.region}',
             ENDPOINT '{host}', URL_STYLE 'path', USE_SSL false)"""
     )
+    # Or the second run would read nothing from the server.
+    connection.execute("SET enable_external_file_cache = false")
     if threads:
         connection.execute(f"SET threads = {threads}")
     sql = f"""SELECT count(*), sum(octet_length(content))
