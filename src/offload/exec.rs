@@ -28,7 +28,8 @@ use tokio::runtime::Handle;
 ///
 /// Batches, their order and their partitions stay as they are. Nothing is computed ahead, so no
 /// more memory is held than without it. Each partition takes one of the runtime's blocking threads
-/// while a batch of its is being made.
+/// while a batch of its is being made, and only one: below another such operator, without an exchange
+/// between them, this one polls its input in place.
 #[derive(Debug)]
 pub struct OffloadExec {
     input: Arc<dyn ExecutionPlan>,
@@ -146,6 +147,10 @@ impl ExecutionPlan for OffloadExec {
 async fn next(
     mut input: SendableRecordBatchStream,
 ) -> Result<Option<(RecordBatch, SendableRecordBatchStream)>> {
+    if cancel::in_scope() {
+        let batch = input.next().await.transpose()?;
+        return Ok(batch.map(|batch| (batch, input)));
+    }
     let runtime = Handle::try_current()
         .map_err(|e| exec_datafusion_err!("OffloadExec needs a Tokio runtime: {e}"))?;
     let token = CancelToken::new();

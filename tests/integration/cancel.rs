@@ -7,10 +7,10 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{BinaryViewArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{AsArray, BinaryViewArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::datasource::MemTable;
-use datafusion::physical_plan::displayable;
+use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_featurize::enable_featurize;
 use datafusion_featurize::image::pool::ComputePool;
@@ -96,6 +96,35 @@ async fn in_every_partition() {
     // As many query threads as partitions: a call that kept its thread would keep them all.
     let sql = "SELECT max(featurize(content)[1]) FROM images";
     cancelled_stops(&ctx, sql, &pool, 2).await;
+}
+
+/// A thread that waits for another of the same few would wait for ever.
+#[test]
+fn nested_operators_share_a_thread() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let ctx = session(2, 1).await;
+        // No exchange, which would end what one thread polls.
+        let one = "SET datafusion.execution.target_partitions = 1";
+        ctx.sql(one).await.unwrap();
+        let sql = "SELECT count(featurize(content, 'mobilenet_v2')) FROM images
+                   WHERE image_info(content)['width'] = 16";
+        let plan = ctx.sql(sql).await.unwrap();
+        let plan = plan.create_physical_plan().await.unwrap();
+        let text = displayable(plan.as_ref()).indent(false).to_string();
+        assert!(text.matches("OffloadExec").count() > 1, "{text}");
+        let query = collect(plan, ctx.task_ctx());
+        let rows = tokio::time::timeout(Duration::from_secs(120), query).await;
+        let rows = rows.expect("it waits for itself").unwrap();
+        assert_eq!(
+            rows[0].column(0).as_primitive::<Int64Type>().value(0),
+            IMAGES as i64
+        );
+    });
 }
 
 #[tokio::test]

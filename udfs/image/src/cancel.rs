@@ -45,6 +45,11 @@ pub fn current() -> CancelToken {
     CURRENT.with_borrow(|current| current.clone().unwrap_or_default())
 }
 
+/// Whether the current thread runs inside a [`scope`].
+pub fn in_scope() -> bool {
+    CURRENT.with_borrow(Option::is_some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +58,7 @@ mod tests {
     fn scopes_nest_and_end_with_a_panic_too() {
         let (outer, inner) = (CancelToken::new(), CancelToken::new());
         inner.cancel();
+        assert!(!in_scope());
         scope(&outer, || {
             let panicked = std::panic::catch_unwind(|| {
                 scope(&inner, || {
@@ -61,7 +67,7 @@ mod tests {
                 })
             });
             assert!(panicked.is_err());
-            assert!(!current().is_cancelled());
+            assert!(in_scope() && !current().is_cancelled());
         });
     }
 }
