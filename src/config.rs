@@ -70,7 +70,7 @@ const SETTINGS: [(&str, &str); 10] = [
     ),
     (
         "weights",
-        "Weights used by featurize when its weights argument is absent: imagenet, seeded, or a file",
+        "Weights used by featurize when its weights argument is absent: imagenet, seeded, or the path or URL of a file",
     ),
     (
         "weights_dir",

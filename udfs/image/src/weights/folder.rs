@@ -1,23 +1,4 @@
-//! The folder in which downloaded weights are kept.
-//!
-//! | file | what it is |
-//! |---|---|
-//! | `<name>` | a whole, verified file; it appears by renaming and is never written in place |
-//! | `<name>.sha256` | its SHA-256, as `sha256sum -c` reads it |
-//! | `<name>.version` | size and `ETag` (or time of change) by which the server knows it |
-//! | `<name>.partial`, `<name>.partial.version` | an interrupted download, which goes on later |
-//! | `<name>.lock` | locked by the process that downloads; empty, and left behind |
-//!
-//! The files of `'imagenet'` keep the names they were published under, never change, and may be put
-//! there by hand. A file from a URL has its own name and the hash of its address, and **a process
-//! that first uses it asks the server whether it is still the same**: if the server has another,
-//! that one is downloaded and takes its place, with a warning in the log; if the server cannot be
-//! asked, the copy that is there is used, with a warning too. A server that tells neither `ETag` nor
-//! time of change cannot say, and is asked for the file again. Within a process the answer holds, so
-//! that no query mixes two versions.
-//!
-//! Every file is hashed when a process first uses it. One that differs from its recorded SHA-256,
-//! or from the MD5 that Keras publishes, is an error.
+//! The folder in which downloaded weights are kept, and what is in it.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -138,6 +119,25 @@ pub enum Verdict {
 }
 
 /// The folder in which downloaded weights are kept.
+///
+/// | file | what it is |
+/// |---|---|
+/// | `<name>` | a whole, verified file; it appears by renaming and is never written in place |
+/// | `<name>.sha256` | its SHA-256, as `sha256sum -c` reads it |
+/// | `<name>.version` | size and `ETag` (or time of change) by which the server knows it |
+/// | `<name>.partial`, `<name>.partial.version` | an interrupted download, which goes on later |
+/// | `<name>.lock` | locked by the process that downloads; empty, and left behind |
+///
+/// The files of `'imagenet'` keep the names they were published under, never change, and may be put
+/// there by hand. A file from a URL has its own name and the hash of its address, and **a process
+/// that first uses it asks the server whether it is still the same**: if the server has another,
+/// that one is downloaded and takes its place, with a warning in the log; if the server cannot be
+/// asked, the copy that is there is used, with a warning too. A server that tells neither `ETag` nor
+/// time of change cannot say, and is asked for the file again. Within a process the answer holds, so
+/// that no query mixes two versions.
+///
+/// Every file is hashed when a process first uses it. One that differs from its recorded SHA-256,
+/// or from the MD5 that Keras publishes, is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightsFolder {
     path: PathBuf,

@@ -5,6 +5,9 @@
 //! names of Keras layers (`block1_conv1.kernel`, `block1_conv1.bias`) and in Keras's layout
 //! (kernels are height, width, input channel, output channel), whatever the file holds. No format
 //! that can run code (pickle) is read.
+//!
+//! What is not on this machine is downloaded into a [`WeightsFolder`], through the object stores of
+//! a [`WeightsAccess`].
 
 mod access;
 mod digest;
