@@ -132,8 +132,11 @@ impl fmt::Display for Location {
     }
 }
 
-/// Splits the URI of an object, as [`Location::uri`] writes it, into its store and its path.
-pub(super) fn split_uri(uri: &str) -> Result<(ObjectStoreUrl, Path)> {
+/// Splits the URI of an object, as the column `path` holds it, into its store and its path.
+///
+/// # Errors
+/// When the text is not such a URI.
+pub fn split_uri(uri: &str) -> Result<(ObjectStoreUrl, Path)> {
     let parts = uri.split_once("://").and_then(|(scheme, rest)| {
         let (authority, path) = rest.split_once('/')?;
         let store = ObjectStoreUrl::parse(format!("{scheme}://{authority}")).ok()?;

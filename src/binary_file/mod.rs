@@ -23,6 +23,7 @@ mod work_list;
 
 pub use factory::BinaryFileTableFactory;
 pub use fetch::{FetchExec, ListingSummary};
+pub use location::split_uri;
 pub use options::{BinaryFileOptions, Oversize};
 pub use schema::{CONTENT, LENGTH, MODIFICATION_TIME, PATH};
 pub use table::BinaryFileTable;

@@ -10,6 +10,7 @@ use datafusion_cli::print_options::MaxRows;
 use datafusion_featurize::config::parse_bytes;
 
 use crate::progress::ProgressMode;
+use crate::report::ReportArgs;
 
 /// Turns a bucket of images into features with SQL.
 ///
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     pub(crate) format: PrintFormat,
 
     /// Print results only
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
     /// How the progress of long statements is shown, on stderr
@@ -65,6 +66,15 @@ pub(crate) struct Args {
     /// Colour the SQL while it is typed
     #[arg(long)]
     pub(crate) color: bool,
+
+    #[command(subcommand)]
+    pub(crate) subcommand: Option<Subcommand>,
+}
+
+/// What else the program does than run SQL.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    Report(Box<ReportArgs>),
 }
 
 impl Args {

@@ -4,6 +4,7 @@ mod args;
 mod help;
 mod progress;
 mod repl;
+mod report;
 mod session;
 mod statements;
 
@@ -14,7 +15,7 @@ use clap::Parser;
 use datafusion::common::{Result, exec_datafusion_err};
 use log::LevelFilter;
 
-use crate::args::Args;
+use crate::args::{Args, Subcommand};
 use crate::session::Session;
 
 #[global_allocator]
@@ -45,6 +46,9 @@ fn start(args: Args) -> Result<()> {
 async fn run(args: Args) -> Result<()> {
     args.change_folder()?;
     let mut session = Session::try_new(&args)?;
+    if let Some(Subcommand::Report(report)) = &args.subcommand {
+        return report::run(&session, report).await;
+    }
     for file in &args.file {
         let sql = std::fs::read_to_string(file)
             .map_err(|e| exec_datafusion_err!("could not read '{}': {e}", file.display()))?;
