@@ -341,8 +341,9 @@ mod tests {
     use crate::gram;
     use crate::spill::Disk;
 
-    /// Rows of decaying variances along 20 directions, on disk but for the last few.
-    fn rows(n: usize, d: usize) -> (Rows<f32>, Rows<f32>) {
+    /// Rows of decaying variances along 20 directions, and of `noise` along all others; in memory, and
+    /// on disk but for the last few.
+    fn rows(n: usize, d: usize, noise: f64) -> (Rows<f32>, Rows<f32>) {
         let (mut memory, mut disk) = (Rows::new(d), Rows::new(d));
         for i in 0..n {
             let row: Vec<f32> = (0..d)
@@ -351,7 +352,8 @@ mod tests {
                         let (a, b) = ((i * (c + 1)) as f64 * 0.37, (j * (c + 2)) as f64 * 0.11);
                         a.sin() * b.cos() * 0.7_f64.powi(c as i32)
                     };
-                    ((0..20).map(wave).sum::<f64>() + 3.0) as f32
+                    let rest = noise * ((i * j) as f64 * 1.7 + (i * i) as f64 * 0.3).sin();
+                    ((0..20).map(wave).sum::<f64>() + rest + 3.0) as f32
                 })
                 .collect();
             memory.push(&row);
@@ -365,8 +367,9 @@ mod tests {
 
     #[test]
     fn streaming_agrees_with_the_gram_matrix() {
-        for (n, d, k) in [(230, 700, 8), (1230, 600, 5), (40, 50, 39)] {
-            let (memory, disk) = rows(n, d);
+        let cases = [(230, 700, 8, 0.1), (1230, 600, 5, 0.0), (40, 50, 39, 0.1)];
+        for (n, d, k, noise) in cases {
+            let (memory, disk) = rows(n, d, noise);
             for scale in [true, false] {
                 let options = FitOptions::new(NComponents::Count(k)).with_scale(scale);
                 let expected = gram::fit(&memory, 0, &options).unwrap();
