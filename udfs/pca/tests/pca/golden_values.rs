@@ -427,6 +427,7 @@ pub(crate) const SPARK_RANK_DEFICIENT: Golden = Golden {
     first_scores: &[0.5730841730684153, 0.5716771682654409, 0.8274672348348103],
 };
 
+#[expect(clippy::approx_constant, reason = "as the script printed it")]
 pub(crate) const SPARK_TINY: Golden = Golden {
     mean: &[2.0, 1.75, 4.25],
     scale: &[1.4142135623730951, 0.3535533905932738, 0.3535533905932738],
