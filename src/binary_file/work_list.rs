@@ -282,7 +282,7 @@ mod tests {
 
     impl Strings for dyn arrow::array::Array {
         fn to_owned_strings(&self) -> Vec<String> {
-            let text = datafusion::common::cast::as_string_array(self).unwrap();
+            let text = as_string_array(self).unwrap();
             text.iter().map(|s| s.unwrap().to_owned()).collect()
         }
     }

@@ -205,14 +205,10 @@ mod tests {
 
     #[test]
     fn a_document_that_breaks_off_is_not_shown_either() {
-        let error = error("<Error><Code>X</Code><Token-0>hush");
-        assert!(
-            describe(&error).ends_with("403 Forbidden: X"),
-            "{}",
-            describe(&error)
-        );
-        let error = super::tests::error("<Error><Token-0>hush");
-        assert!(!describe(&error).contains("hush"));
+        let coded = describe(&error("<Error><Code>X</Code><Token-0>hush"));
+        assert!(coded.ends_with("403 Forbidden: X"), "{coded}");
+        let nameless = describe(&error("<Error><Token-0>hush"));
+        assert!(!nameless.contains("hush"), "{nameless}");
     }
 
     #[test]
