@@ -148,6 +148,7 @@ def main():
     parser.add_argument("--latency-ms", type=int, default=30)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--skip", action="append", default=[], help="a reader, such as DuckDB")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--update-readme", action="store_true")
     parser.add_argument("--target", type=pathlib.Path, help="Cargo's target folder")
@@ -166,6 +167,9 @@ def main():
         "DuckDB `read_blob`": ("default", lambda: duckdb_reader(server, None)),
         f"DuckDB `read_blob`, {n} threads": (n, lambda: duckdb_reader(server, n)),
     }
+    # DuckDB reads one object after the other: minutes for 10,000.
+    skipped = tuple(arguments.skip)
+    makers = {name: maker for name, maker in makers.items() if not name.startswith(skipped)}
     runs, times = {}, {}
     for name, (_, make) in makers.items():
         try:
