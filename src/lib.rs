@@ -3,6 +3,7 @@
 
 pub mod binary_file;
 pub mod config;
+pub mod guide;
 mod io_runtime;
 mod object_stores;
 pub mod offload;

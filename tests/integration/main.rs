@@ -5,6 +5,7 @@
 mod cancel;
 mod cli;
 mod counting_store;
+mod guide;
 mod readme;
 mod registration;
 mod scan;
