@@ -43,6 +43,9 @@ pub struct FeaturizeOptions {
     pub scan_batch_rows: usize,
     /// Most bytes of `content` in one batch of a scan; one larger object makes a batch of its own.
     pub scan_batch_bytes: usize,
+    /// Rows of a partition after which an append closes a part and makes it visible; 0 means at
+    /// the end.
+    pub checkpoint_rows: usize,
 }
 
 impl Default for FeaturizeOptions {
@@ -58,12 +61,13 @@ impl Default for FeaturizeOptions {
             scan_concurrency: 64,
             scan_batch_rows: 64,
             scan_batch_bytes: 16 * 1024 * 1024,
+            checkpoint_rows: 1000,
         }
     }
 }
 
 /// Names in the order in which `SHOW ALL` and the README list them, with their meaning.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     (
         "model",
         "Network used by featurize when its model argument is absent",
@@ -98,6 +102,10 @@ const SETTINGS: [(&str, &str); 10] = [
         "scan_batch_bytes",
         "Most bytes of content in one batch of a scan; one larger object makes a batch of its own",
     ),
+    (
+        "checkpoint_rows",
+        "Rows of a partition after which an append closes a part and makes it visible; 0 means at the end",
+    ),
 ];
 
 impl FeaturizeOptions {
@@ -118,6 +126,7 @@ impl FeaturizeOptions {
             "scan_concurrency" => Some(self.scan_concurrency.to_string()),
             "scan_batch_rows" => Some(self.scan_batch_rows.to_string()),
             "scan_batch_bytes" => Some(self.scan_batch_bytes.to_string()),
+            "checkpoint_rows" => Some(self.checkpoint_rows.to_string()),
             _ => None,
         }
     }
@@ -174,6 +183,7 @@ impl ExtensionOptions for FeaturizeOptions {
             "scan_concurrency" => self.scan_concurrency = number(key, value, 1)?,
             "scan_batch_rows" => self.scan_batch_rows = number(key, value, 1)?,
             "scan_batch_bytes" => self.scan_batch_bytes = number(key, value, 1)?,
+            "checkpoint_rows" => self.checkpoint_rows = number(key, value, 0)?,
             _ => {
                 let names = SETTINGS.map(|(name, _)| name);
                 return config_err!(
@@ -252,6 +262,7 @@ mod tests {
             ("scan_concurrency", "5"),
             ("scan_batch_rows", "11"),
             ("scan_batch_bytes", "13"),
+            ("checkpoint_rows", "17"),
         ] {
             options.set(name, value).unwrap();
             let entry = options

@@ -9,6 +9,7 @@ mod object_stores;
 pub mod offload;
 pub mod progress;
 mod session;
+pub mod sink;
 mod suggest;
 
 pub use binary_file::{BinaryFileOptions, BinaryFileTable, BinaryFileTableFactory, Oversize};

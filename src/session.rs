@@ -1,5 +1,6 @@
 //! Installing the extension in a session.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProviderFactory;
@@ -14,6 +15,7 @@ use datafusion::prelude::SessionContext;
 use crate::binary_file::{BinaryFileTableFactory, FILE_TYPE};
 use crate::config::FeaturizeOptions;
 use crate::offload::OffloadComputation;
+use crate::sink::{WriteFormatFactory, WriteTableFactory};
 
 /// Every scalar function of the extension.
 pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
@@ -41,6 +43,18 @@ pub fn all_default_table_factories() -> Vec<(String, Arc<dyn TableProviderFactor
 /// Every physical optimizer rule of the extension, to come after all others.
 pub fn all_default_physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     vec![Arc::new(OffloadComputation)]
+}
+
+/// The formats whose writing `sink` takes over.
+const WRITABLE_FORMATS: [&str; 2] = ["parquet", "csv"];
+
+/// Lets the tables of these formats skip the files that their writing leaves beside the data.
+fn wrap_table_factories(factories: &mut HashMap<String, Arc<dyn TableProviderFactory>>) {
+    for format in WRITABLE_FORMATS {
+        if let Some(factory) = factories.get_mut(&format.to_ascii_uppercase()) {
+            *factory = WriteTableFactory::wrap(Arc::clone(factory));
+        }
+    }
 }
 
 /// Registers the functions where only functions can be registered.
@@ -117,6 +131,12 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
     state
         .table_factories_mut()
         .extend(all_default_table_factories());
+    for format in WRITABLE_FORMATS {
+        if let Some(factory) = state.get_file_format_factory(format) {
+            state.register_file_format(WriteFormatFactory::wrap(factory), true)?;
+        }
+    }
+    wrap_table_factories(state.table_factories_mut());
     let options = state.config_mut().options_mut();
     if options.extensions.get::<FeaturizeOptions>().is_none() {
         bound_batches(options);
@@ -178,6 +198,16 @@ impl SessionStateBuilderFeaturize for SessionStateBuilder {
         self.physical_optimizer_rules()
             .get_or_insert_default()
             .extend(all_default_physical_optimizer_rules());
+        if let Some(factories) = self.file_formats() {
+            for factory in factories {
+                if WRITABLE_FORMATS.contains(&factory.get_ext().to_ascii_lowercase().as_str()) {
+                    *factory = WriteFormatFactory::wrap(Arc::clone(factory));
+                }
+            }
+        }
+        if let Some(factories) = self.table_factories() {
+            wrap_table_factories(factories);
+        }
         let options = self.config().get_or_insert_default().options_mut();
         if options.extensions.get::<FeaturizeOptions>().is_none() {
             bound_batches(options);

@@ -2,9 +2,10 @@
 //!
 //! `datafusion_cli::exec` runs a statement and prints its result. Two things are done here because
 //! it cannot: a script that fails ends with an error (its file runner prints errors and goes on),
-//! and `CREATE EXTERNAL TABLE … STORED AS BINARYFILE` takes options, which it refuses for every
-//! format that it does not know.
+//! and statements take options that it does not know and refuses: those of `STORED AS BINARYFILE`,
+//! and those of writing (`write_mode` and its like).
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::instant::Instant;
 use datafusion::common::{Result, plan_datafusion_err};
 use datafusion::sql::parser::{DFParser, Statement};
@@ -12,6 +13,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use datafusion_cli::exec::exec_from_commands;
 use datafusion_featurize::binary_file::FILE_TYPE;
+use datafusion_featurize::sink::WriteOptions;
 
 use crate::session::Session;
 
@@ -34,18 +36,13 @@ async fn run_one(session: &Session, sql: &str) -> Result<()> {
         print_options,
         progress,
     } = session;
-    let started = Instant::now();
     let mut statements = DFParser::parse_sql_with_dialect(sql, dialect(session)?.as_ref())?;
     match statements.pop_front() {
-        Some(Statement::CreateExternalTable(create))
-            if create.file_type.eq_ignore_ascii_case(FILE_TYPE) =>
-        {
-            let statement = Statement::CreateExternalTable(create);
-            let plan = ctx.state().statement_to_plan(statement).await?;
-            let result = ctx.execute_logical_plan(plan).await?;
-            let schema = result.schema().inner().as_ref().clone().into();
-            let options = ctx.copied_config().options().format.clone();
-            print_options.print_batches(schema, &[], started, 0, &options)
+        Some(statement) if is_ours(&statement) => {
+            let progress = progress.start();
+            let result = Box::pin(run_ours(session, statement)).await;
+            progress.finish(result.is_ok());
+            result
         }
         // What is explained is the plan without the operator that observes it.
         Some(Statement::Explain(_)) => {
@@ -59,6 +56,37 @@ async fn run_one(session: &Session, sql: &str) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Runs a statement without datafusion-cli, and prints its result.
+async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
+    let Session {
+        ctx, print_options, ..
+    } = session;
+    let started = Instant::now();
+    let plan = ctx.state().statement_to_plan(statement).await?;
+    let result = ctx.execute_logical_plan(plan).await?;
+    let schema = result.schema().inner().as_ref().clone().into();
+    let batches = result.collect().await?;
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let options = ctx.copied_config().options().format.clone();
+    print_options.print_batches(schema, &batches, started, rows, &options)
+}
+
+/// Whether datafusion-cli would refuse the options of the statement.
+fn is_ours(statement: &Statement) -> bool {
+    let (options, is_our_format) = match statement {
+        Statement::CreateExternalTable(create) => (
+            &create.options,
+            create.file_type.eq_ignore_ascii_case(FILE_TYPE),
+        ),
+        Statement::CopyTo(copy) => (&copy.options, false),
+        _ => return false,
+    };
+    is_our_format
+        || options
+            .iter()
+            .any(|(name, _)| WriteOptions::is_option(name))
 }
 
 fn dialect(session: &Session) -> Result<Box<dyn Dialect>> {

@@ -1,0 +1,190 @@
+//! The commit: runs once, above the part writers, and returns the number of rows.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, assert_eq_or_internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, EvaluationType, ReplaceChildrenOptions,
+    SchedulingType,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements,
+    PlanProperties,
+};
+use futures::TryStreamExt;
+
+use super::parts::closed_parts;
+use super::run::{Run, WriteSpec};
+use super::target::Target;
+
+/// Waits for the parts that its input names, and makes them the content of the target: see the
+/// [module](super) for the steps. Yields one row with the number of rows written, `count`.
+///
+/// Executing it again with the same input does no harm.
+#[derive(Debug)]
+pub struct CommitExec {
+    input: Arc<dyn ExecutionPlan>,
+    spec: Arc<WriteSpec>,
+    properties: Arc<PlanProperties>,
+}
+
+impl CommitExec {
+    /// Commits the parts that `input`, a [`PartWriterExec`](super::PartWriterExec), has written.
+    pub fn new(input: Arc<dyn ExecutionPlan>, spec: Arc<WriteSpec>) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(count_schema()),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative)
+        .with_evaluation_type(EvaluationType::Eager);
+        Self {
+            input,
+            spec,
+            properties: Arc::new(properties),
+        }
+    }
+
+    /// What is written, and where to.
+    pub fn spec(&self) -> &Arc<WriteSpec> {
+        &self.spec
+    }
+}
+
+impl DisplayAs for CommitExec {
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let WriteSpec {
+            target, write_mode, ..
+        } = self.spec.as_ref();
+        match t {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "CommitExec: target={target}, write_mode={write_mode}")
+            }
+            DisplayFormatType::TreeRender => {
+                writeln!(f, "target={target}")?;
+                writeln!(f, "write_mode={write_mode}")
+            }
+        }
+    }
+}
+
+impl ExecutionPlan for CommitExec {
+    fn name(&self) -> &'static str {
+        "CommitExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        self.input_distribution_requirements().into_per_child()
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        assert_eq_or_internal_err!(children.len(), 1, "CommitExec has one child");
+        let spec = Arc::clone(&self.spec);
+        Ok(Arc::new(Self::new(children.swap_remove(0), spec)))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        assert_eq_or_internal_err!(partition, 0, "CommitExec has one partition");
+        // Held through the whole query, so that the lock is renewed.
+        let run = Run::join(&self.spec, &context)?;
+        let input = self.input.execute(0, Arc::clone(&context))?;
+        let target = self.spec.target.clone();
+        let stream = futures::stream::once(async move {
+            let written = write(&run, input).await;
+            forget_listings(&context, &target);
+            let count = written.map_err(|e| e.context(format!("writing to '{target}'")))?;
+            let count = Arc::new(UInt64Array::from(vec![count]));
+            Ok(RecordBatch::try_new(count_schema(), vec![count])?)
+        });
+        let stream = RecordBatchStreamAdapter::new(count_schema(), stream);
+        Ok(Box::pin(stream))
+    }
+}
+
+async fn write(run: &Run, input: SendableRecordBatchStream) -> Result<u64> {
+    // Nothing is the run's to clear away before it has the lock.
+    run.start().await?;
+    let written = async {
+        let batches: Vec<RecordBatch> = input.try_collect().await?;
+        let mut closed = vec![];
+        for batch in &batches {
+            closed.extend(closed_parts(batch)?);
+        }
+        run.finish(closed).await
+    };
+    match written.await {
+        Ok(count) => Ok(count),
+        Err(e) => {
+            run.abort().await;
+            Err(e)
+        }
+    }
+}
+
+/// Tables of this session that list the target must list it anew.
+fn forget_listings(context: &TaskContext, target: &Target) {
+    let runtime = context.runtime_env();
+    let Some(cache) = runtime.cache_manager.get_list_files_cache() else {
+        return;
+    };
+    for key in cache.list_entries().into_keys() {
+        if key.path.prefix_matches(target.path()) || target.path().prefix_matches(&key.path) {
+            cache.remove(&key);
+        }
+    }
+}
+
+fn count_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new(
+        "count",
+        DataType::UInt64,
+        false,
+    )]))
+}

@@ -1,0 +1,318 @@
+//! Parquet and CSV as the session has them, but for how they are written.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{GetExt, Result, Statistics, not_impl_err, plan_err};
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::{FileFormat, FileFormatFactory, FileMeta};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::physical_expr::{LexOrdering, LexRequirement};
+use datafusion::physical_plan::{ExecutionPlan, displayable};
+use object_store::{ObjectMeta, ObjectStore};
+use uuid::Uuid;
+
+use super::encode::PartFormat;
+use super::inputs::reads_target;
+use super::options::{WriteMode, WriteOptions};
+use super::run::WriteSpec;
+use super::target::Target;
+use super::{CommitExec, PartWriterExec};
+use crate::config::FeaturizeOptions;
+use crate::object_stores::register_object_store;
+
+/// The most characters of a plan that a manifest keeps.
+const QUERY_CHARACTERS: usize = 16 * 1024;
+
+/// A format of the session that takes the options of [`WriteOptions`] besides its own.
+pub struct WriteFormatFactory {
+    inner: Arc<dyn FileFormatFactory>,
+}
+
+impl WriteFormatFactory {
+    /// Wraps a factory, unless it is wrapped already.
+    pub fn wrap(inner: Arc<dyn FileFormatFactory>) -> Arc<dyn FileFormatFactory> {
+        if inner.is::<Self>() {
+            inner
+        } else {
+            Arc::new(Self { inner })
+        }
+    }
+
+    /// The format that is wrapped.
+    pub fn inner(&self) -> &Arc<dyn FileFormatFactory> {
+        &self.inner
+    }
+}
+
+impl FileFormatFactory for WriteFormatFactory {
+    fn create(
+        &self,
+        state: &dyn Session,
+        format_options: &HashMap<String, String>,
+    ) -> Result<Arc<dyn FileFormat>> {
+        let mut others = HashMap::new();
+        let mut store_options = HashMap::new();
+        for (key, value) in format_options {
+            let options = match key.as_str() {
+                key if WriteOptions::is_ours(key) => continue,
+                key if is_store_option(key) => &mut store_options,
+                _ => &mut others,
+            };
+            options.insert(key.clone(), value.clone());
+        }
+        Ok(Arc::new(WriteFormat {
+            inner: self.inner.create(state, &others)?,
+            options: WriteOptions::try_from_map(format_options)?,
+            store_options,
+        }))
+    }
+
+    fn default(&self) -> Arc<dyn FileFormat> {
+        Arc::new(WriteFormat {
+            inner: self.inner.default(),
+            options: WriteOptions::default(),
+            store_options: HashMap::new(),
+        })
+    }
+}
+
+impl GetExt for WriteFormatFactory {
+    fn get_ext(&self) -> String {
+        self.inner.get_ext()
+    }
+}
+
+impl fmt::Debug for WriteFormatFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// Options that say how a store is reached, which are no format's business.
+fn is_store_option(key: &str) -> bool {
+    key.starts_with("aws.") || key.starts_with("gcp.")
+}
+
+/// A format with the options of one statement.
+pub struct WriteFormat {
+    inner: Arc<dyn FileFormat>,
+    options: WriteOptions,
+    /// May hold secrets: used once, when the write is planned, and never shown.
+    store_options: HashMap<String, String>,
+}
+
+impl WriteFormat {
+    /// The format that is wrapped.
+    pub fn inner(&self) -> &Arc<dyn FileFormat> {
+        &self.inner
+    }
+
+    /// The options of the statement.
+    pub fn options(&self) -> &WriteOptions {
+        &self.options
+    }
+
+    /// The mode that the statement means.
+    fn write_mode(&self, operation: InsertOp, target: &Target) -> Result<WriteMode> {
+        match (operation, self.options.write_mode) {
+            (InsertOp::Append, mode) => Ok(mode.unwrap_or(WriteMode::Append)),
+            (InsertOp::Overwrite, None | Some(WriteMode::Overwrite)) => Ok(WriteMode::Overwrite),
+            (InsertOp::Overwrite, Some(mode)) => plan_err!(
+                "INSERT OVERWRITE of '{target}' contradicts its option 'write_mode' '{mode}'; use \
+                 INSERT INTO, or create the table with 'write_mode' 'overwrite'"
+            ),
+            (InsertOp::Replace, _) => not_impl_err!(
+                "'{target}': rows of files cannot be replaced one by one; INSERT OVERWRITE \
+                 replaces all of them"
+            ),
+        }
+    }
+
+    /// # Errors
+    /// When an option does not suit the target.
+    fn check(&self, target: &Target, mode: WriteMode, input: &dyn ExecutionPlan) -> Result<()> {
+        if target.is_file() {
+            if let Some(number) = self.options.num_files.filter(|number| *number != 1) {
+                return plan_err!(
+                    "'{target}' is one file, but 'num_files' is {number}; name a folder \
+                     ('{target}/'), or leave the option out"
+                );
+            }
+            if self.options.success_file == Some(true) {
+                return plan_err!(
+                    "'{target}' is one file, and 'success_file' is written to a folder; name a \
+                     folder ('{target}/'), or leave the option out"
+                );
+            }
+        }
+        if mode != WriteMode::Overwrite {
+            return Ok(());
+        }
+        if target.is_root() {
+            return plan_err!(
+                "'write_mode' 'overwrite' would replace everything in '{target}', the root of the \
+                 store; name a folder in it"
+            );
+        }
+        if let Some(read) = reads_target(input, target)? {
+            return plan_err!(
+                "'write_mode' 'overwrite' would replace '{target}', which the query reads \
+                 ('{read}'); write to another folder, or use 'write_mode' 'append'"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for WriteFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteFormat")
+            .field("inner", &self.inner)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl FileFormat for WriteFormat {
+    fn get_ext(&self) -> String {
+        self.inner.get_ext()
+    }
+
+    fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
+        self.inner.get_ext_with_compression(compression)
+    }
+
+    fn compression_type(&self) -> Option<FileCompressionType> {
+        self.inner.compression_type()
+    }
+
+    async fn infer_schema(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        objects: &[ObjectMeta],
+    ) -> Result<SchemaRef> {
+        self.inner.infer_schema(state, store, objects).await
+    }
+
+    async fn infer_stats(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        table_schema: SchemaRef,
+        object: &ObjectMeta,
+    ) -> Result<Statistics> {
+        self.inner
+            .infer_stats(state, store, table_schema, object)
+            .await
+    }
+
+    async fn infer_ordering(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        table_schema: SchemaRef,
+        object: &ObjectMeta,
+    ) -> Result<Option<LexOrdering>> {
+        self.inner
+            .infer_ordering(state, store, table_schema, object)
+            .await
+    }
+
+    async fn infer_stats_and_ordering(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        table_schema: SchemaRef,
+        object: &ObjectMeta,
+    ) -> Result<FileMeta> {
+        self.inner
+            .infer_stats_and_ordering(state, store, table_schema, object)
+            .await
+    }
+
+    async fn create_physical_plan(
+        &self,
+        state: &dyn Session,
+        conf: FileScanConfig,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.inner.create_physical_plan(state, conf).await
+    }
+
+    async fn create_writer_physical_plan(
+        &self,
+        input: Arc<dyn ExecutionPlan>,
+        state: &dyn Session,
+        conf: FileSinkConfig,
+        order_requirements: Option<LexRequirement>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let target = Target::try_new(&conf, &self.inner.get_ext())?;
+        register_object_store(state.runtime_env(), &conf.original_url, &self.store_options).await?;
+        let write_mode = self.write_mode(conf.insert_op, &target)?;
+        let order = order_requirements.as_ref();
+        let format = PartFormat::try_new(self.inner.as_ref(), conf.output_schema(), order)?;
+        let Some(format) = format else {
+            return self
+                .inner
+                .create_writer_physical_plan(input, state, conf, order_requirements)
+                .await;
+        };
+        if !conf.table_partition_cols.is_empty() {
+            if self.options != WriteOptions::default() || write_mode != WriteMode::Append {
+                return not_impl_err!(
+                    "'{target}': a table that is PARTITIONED BY columns can only be appended to, \
+                     without the options 'write_mode', 'num_files' and 'success_file'; leave \
+                     PARTITIONED BY or the options out"
+                );
+            }
+            return self
+                .inner
+                .create_writer_physical_plan(input, state, conf, order_requirements)
+                .await;
+        }
+        self.check(&target, write_mode, input.as_ref())?;
+        let extension = match self.compression_type() {
+            Some(compression) => self
+                .get_ext_with_compression(&compression)
+                .unwrap_or_else(|_| self.get_ext()),
+            None => self.get_ext(),
+        };
+        let settings = FeaturizeOptions::from_config(state.config_options());
+        let spec = Arc::new(WriteSpec {
+            run: Uuid::now_v7(),
+            target,
+            write_mode,
+            mode_is_explicit: self.options.write_mode.is_some(),
+            num_files: self.options.num_files,
+            success_file: self.options.success_file,
+            checkpoint_rows: settings.checkpoint_rows,
+            format: format.with_defaults_of(state.config_options()),
+            extension,
+            schema: Arc::clone(conf.output_schema()),
+            query: query(input.as_ref()),
+        });
+        let writer = PartWriterExec::new(input, Arc::clone(&spec), order_requirements);
+        Ok(Arc::new(CommitExec::new(Arc::new(writer), spec)))
+    }
+
+    fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
+        self.inner.file_source(table_schema)
+    }
+}
+
+/// The plan of the query as text; operators show no secrets.
+fn query(input: &dyn ExecutionPlan) -> String {
+    let mut text = displayable(input).indent(false).to_string();
+    if let Some((end, _)) = text.char_indices().nth(QUERY_CHARACTERS) {
+        text.truncate(end);
+    }
+    text
+}

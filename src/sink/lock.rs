@@ -1,0 +1,293 @@
+//! One writer a target: `_temporary/_LOCK`, an object that only one of several can create.
+//!
+//! A lock outlives the program that is killed. It counts as abandoned when the program is known to
+//! have ended (same machine, seen in `/proc`), or when nobody has renewed it for a minute.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::manifest::{json, run_id};
+use super::target::Target;
+
+/// How often a lock is renewed.
+pub(super) const RENEWAL: Duration = Duration::from_secs(10);
+/// Without renewal for so long, the lock is abandoned.
+const ABANDONED_AFTER: TimeDelta = TimeDelta::seconds(60);
+/// Times that a lock which others are just creating or removing is tried for.
+const ATTEMPTS: usize = 5;
+
+/// What the object holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LockFile {
+    #[serde(with = "run_id")]
+    run: Uuid,
+    /// In words.
+    since: String,
+    /// The program, where the run is one program's.
+    process: Option<Process>,
+}
+
+/// A program of this machine, not to be mistaken for a later one of the same number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Process {
+    boot: String,
+    namespace: String,
+    pid: u32,
+    started: u64,
+}
+
+impl Process {
+    /// This program; `None` on systems without `/proc`.
+    fn current() -> Option<Self> {
+        let pid = std::process::id();
+        Some(Self {
+            boot: read("/proc/sys/kernel/random/boot_id")?,
+            namespace: namespace()?,
+            pid,
+            started: start_of(pid)?,
+        })
+    }
+
+    /// Whether it has ended; `None` if that cannot be seen from here.
+    fn has_ended(&self) -> Option<bool> {
+        let here = Self::current()?;
+        if self.boot != here.boot || self.namespace != here.namespace {
+            return None;
+        }
+        Some(start_of(self.pid) != Some(self.started))
+    }
+}
+
+fn read(file: &str) -> Option<String> {
+    Some(std::fs::read_to_string(file).ok()?.trim().to_owned())
+}
+
+fn namespace() -> Option<String> {
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// When a program began, in ticks since the machine did. A killed program that its parent has not
+/// looked after yet has ended.
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = read(&format!("/proc/{pid}/stat"))?;
+    // The second field is the program's name in parentheses, and may hold any character.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    // Field 22 counted from the pid; the state, which has just been taken, is field 3.
+    fields.nth(18)?.parse().ok()
+}
+
+/// The right to write to a target.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: LockFile,
+}
+
+impl Lock {
+    /// Takes the lock of `target` for `run`, or finds that the run has it already (another task of
+    /// it, perhaps on another machine).
+    ///
+    /// `is_live` tells of a run of this very program whether it still goes on; `one_process` is
+    /// false for runs whose tasks are spread over several programs.
+    ///
+    /// # Errors
+    /// When another run has it, or the store refuses.
+    pub(super) async fn acquire(
+        store: &dyn ObjectStore,
+        target: &Target,
+        run: Uuid,
+        one_process: bool,
+        is_live: impl Fn(Uuid) -> bool,
+    ) -> Result<Self> {
+        let lock = Self {
+            file: LockFile {
+                run,
+                since: Utc::now().format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+                process: if one_process {
+                    Process::current()
+                } else {
+                    None
+                },
+            },
+        };
+        let path = target.lock();
+        for _ in 0..ATTEMPTS {
+            if lock.create(store, target).await? {
+                return Ok(lock);
+            }
+            let Some((file, renewed)) = find(store, target).await? else {
+                continue; // Its owner has just removed it.
+            };
+            match file {
+                Some(file) if file.run == run => return Ok(lock),
+                Some(file) if !is_abandoned(&file, is_live(file.run)) => {
+                    let now = now(store, target, run).await?;
+                    let silent = now - renewed;
+                    if silent < ABANDONED_AFTER {
+                        return exec_err!(
+                            "'{target}' is being written by another run ({}, since {}, last sign \
+                             of life {} s ago); wait for it to end. Should its machine be dead: \
+                             run this again in {} s, or remove '{path}' by hand",
+                            describe(&file),
+                            file.since,
+                            silent.num_seconds().max(0),
+                            (ABANDONED_AFTER - silent).num_seconds() + 1
+                        );
+                    }
+                    log::warn!("{target}: takes over the lock of {}", describe(&file));
+                }
+                Some(file) => log::info!("{target}: takes over the lock of {}", describe(&file)),
+                // Cut off while it was written, which object stores do not do.
+                None => log::warn!("{target}: replaces an unreadable lock"),
+            }
+            match store.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        exec_err!("'{target}': several runs compete for '{path}'; run this again")
+    }
+
+    /// True if the lock has been created.
+    async fn create(&self, store: &dyn ObjectStore, target: &Target) -> Result<bool> {
+        let path = target.lock();
+        let options = PutOptions::from(PutMode::Create);
+        match store
+            .put_opts(&path, json(&self.file)?.into(), options)
+            .await
+        {
+            Ok(_) => self.is_held(store, target).await,
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(false),
+            // A store without conditional writes: the last to write has it.
+            Err(
+                object_store::Error::NotImplemented { .. }
+                | object_store::Error::NotSupported { .. },
+            ) => {
+                if find(store, target).await?.is_some() {
+                    return Ok(false);
+                }
+                store.put(&path, json(&self.file)?.into()).await?;
+                self.is_held(store, target).await
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn is_held(&self, store: &dyn ObjectStore, target: &Target) -> Result<bool> {
+        let found = find(store, target).await?;
+        Ok(matches!(found, Some((Some(file), _)) if file.run == self.file.run))
+    }
+
+    /// # Errors
+    /// When another run has taken the lock over, because this one was silent for too long.
+    pub(super) async fn verify(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
+        if self.is_held(store, target).await? {
+            return Ok(());
+        }
+        exec_err!(
+            "'{target}': another run has taken over '{}' while this one gave no sign of life; \
+             nothing of this run has been committed. Run it again when the other has ended",
+            target.lock()
+        )
+    }
+
+    /// Shows that the run is alive.
+    pub(super) async fn renew(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
+        self.verify(store, target).await?;
+        store
+            .put(&target.lock(), json(&self.file)?.into())
+            .await
+            .map_err(|e| exec_datafusion_err!("'{target}': could not renew the lock: {e}"))?;
+        Ok(())
+    }
+
+    /// Lets others write.
+    pub(super) async fn release(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
+        if self.is_held(store, target).await? {
+            store.delete(&target.lock()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_abandoned(file: &LockFile, is_live_here: bool) -> bool {
+    let Some(process) = &file.process else {
+        return false;
+    };
+    if Process::current().as_ref() == Some(process) {
+        return !is_live_here;
+    }
+    process.has_ended() == Some(true)
+}
+
+fn describe(file: &LockFile) -> String {
+    match &file.process {
+        Some(process) => format!("run {}, process {}", file.run, process.pid),
+        None => format!("run {}", file.run),
+    }
+}
+
+/// The lock and when it was written last; the inner `None` is one that cannot be read.
+async fn find(
+    store: &dyn ObjectStore,
+    target: &Target,
+) -> Result<Option<(Option<LockFile>, DateTime<Utc>)>> {
+    match store.get(&target.lock()).await {
+        Ok(found) => {
+            let renewed = found.meta.last_modified;
+            let file = serde_json::from_slice(&found.bytes().await?).ok();
+            Ok(Some((file, renewed)))
+        }
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The store's clock, which need not be this machine's.
+async fn now(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<DateTime<Utc>> {
+    let probe = target.run_folder(run).join("clock");
+    store.put(&probe, "".into()).await?;
+    let now = store.head(&probe).await?.last_modified;
+    store.delete(&probe).await?;
+    Ok(now)
+}
+
+/// Renews a lock until it is dropped.
+pub(super) type Heartbeat = SpawnedTask<()>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_program_runs_and_another_has_ended() {
+        let Some(here) = Process::current() else {
+            return; // No /proc.
+        };
+        assert_eq!(here.has_ended(), Some(false));
+        let earlier = Process {
+            started: here.started.wrapping_add(1),
+            ..here.clone()
+        };
+        assert_eq!(earlier.has_ended(), Some(true));
+        let elsewhere = Process {
+            boot: "another".to_owned(),
+            ..here
+        };
+        assert_eq!(elsewhere.has_ended(), None);
+    }
+}

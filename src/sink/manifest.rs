@@ -1,0 +1,161 @@
+//! `_MANIFEST.json`: what the folder is made of.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::Schema;
+use datafusion::common::{Result, exec_datafusion_err};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
+
+use super::options::WriteMode;
+use super::target::DataFile;
+
+/// Version of the layout of the file.
+const VERSION: u32 = 1;
+
+/// The parts of a folder, and where they come from. Fields may be added; readers ignore unknown
+/// ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// 1.
+    pub version: u32,
+    /// The run that wrote the manifest.
+    pub run: String,
+    /// When, in RFC 3339 and UTC.
+    pub written: String,
+    /// `parquet` or `csv`.
+    pub format: String,
+    /// How the run treated what was there.
+    pub write_mode: WriteMode,
+    /// Every data file of the folder, and no other.
+    pub parts: Vec<Part>,
+    /// Rows of all parts; `null` if the rows of one are not known.
+    pub rows: Option<u64>,
+    /// Bytes of all parts.
+    pub bytes: u64,
+    /// Columns of the last run.
+    pub schema: Vec<ManifestColumn>,
+    /// The plan of the last run's query.
+    pub query: String,
+}
+
+/// One data file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Path relative to the folder.
+    pub path: String,
+    /// `null` for files that this crate did not write.
+    pub rows: Option<u64>,
+    /// Size of the file.
+    pub bytes: u64,
+}
+
+/// A column, in Arrow's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestColumn {
+    /// Its name.
+    pub name: String,
+    /// Its Arrow type.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// Whether it may hold NULL.
+    pub nullable: bool,
+    /// The field's metadata, such as the model and the hash of the weights that made the column.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    pub(super) fn new(
+        run: uuid::Uuid,
+        format: &str,
+        write_mode: WriteMode,
+        schema: &Schema,
+        query: &str,
+        parts: Vec<Part>,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            run: run.to_string(),
+            written: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            format: format.to_owned(),
+            write_mode,
+            rows: parts.iter().map(|part| part.rows).sum(),
+            bytes: parts.iter().map(|part| part.bytes).sum(),
+            parts,
+            schema: columns(schema),
+            query: query.to_owned(),
+        }
+    }
+
+    /// Whether the manifest names exactly `files`.
+    pub(super) fn names(&self, files: &[DataFile]) -> bool {
+        let mut parts: Vec<DataFile> = self
+            .parts
+            .iter()
+            .map(|part| DataFile {
+                name: part.path.clone(),
+                bytes: part.bytes,
+            })
+            .collect();
+        parts.sort();
+        parts == files
+    }
+
+    /// Reads a manifest; `None` if there is none, or what is there is not one of ours.
+    pub(super) async fn read(store: &dyn ObjectStore, path: &Path) -> Result<Option<Self>> {
+        match store.get(path).await {
+            Ok(found) => Ok(serde_json::from_slice(&found.bytes().await?).ok()),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    pub(super) async fn write(&self, store: &dyn ObjectStore, path: &Path) -> Result<()> {
+        store.put(path, json(self)?.into()).await?;
+        Ok(())
+    }
+}
+
+/// JSON for people to read, too.
+pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|e| exec_datafusion_err!("could not write JSON: {e}"))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn columns(schema: &Schema) -> Vec<ManifestColumn> {
+    let fields = schema.fields().iter();
+    fields
+        .map(|field| ManifestColumn {
+            name: field.name().clone(),
+            data_type: field.data_type().to_string(),
+            nullable: field.is_nullable(),
+            metadata: field
+                .metadata()
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        })
+        .collect()
+}
+
+/// A run's id in JSON, as text.
+pub(super) mod run_id {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use uuid::Uuid;
+
+    pub(crate) fn serialize<S: Serializer>(run: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(run)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Uuid, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,126 @@
+//! Writing that loses nothing: `COPY … TO` and `INSERT INTO` on Parquet and CSV.
+//!
+//! [`WriteFormatFactory`] wraps the session's formats. They read as before and take the options
+//! that they took before, and three more:
+//!
+//! | option | values | default |
+//! |---|---|---|
+//! | `write_mode` | `append`, `overwrite`, `error_if_exists` | `append` |
+//! | `num_files` | exactly so many parts, 1 to 1000, also when some are empty | as the query runs |
+//! | `success_file` | `true`, `false`: `_SUCCESS`, written last, and `_MANIFEST.json` | `true`; an append keeps both up to date if the folder has them, and starts none |
+//!
+//! `INSERT INTO` takes them from `CREATE EXTERNAL TABLE`, and `INSERT OVERWRITE` is `overwrite`.
+//!
+//! # Two operators
+//!
+//! ```text
+//! CommitExec          one partition: collects what was written, commits, yields `count`
+//!   PartWriterExec    every partition: writes parts, yields path, rows, bytes, visible
+//!     the query
+//! ```
+//!
+//! Both hold a [`WriteSpec`] and nothing else, so that they can travel to other machines. Parts are
+//! named by a uuid, because the number of a partition is local to a task there; and where a task
+//! may be repeated, no part becomes visible before the commit.
+//!
+//! # What lies in the folder
+//!
+//! ```text
+//! part-00000-<uuid>-c000.parquet      data
+//! _SUCCESS                            empty: the folder is complete
+//! _MANIFEST.json                      every part with rows and bytes, columns, query
+//! _temporary/_LOCK                    a run is writing
+//! _temporary/featurize-<run>/…staged  its parts
+//! _temporary/featurize-<run>/_COMMIT.json
+//! ```
+//!
+//! Spark, PyArrow and DataFusion skip names that begin with `_`, the latter because it looks neither
+//! into sub-folders nor, with this crate, at hidden files ([`WriteTableFactory`]).
+//!
+//! # Overwriting
+//!
+//! An object store cannot replace several objects at once. What can be replaced at once is one
+//! object, so `_MANIFEST.json` is where the old data ends and the new data begins, and `_SUCCESS`
+//! is absent while a plain listing of the folder might show both.
+//!
+//! | step | a listing shows | `_SUCCESS` | the manifest names | after a kill here, the next run |
+//! |---|---|---|---|---|
+//! | 1. lock; parts written and staged | old | yes | old | removes the staged parts |
+//! | 2. a manifest of the old parts, if none describes them | old | yes | old | removes the staged parts |
+//! | 3. `_COMMIT.json` | old | yes | old | commits |
+//! | 4. `_SUCCESS` removed | old | no | old | commits |
+//! | 5. parts published | old, some new | no | old | commits |
+//! | 6. **manifest replaced** | old and new | no | new | commits |
+//! | 7. old parts removed | new, some old | no | new | commits |
+//! | 8. `_SUCCESS` written | new | yes | new | commits again, which changes nothing |
+//! | 9. `_COMMIT.json`, staged parts and lock removed | new | yes | new | — |
+//!
+//! Who reads the manifest therefore always finds the old or the new data complete. Who lists the
+//! folder does so whenever `_SUCCESS` is there. A run that *fails* rather than dies in steps 3 to 5
+//! takes back what it did, and the folder is as it was; from step 6 on it leaves the rest to the
+//! next run. On the local disk, publishing is a rename; on an object store it is a copy within the
+//! store, because objects cannot be renamed there and an object under its final name would be
+//! visible hours before the commit. Parts are limited to 1 GiB for the sake of these copies.
+//!
+//! Old parts are the files with the format's ending in the folder and its `column=value`
+//! sub-folders. Nothing else is ever deleted.
+//!
+//! # Appending
+//!
+//! A part becomes visible when it is closed, all at once (a rename, or the end of an upload), and it
+//! is closed every `featurize.checkpoint_rows` rows. What an append has written stays when it
+//! fails or is killed, so that a job can go on where it stopped:
+//!
+//! ```sql
+//! CREATE TABLE todo AS SELECT path FROM images WHERE path NOT IN (SELECT path FROM features);
+//! INSERT INTO features
+//! SELECT path, featurize(content) FROM images WHERE path IN (SELECT path FROM todo);
+//! ```
+//!
+//! (In one statement, with `NOT IN` on the rows that have `content`, the rows are the same; but
+//! DataFusion's join then holds the content of all images before the first part is written.)
+//!
+//! If the folder has `_SUCCESS`, it is removed before the first part appears and written again with
+//! a new manifest at the end. An append with `num_files` shows its parts at the end only, by steps
+//! 3 to 9 without old parts.
+//!
+//! # Two writers
+//!
+//! The lock is an object that only one of several writers can create. The second gets an error that
+//! names the first. A lock is abandoned when its program is known to have ended on this machine, or
+//! when it has not been renewed for a minute.
+//!
+//! What no program can clear away is an upload in pieces that its program did not live to end:
+//! object stores keep the pieces, unseen, until a life-cycle rule (`AbortIncompleteMultipartUpload`
+//! on S3) removes them.
+//!
+//! # Memory
+//!
+//! Rows are encoded in slices of 8 MiB. Each open part holds a Parquet row group of at most 32 MiB
+//! and one buffer of `datafusion.execution.objectstore_writer_buffer_size`, and each partition has
+//! one part open, or `num_files` all together (which then share 256 MiB of row groups).
+
+mod commit;
+mod encode;
+mod format;
+mod inputs;
+mod journal;
+mod lock;
+mod manifest;
+mod options;
+mod parts;
+mod run;
+mod slices;
+mod table;
+mod target;
+mod text;
+
+pub use commit::CommitExec;
+pub use encode::PartFormat;
+pub use format::{WriteFormat, WriteFormatFactory};
+pub use manifest::{Manifest, ManifestColumn, Part};
+pub use options::{WriteMode, WriteOptions};
+pub use parts::PartWriterExec;
+pub use run::WriteSpec;
+pub use table::WriteTableFactory;
+pub use target::{MANIFEST, SUCCESS, Target};

@@ -1,0 +1,175 @@
+//! `write_mode`, `num_files` and `success_file`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use datafusion::common::{Result, config_datafusion_err, config_err};
+use serde::{Deserialize, Serialize};
+
+/// The most parts that `num_files` may ask for: each is an open upload until the end.
+const MAX_NUM_FILES: usize = 1000;
+
+/// The options that this module adds to those of the format, as the SQL planner spells them.
+const WRITE_MODE: &str = "format.write_mode";
+const NUM_FILES: &str = "format.num_files";
+const SUCCESS_FILE: &str = "format.success_file";
+
+/// What happens to data that the target holds already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteMode {
+    /// Kept; new parts appear beside it while the query runs.
+    Append,
+    /// Replaced, all at once, when the query has ended well.
+    Overwrite,
+    /// An error.
+    ErrorIfExists,
+}
+
+impl FromStr for WriteMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "append" => Ok(Self::Append),
+            "overwrite" => Ok(Self::Overwrite),
+            "error_if_exists" | "errorifexists" => Ok(Self::ErrorIfExists),
+            _ => Err(format!(
+                "option 'write_mode': expected 'append', 'overwrite' or 'error_if_exists', found \
+                 '{text}'"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for WriteMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Append => "append",
+            Self::Overwrite => "overwrite",
+            Self::ErrorIfExists => "error_if_exists",
+        })
+    }
+}
+
+/// The options of one target; `None` where the statement does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// `write_mode`; append where absent.
+    pub write_mode: Option<WriteMode>,
+    /// `num_files`: exactly so many parts, also when some are empty.
+    pub num_files: Option<usize>,
+    /// `success_file`: whether `_SUCCESS` and `_MANIFEST.json` are written. Where absent, they are
+    /// unless the mode is append, which keeps them up to date if the folder has them.
+    pub success_file: Option<bool>,
+}
+
+impl WriteOptions {
+    /// Whether `key`, as the SQL planner spells it, is one of ours.
+    pub fn is_ours(key: &str) -> bool {
+        matches!(key, WRITE_MODE | NUM_FILES | SUCCESS_FILE)
+    }
+
+    /// Whether a statement with the option `name` can only be planned by this crate's formats.
+    pub fn is_option(name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        Self::is_ours(&name) || Self::is_ours(&format!("format.{name}"))
+    }
+
+    /// Reads the options that are ours and leaves the others alone.
+    ///
+    /// # Errors
+    /// When a value is not one that the option takes.
+    pub fn try_from_map(options: &HashMap<String, String>) -> Result<Self> {
+        let write_mode = options
+            .get(WRITE_MODE)
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|e: String| config_datafusion_err!("{e}"))?;
+        let num_files = options
+            .get(NUM_FILES)
+            .map(|text| match text.trim().parse() {
+                Ok(number @ 1..=MAX_NUM_FILES) => Ok(number),
+                _ => config_err!(
+                    "option 'num_files': expected a whole number from 1 to {MAX_NUM_FILES}, found \
+                     '{text}'"
+                ),
+            })
+            .transpose()?;
+        let success_file = options
+            .get(SUCCESS_FILE)
+            .map(|text| match text.trim().to_ascii_lowercase().as_str() {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                _ => {
+                    config_err!("option 'success_file': expected 'true' or 'false', found '{text}'")
+                }
+            })
+            .transpose()?;
+        Ok(Self {
+            write_mode,
+            num_files,
+            success_file,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(options: &[(&str, &str)]) -> Result<WriteOptions> {
+        let options = options
+            .iter()
+            .map(|(key, value)| (format!("format.{key}"), (*value).to_owned()))
+            .collect();
+        WriteOptions::try_from_map(&options)
+    }
+
+    #[test]
+    fn values_are_read_whatever_their_case() {
+        let options = read(&[
+            ("write_mode", "Overwrite"),
+            ("num_files", " 3"),
+            ("success_file", "FALSE"),
+            ("delimiter", ";"),
+        ]);
+        let expected = WriteOptions {
+            write_mode: Some(WriteMode::Overwrite),
+            num_files: Some(3),
+            success_file: Some(false),
+        };
+        assert_eq!(options.unwrap(), expected);
+        assert_eq!(read(&[]).unwrap(), WriteOptions::default());
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_was_expected() {
+        for (key, value, expected) in [
+            (
+                "write_mode",
+                "replace",
+                "expected 'append', 'overwrite' or 'error_if_exists', found 'replace'",
+            ),
+            ("num_files", "0", "whole number from 1 to 1000, found '0'"),
+            ("num_files", "many", "found 'many'"),
+            (
+                "success_file",
+                "yes",
+                "expected 'true' or 'false', found 'yes'",
+            ),
+        ] {
+            let error = read(&[(key, value)]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn options_are_told_from_those_of_the_format() {
+        assert!(WriteOptions::is_option("Write_Mode"));
+        assert!(WriteOptions::is_option("format.num_files"));
+        assert!(!WriteOptions::is_option("delimiter"));
+    }
+}

@@ -1,0 +1,141 @@
+//! External tables whose folders may hold `_SUCCESS` and `_MANIFEST.json`.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider, TableProviderFactory};
+use datafusion::common::{Result, ToDFSchema, plan_datafusion_err};
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::CreateExternalTable;
+
+use crate::object_stores::register_object_store;
+
+/// Names that a reader of a folder should see: as Spark and PyArrow do, not those that begin with
+/// `_` or `.`.
+const VISIBLE: &str = "[!_.]*";
+
+/// Creates the tables of a factory that lists folders, makes them skip hidden files, and registers
+/// the object store that the options describe.
+///
+/// DataFusion's own factory reads every file of a folder whose columns are given, and every file of
+/// a folder in an object store; a manifest would be taken for data.
+#[derive(Debug)]
+pub struct WriteTableFactory {
+    inner: Arc<dyn TableProviderFactory>,
+}
+
+impl WriteTableFactory {
+    /// Wraps a factory, unless it is wrapped already. Its tables are used as they are if they are no
+    /// listing tables.
+    pub fn wrap(inner: Arc<dyn TableProviderFactory>) -> Arc<dyn TableProviderFactory> {
+        Arc::new(Self { inner })
+    }
+}
+
+#[async_trait]
+impl TableProviderFactory for WriteTableFactory {
+    async fn create(
+        &self,
+        state: &dyn Session,
+        cmd: &CreateExternalTable,
+    ) -> Result<Arc<dyn TableProvider>> {
+        for location in &cmd.locations {
+            register_object_store(state.runtime_env(), location, &cmd.options).await?;
+        }
+        let inferred = infer(state, cmd).await?;
+        let cmd = inferred.as_ref().unwrap_or(cmd);
+        let table = self.inner.create(state, cmd).await?;
+        match table.downcast_ref::<ListingTable>() {
+            Some(listing) => visible(listing, state, cmd),
+            None => Ok(table),
+        }
+    }
+}
+
+/// The statement with its columns, where DataFusion would read all files of a remote folder to find
+/// out. On the local disk it reads those with the format's ending only, and so is done here.
+async fn infer(
+    state: &dyn Session,
+    cmd: &CreateExternalTable,
+) -> Result<Option<CreateExternalTable>> {
+    if !cmd.schema.fields().is_empty() {
+        return Ok(None);
+    }
+    let [location] = cmd.locations.as_slice() else {
+        return Ok(None);
+    };
+    let url = ListingTableUrl::parse(location)?;
+    if !url.is_collection() || url.is_folder() || url.get_glob().is_some() {
+        return Ok(None);
+    }
+    let Some(session) = state.as_any().downcast_ref::<SessionState>() else {
+        return Ok(None);
+    };
+    let Some(factory) = session.get_file_format_factory(&cmd.file_type) else {
+        return Ok(None);
+    };
+    let format = factory.create(state, &cmd.options)?;
+    let options = ListingOptions::new(format).with_file_extension("");
+    let url = url.with_glob(VISIBLE)?;
+    let columns = options.infer_schema(state, &url).await?;
+    let mut partitions = cmd.table_partition_cols.clone();
+    if partitions.is_empty()
+        && state
+            .config_options()
+            .execution
+            .listing_table_factory_infer_partitions
+    {
+        partitions = options.infer_partitions(state, &url).await?;
+    }
+    let fields = columns.fields().iter().cloned();
+    let partition_type = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
+    let partition_fields = partitions
+        .iter()
+        .filter(|name| columns.field_with_name(name).is_err())
+        .map(|name| Arc::new(Field::new(name, partition_type.clone(), true)));
+    let schema = Schema::new_with_metadata(
+        fields.chain(partition_fields).collect::<Vec<_>>(),
+        columns.metadata().clone(),
+    );
+    let mut cmd = cmd.clone();
+    cmd.schema = schema.to_dfschema_ref()?;
+    cmd.table_partition_cols = partitions;
+    Ok(Some(cmd))
+}
+
+/// The same table without the hidden files of its folders.
+fn visible(
+    table: &ListingTable,
+    state: &dyn Session,
+    cmd: &CreateExternalTable,
+) -> Result<Arc<dyn TableProvider>> {
+    let mut paths = table.table_paths().clone();
+    for path in &mut paths {
+        if path.is_collection() && path.get_glob().is_none() {
+            *path = path.clone().with_glob(VISIBLE)?;
+        }
+    }
+    // The partition columns come last.
+    let schema = table.schema();
+    let columns = schema
+        .fields()
+        .len()
+        .checked_sub(table.options().table_partition_cols.len())
+        .ok_or_else(|| plan_datafusion_err!("table '{}' has too few columns", cmd.name))?;
+    let columns: Vec<usize> = (0..columns).collect();
+    let config = ListingTableConfig::new_with_multi_paths(paths)
+        .with_listing_options(table.options().clone())
+        .with_schema(Arc::new(schema.project(&columns)?));
+    let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
+    Ok(Arc::new(
+        ListingTable::try_new(config)?
+            .with_cache(cache)
+            .with_definition(cmd.definition.clone())
+            .with_constraints(cmd.constraints.clone())
+            .with_column_defaults(cmd.column_defaults.clone()),
+    ))
+}

@@ -1,0 +1,129 @@
+//! Lists as text, for CSV: `[1.0, 2.5, -3e-7]`.
+//!
+//! Numbers are written with the fewest digits that read back as the same bits; `NaN`, `inf` and
+//! `-inf` are spelled so, a NULL inside of a list is the empty text between two commas, a NULL list
+//! is an empty field, and an empty list is `[]`. To get the vectors back:
+//!
+//! ```sql
+//! SELECT CASE features WHEN '[]' THEN CAST([] AS FLOAT[])
+//!        ELSE CAST(string_to_array(btrim(features, '[]'), ', ', '') AS FLOAT[]) END
+//! FROM csv_table
+//! ```
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::Result;
+
+/// What a column of lists is in the file; `None` for other columns, which the CSV writer takes.
+fn as_text(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _) => {
+            Some(DataType::LargeUtf8)
+        }
+        _ => None,
+    }
+}
+
+/// The schema of the file for rows of `schema`.
+pub(super) fn text_schema(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        as_text(field.data_type()).map_or_else(
+            || field.as_ref().clone(),
+            |text| Field::new(field.name(), text, field.is_nullable()),
+        )
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The rows of `batch` with its lists as text; `schema` is that of [`text_schema`].
+pub(super) fn lists_to_text(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| match as_text(column.data_type()) {
+            Some(text) => Ok(cast(&as_list(column)?, &text)?),
+            None => Ok(Arc::clone(column)),
+        })
+        .collect::<Result<Vec<ArrayRef>>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// Arrow casts lists of fixed size to lists, and only lists to text.
+fn as_list(column: &ArrayRef) -> Result<ArrayRef> {
+    match column.data_type() {
+        DataType::FixedSizeList(item, _) => {
+            Ok(cast(column, &DataType::LargeList(Arc::clone(item)))?)
+        }
+        _ => Ok(Arc::clone(column)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, FixedSizeListArray, Float32Array, ListArray};
+    use arrow::datatypes::Float32Type;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(column: ArrayRef) -> Vec<Option<String>> {
+        let batch = RecordBatch::try_from_iter_with_nullable([("v", column, true)]).unwrap();
+        let schema = text_schema(batch.schema_ref());
+        let text = lists_to_text(&batch, &schema).unwrap();
+        let text = text.column(0).as_string::<i64>();
+        text.iter().map(|t| t.map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn lists_read_like_those_of_spark() {
+        let list = ListArray::from_iter_primitive::<Float32Type, _, _>([
+            Some(vec![Some(1.0), Some(2.5), Some(-3e-7)]),
+            None,
+            Some(vec![]),
+            Some(vec![Some(f32::NAN), None, Some(f32::NEG_INFINITY)]),
+        ]);
+        let expected = [
+            Some("[1.0, 2.5, -3e-7]".to_owned()),
+            None,
+            Some("[]".to_owned()),
+            Some("[NaN, , -inf]".to_owned()),
+        ];
+        assert_eq!(texts(Arc::new(list)), expected);
+    }
+
+    #[test]
+    fn lists_of_fixed_size_read_alike() {
+        let values: ArrayRef = Arc::new(Float32Array::from(vec![1.0, 2.0, 3.0, 4.0]));
+        let item = Arc::new(Field::new_list_field(DataType::Float32, true));
+        let list = FixedSizeListArray::new(item, 2, values, None);
+        let expected = ["[1.0, 2.0]", "[3.0, 4.0]"].map(|text| Some(text.to_owned()));
+        assert_eq!(texts(Arc::new(list)), expected);
+    }
+
+    proptest! {
+        /// Motive: a vector that has been through CSV must be the same vector.
+        #[test]
+        fn every_number_comes_back_bit_for_bit(bits in proptest::collection::vec(any::<u32>(), 1..50)) {
+            let numbers: Vec<f32> = bits
+                .into_iter()
+                .map(f32::from_bits)
+                .filter(|number| !number.is_nan())
+                .collect();
+            let list = ListArray::from_iter_primitive::<Float32Type, _, _>([
+                Some(numbers.iter().copied().map(Some).collect::<Vec<_>>()),
+            ]);
+            let text = texts(Arc::new(list)).remove(0).unwrap();
+            let read: Vec<u32> = text
+                .trim_matches(['[', ']'])
+                .split(", ")
+                .filter(|number| !number.is_empty())
+                .map(|number| number.parse::<f32>().unwrap().to_bits())
+                .collect();
+            let expected: Vec<u32> = numbers.iter().map(|number| number.to_bits()).collect();
+            prop_assert_eq!(read, expected);
+        }
+    }
+}
