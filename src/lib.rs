@@ -11,6 +11,7 @@ pub mod progress;
 mod session;
 pub mod sink;
 mod suggest;
+pub mod weights;
 
 pub use binary_file::{BinaryFileOptions, BinaryFileTable, BinaryFileTableFactory, Oversize};
 pub use config::FeaturizeOptions;

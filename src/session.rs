@@ -11,15 +11,26 @@ use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionContext;
+use datafusion_functions_image::weights::WeightsAccess;
 
 use crate::binary_file::{BinaryFileTableFactory, FILE_TYPE};
 use crate::config::FeaturizeOptions;
 use crate::offload::OffloadComputation;
 use crate::sink::{WriteFormatFactory, WriteTableFactory};
+use crate::weights::SessionStores;
 
 /// Every scalar function of the extension.
 pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
     datafusion_functions_image::all_default_scalar_functions()
+        .into_iter()
+        .chain(datafusion_functions_pca::all_default_scalar_functions())
+        .collect()
+}
+
+/// The same, with weights from the object stores of a session.
+fn session_functions(runtime: &RuntimeEnv) -> Vec<Arc<ScalarUDF>> {
+    let access = WeightsAccess::new(Arc::new(SessionStores::new(runtime)));
+    datafusion_functions_image::all_scalar_functions_with(&access)
         .into_iter()
         .chain(datafusion_functions_pca::all_default_scalar_functions())
         .collect()
@@ -60,12 +71,17 @@ fn wrap_table_factories(factories: &mut HashMap<String, Arc<dyn TableProviderFac
 /// Registers the functions where only functions can be registered.
 ///
 /// A `SessionContext` takes the tables, rules and settings too: [`enable_featurize`]. Without the
-/// rules a query that is cancelled still computes the batches it has begun.
+/// rules a query that is cancelled still computes the batches it has begun, and functions installed
+/// here fetch weights from the web, but not from the session's object stores.
 ///
 /// # Errors
 /// When the registry refuses a function.
 pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
-    for function in all_default_scalar_functions() {
+    register(registry, all_default_scalar_functions())
+}
+
+fn register(registry: &mut dyn FunctionRegistry, scalar: Vec<Arc<ScalarUDF>>) -> Result<()> {
+    for function in scalar {
         let replaced = registry.register_udf(function)?;
         log_replaced(replaced.as_ref().map(|function| function.name()));
     }
@@ -122,10 +138,11 @@ fn bound_batches(options: &mut ConfigOptions) {
 /// # Errors
 /// When the session refuses a function.
 pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
+    let runtime = ctx.runtime_env();
     let state = ctx.state_ref();
     let mut state = state.write();
-    register_all(&mut *state)?;
-    for function in aggregate_functions_of(&Arc::clone(state.runtime_env())) {
+    register(&mut *state, session_functions(&runtime))?;
+    for function in aggregate_functions_of(&runtime) {
         state.register_udaf(function)?;
     }
     state
@@ -177,18 +194,24 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
 pub trait SessionStateBuilderFeaturize {
     /// Adds functions, table factories, rules and settings; later names win over earlier ones. The
     /// batch size is changed as by [`enable_featurize`].
+    ///
+    /// Weights come from the object stores of the builder's runtime, and from the web only if it
+    /// has none yet: call this after `with_runtime_env`.
     fn with_featurize(self) -> Self;
 }
 
 impl SessionStateBuilderFeaturize for SessionStateBuilder {
     fn with_featurize(mut self) -> Self {
-        let aggregates = match self.runtime_env() {
-            Some(runtime) => aggregate_functions_of(runtime),
-            None => all_default_aggregate_functions(),
+        let (functions, aggregates) = match self.runtime_env() {
+            Some(runtime) => (session_functions(runtime), aggregate_functions_of(runtime)),
+            None => (
+                all_default_scalar_functions(),
+                all_default_aggregate_functions(),
+            ),
         };
         self.scalar_functions()
             .get_or_insert_default()
-            .extend(all_default_scalar_functions());
+            .extend(functions);
         self.aggregate_functions()
             .get_or_insert_default()
             .extend(aggregates);

@@ -40,11 +40,11 @@ pub async fn register_object_store(
     if !configured && runtime.object_store_registry.get_store(&url).is_ok() {
         return Ok(());
     }
+    if scheme == "file" {
+        return Ok(());
+    }
     let store = match scheme {
-        "file" => return Ok(()),
-        "s3" | "s3a" => s3(&url, options).await?,
-        "gs" | "gcs" => gcs(&url, options)?,
-        "http" | "https" => http(&url)?,
+        "s3" | "s3a" | "gs" | "gcs" | "http" | "https" => open_object_store(&url, options).await?,
         _ => {
             return plan_err!(
                 "LOCATION '{location}': there is no object store for '{scheme}://'; use s3://, \
@@ -70,6 +70,22 @@ fn check_keys(options: &HashMap<String, String>) -> Result<()> {
         "'aws.{missing}' is missing: aws.access_key_id and aws.secret_access_key go together, and \
          aws.session_token with both"
     )
+}
+
+/// Makes the store of `url` from `options` and the environment.
+///
+/// # Errors
+/// When the scheme is unknown, not compiled in, or an option is; values are never shown.
+pub(crate) async fn open_object_store(
+    url: &Url,
+    options: &HashMap<String, String>,
+) -> Result<Arc<dyn ObjectStore>> {
+    match url.scheme() {
+        "s3" | "s3a" => s3(url, options).await,
+        "gs" | "gcs" => gcs(url, options),
+        "http" | "https" => http(url),
+        scheme => plan_err!("there is no object store for '{scheme}://'"),
+    }
 }
 
 /// With the program's libraries at hand: the credentials that datafusion-cli finds too (profiles,

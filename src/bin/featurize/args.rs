@@ -11,6 +11,7 @@ use datafusion_featurize::config::parse_bytes;
 
 use crate::progress::ProgressMode;
 use crate::report::ReportArgs;
+use crate::weights::WeightsCommand;
 
 /// Turns a bucket of images into features with SQL.
 ///
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     pub(crate) file: Vec<PathBuf>,
 
     /// How results are printed
-    #[arg(long, value_enum, default_value_t = PrintFormat::Automatic)]
+    #[arg(long, value_enum, default_value_t = PrintFormat::Automatic, global = true)]
     pub(crate) format: PrintFormat,
 
     /// Print results only
@@ -75,6 +76,9 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Report(Box<ReportArgs>),
+    /// Downloaded weights: FEATURIZE_WEIGHTS_DIR, else the platform's cache folder
+    #[command(subcommand)]
+    Weights(WeightsCommand),
 }
 
 impl Args {

@@ -7,6 +7,7 @@ mod repl;
 mod report;
 mod session;
 mod statements;
+mod weights;
 
 use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
@@ -46,8 +47,10 @@ fn start(args: Args) -> Result<()> {
 async fn run(args: Args) -> Result<()> {
     args.change_folder()?;
     let mut session = Session::try_new(&args)?;
-    if let Some(Subcommand::Report(report)) = &args.subcommand {
-        return report::run(&session, report).await;
+    match &args.subcommand {
+        Some(Subcommand::Report(report)) => return report::run(&session, report).await,
+        Some(Subcommand::Weights(command)) => return weights::run(&session, command),
+        None => {}
     }
     for file in &args.file {
         let sql = std::fs::read_to_string(file)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use datafusion::physical_plan::{
 };
 use datafusion_featurize::progress::{Progress, ProgressMonitor};
 use futures::StreamExt;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// Between two looks at the figures.
@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_millis(200);
 const TICKS_A_LINE: u32 = 5;
 /// Statements that end sooner show no bar.
 const TICKS_BEFORE_THE_BAR: u32 = 3;
+
+/// Every bar on the terminal: a statement may wait for a download, which has a bar of its own.
+pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -103,6 +106,11 @@ impl ProgressDisplay {
         }
     }
 
+    /// Whether there are bars.
+    pub(crate) fn draws_bars(&self) -> bool {
+        self.mode == ProgressMode::Auto
+    }
+
     /// Begins with a statement; it is shown until what is returned is finished or dropped.
     pub(crate) fn start(&self) -> StatementProgress {
         let statement = self.statements.fetch_add(1, Ordering::Relaxed) + 1;
@@ -160,8 +168,7 @@ impl ProgressDisplay {
 }
 
 fn bar() -> ProgressBar {
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-        .with_style(style("{spinner} {msg}"))
+    BARS.add(ProgressBar::no_length().with_style(style("{spinner} {msg}")))
 }
 
 fn style(template: &str) -> ProgressStyle {

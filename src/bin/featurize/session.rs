@@ -22,9 +22,11 @@ use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistr
 use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_options::PrintOptions;
 use datafusion_featurize::SessionStateBuilderFeaturize;
+use datafusion_featurize::image::all_scalar_functions_with;
 
 use crate::args::Args;
 use crate::progress::{ObservePlan, ProgressDisplay};
+use crate::weights;
 
 /// Consumers named in an out-of-memory error.
 const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
@@ -72,6 +74,10 @@ impl Session {
             let mut state = state.write();
             let options = state.config_mut().options_mut();
             options.execution.batch_size = ConfigNonZeroUsize::try_new(rows as usize)?;
+        }
+        let access = weights::access(&ctx.runtime_env(), &progress);
+        for function in all_scalar_functions_with(&access) {
+            ctx.register_udf(function.as_ref().clone());
         }
         Ok(Self {
             ctx,
