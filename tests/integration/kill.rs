@@ -9,6 +9,7 @@ use datafusion_featurize::sink::SUCCESS;
 use crate::write_place::Place;
 
 const KILLS: usize = 10;
+const MOST_RUNS: usize = 60;
 const IMAGES: usize = 48;
 
 fn start(script: &FilePath) -> Child {
@@ -57,51 +58,53 @@ impl Numbers {
     }
 }
 
-/// Kills the job ten times, each time after it has written nothing to a few parts more, and lets it
-/// end then.
+/// Kills the job ten times while it runs, each time after it has written nothing to a few parts more;
+/// what is there when it has ended in between, and at the end, is every image once.
 pub(crate) async fn kill_and_resume(place: &Place, options: &str) {
     let table = format!("LOCATION '{}'{options}", place.url("features"));
+    // Little at a time, so that even a fast machine is met in the middle of it.
+    let steps = "checkpoint_rows = 1; SET featurize.scan_batch_rows = 2";
     let script = example(
         "resume.sql",
         &[
             ("LOCATION 'target/resume/features/'", &table),
-            ("checkpoint_rows = 4", "checkpoint_rows = 1"),
+            ("checkpoint_rows = 4", steps),
         ],
     );
     let mut numbers = Numbers(7);
-    let mut killed = 0;
-    for _ in 0..KILLS {
-        let before = place.parts("features").await.len();
-        let goal = before + numbers.below(4) as usize;
-        let pause = Duration::from_millis(numbers.below(60));
+    let (mut killed, mut in_the_middle) = (0, 0);
+    // Runs that end before they are killed do not count; they cannot go on for ever.
+    for _ in 0..MOST_RUNS {
+        if killed == KILLS {
+            break;
+        }
+        let goal = place.parts("features").await.len() + numbers.below(6) as usize;
+        let pause = Duration::from_millis(numbers.below(10));
         let mut child = start(script.path());
         let begun = Instant::now();
         while child.try_wait().unwrap().is_none()
             && begun.elapsed() < Duration::from_secs(60)
             && place.parts("features").await.len() <= goal
         {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         tokio::time::sleep(pause).await;
-        killed += usize::from(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            killed += 1;
+            let parts = place.parts("features").await.len();
+            in_the_middle += usize::from(parts > 0 && parts < IMAGES);
+        } else {
+            check(place, &finish(child)).await;
+            place.clear("features").await;
+        }
     }
-    assert!(killed > KILLS / 2, "the job ended before it was killed");
-    let before = place.parts("features").await.len();
-    assert!(
-        before > 0 && before < IMAGES,
-        "{before} images before the last run"
-    );
+    assert_eq!(killed, KILLS, "the job always ended before it was killed");
+    assert!(in_the_middle > 0, "no kill met the job at its work");
 
-    let printed = finish(start(script.path()));
-    assert!(
-        printed.ends_with(&format!("images,paths\n{IMAGES},{IMAGES}\n")),
-        "{printed}"
-    );
-    // The files themselves hold every image once, and nothing else is left.
+    check(place, &finish(start(script.path()))).await;
     let objects = place.objects("features").await;
-    assert_eq!(objects.len(), IMAGES, "{objects:?}");
     assert!(!objects.contains(SUCCESS));
     // There is nothing left to do.
     let printed = finish(start(script.path()));
@@ -110,6 +113,16 @@ pub(crate) async fn kill_and_resume(place: &Place, options: &str) {
         "{printed}"
     );
     assert_eq!(place.objects("features").await, objects);
+}
+
+/// The files themselves hold every image once, and nothing else is left.
+async fn check(place: &Place, printed: &str) {
+    assert!(
+        printed.ends_with(&format!("images,paths\n{IMAGES},{IMAGES}\n")),
+        "{printed}"
+    );
+    let objects = place.objects("features").await;
+    assert_eq!(objects.len(), IMAGES, "{objects:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,6 +99,14 @@ impl Place {
             .collect()
     }
 
+    /// Deletes every object below the folder.
+    pub(crate) async fn clear(&self, folder: &str) {
+        for name in self.objects(folder).await {
+            let path = Path::parse(format!("{}/{folder}/{name}", self.folder)).unwrap();
+            self.store.delete(&path).await.unwrap();
+        }
+    }
+
     /// Names of the data files that a plain listing shows.
     pub(crate) async fn parts(&self, folder: &str) -> Vec<String> {
         let objects = self.objects(folder).await;
