@@ -162,6 +162,7 @@ def main():
     program = target / "release" / "featurize"
     makers = {
         "featurize": (n, lambda: featurize(program, server, n)),
+        f"featurize, {2 * n} in flight": (2 * n, lambda: featurize(program, server, 2 * n)),
         "Daft": ("default", lambda: daft_reader(server, None)),
         f"Daft, {n} connections": (n, lambda: daft_reader(server, n)),
         "DuckDB `read_blob`": ("default", lambda: duckdb_reader(server, None)),
@@ -197,8 +198,14 @@ def main():
         "|---|---|---|---|",
     ]
     for name, rate in sorted(rates.items(), key=lambda item: -item[1]):
-        ratio = "" if name == "featurize" else f"{best / rate:.1f} × as fast"
+        ratio = "" if name.startswith("featurize") else f"{best / rate:.1f} × as fast"
         lines.append(f"| {name} | {makers[name][0]} | {rate:,.0f} | {ratio} |")
+    ceiling = arguments.concurrency * 1000 / arguments.latency_ms
+    lines += [
+        "",
+        f"{arguments.concurrency} requests at {arguments.latency_ms} ms are at most {ceiling:,.0f} "
+        "objects/s; a reader above that keeps more of them open than its setting says.",
+    ]
     table = "\n".join(lines) + "\n"
     print(table)
     if arguments.update_readme:
