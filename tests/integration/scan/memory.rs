@@ -5,8 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Rows of 100,000 bytes, about as many as VGG16's 25,088 features have, of this many files are
-/// 300 MB.
-const FILES: usize = 3_000;
+/// 1 GB.
+const FILES: usize = 10_000;
+/// What a few batches on a few threads, and the program, may take.
+const MOST: u64 = 500_000_000;
 
 /// The most memory, in bytes, that the program had at any time.
 fn peak(folder: &str, sql: &str) -> u64 {
@@ -29,7 +31,7 @@ fn peak(folder: &str, sql: &str) -> u64 {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
-        output.status.success() && text.contains("300000000"),
+        output.status.success() && text.contains("1000000000"),
         "{text}"
     );
     peak * 1024
@@ -52,6 +54,6 @@ fn wide_rows_stay_bounded_whatever_stands_between_scan_and_function() {
         "(SELECT * FROM images ORDER BY path LIMIT 1000000) WHERE encode(content, 'hex') <> ''",
     ] {
         let peak = peak(&folder, &format!("SELECT {wide} FROM {source}"));
-        assert!(peak < 250_000_000, "{source}: {peak} bytes");
+        assert!(peak < MOST, "{source}: {peak} bytes");
     }
 }
