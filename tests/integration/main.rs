@@ -17,3 +17,4 @@ mod weights;
 mod write;
 mod write_faults;
 mod write_place;
+mod write_s3;
