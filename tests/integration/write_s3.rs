@@ -41,3 +41,31 @@ async fn a_killed_job_goes_on_where_it_stopped_on_s3() {
     let (place, options) = on_s3();
     kill_and_resume(&place, &format!(" OPTIONS ({options})")).await;
 }
+
+/// The session of the README, in one program that knows the bucket by the statement's options alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_copies_to_a_bucket_that_only_the_statement_names() {
+    let (place, options) = on_s3();
+    let target = place.url("copied");
+    let copy = format!(
+        "COPY (SELECT 1 AS x, [0.5, NULL] AS list) TO '{target}' STORED AS CSV
+         OPTIONS ('write_mode' 'overwrite', {options})"
+    );
+    for _ in 0..2 {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_featurize"))
+            .args(["-q", "-c", &copy])
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        // As datafusion-cli prints it.
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            printed.contains("| count |\n+-------+\n| 1     |"),
+            "{printed}"
+        );
+    }
+    let parts = place.parts("copied").await;
+    assert_eq!(parts.len(), 1, "{parts:?}");
+    assert!(place.objects("copied").await.contains("_SUCCESS"));
+}
