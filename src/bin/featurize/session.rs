@@ -20,6 +20,7 @@ use datafusion_cli::functions::{
 };
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
 use datafusion_cli::pool_type::PoolType;
+use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::PrintOptions;
 use datafusion_featurize::SessionStateBuilderFeaturize;
 use datafusion_featurize::image::all_scalar_functions_with;
@@ -82,7 +83,11 @@ impl Session {
         Ok(Self {
             ctx,
             print_options: PrintOptions {
-                format: args.format,
+                // What datafusion-cli makes of it for results that end.
+                format: match args.format {
+                    PrintFormat::Automatic => PrintFormat::Table,
+                    format => format,
+                },
                 quiet: args.quiet,
                 maxrows: args.maxrows,
                 color: args.color,

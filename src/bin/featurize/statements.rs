@@ -12,7 +12,6 @@ use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use datafusion_cli::exec::exec_from_commands;
-use datafusion_cli::print_format::PrintFormat;
 use datafusion_featurize::binary_file::FILE_TYPE;
 use datafusion_featurize::sink::WriteOptions;
 
@@ -71,10 +70,6 @@ async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
     let batches = result.collect().await?;
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let options = ctx.copied_config().options().format.clone();
-    let mut print_options = print_options.clone();
-    if print_options.format == PrintFormat::Automatic {
-        print_options.format = PrintFormat::Table;
-    }
     print_options.print_batches(schema, &batches, started, rows, &options)
 }
 
