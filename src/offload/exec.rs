@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::common::instant::Instant;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{
@@ -14,10 +15,14 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions, SchedulingType,
 };
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, MetricsSet, Time,
+};
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion_functions_image::cancel::{self, CancelToken};
+use datafusion_functions_image::counters::{self, Counters};
 use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable};
 use futures::stream;
@@ -30,10 +35,15 @@ use tokio::runtime::Handle;
 /// more memory is held than without it. Each partition takes one of the runtime's blocking threads
 /// while a batch of its is being made, and only one: below another such operator, without an exchange
 /// between them, this one polls its input in place.
+///
+/// Its metrics are those of the image functions evaluated below it, up to the next exchange:
+/// `images_decoded`, `images_undecodable`, `images_inferred`, `decode_time`, `inference_time` and
+/// `images_per_second` (since the partition was begun; summed over partitions).
 #[derive(Debug)]
 pub struct OffloadExec {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl OffloadExec {
@@ -44,6 +54,7 @@ impl OffloadExec {
         Self {
             input,
             properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
         }
     }
 
@@ -114,9 +125,14 @@ impl ExecutionPlan for OffloadExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
-        let batches = stream::try_unfold(input, next);
+        let images = ImageMetrics::new(&self.metrics, partition);
+        let batches = stream::try_unfold((input, images), next);
         let stream = RecordBatchStreamAdapter::new(self.schema(), batches);
         Ok(Box::pin(stream))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
@@ -144,12 +160,11 @@ impl ExecutionPlan for OffloadExec {
 }
 
 /// The next batch of `input`. Dropping the future stops the computation.
-async fn next(
-    mut input: SendableRecordBatchStream,
-) -> Result<Option<(RecordBatch, SendableRecordBatchStream)>> {
+async fn next((mut input, images): Input) -> Result<Option<(RecordBatch, Input)>> {
+    // The operator above, on whose thread this is, counts what is done here.
     if cancel::in_scope() {
         let batch = input.next().await.transpose()?;
-        return Ok(batch.map(|batch| (batch, input)));
+        return Ok(batch.map(|batch| (batch, (input, images))));
     }
     let runtime = Handle::try_current()
         .map_err(|e| exec_datafusion_err!("OffloadExec needs a Tokio runtime: {e}"))?;
@@ -160,9 +175,11 @@ async fn next(
         waiting,
     };
     let task = SpawnedTask::spawn_blocking(move || {
+        let before = counters::of_this_thread();
         let batch = Abortable::new(input.next(), registration);
         let batch = cancel::scope(&token, || runtime.block_on(batch));
-        (batch, input)
+        images.add(counters::of_this_thread() - before);
+        (batch, (input, images))
     });
     let (batch, input) = task
         .join_unwind()
@@ -172,6 +189,49 @@ async fn next(
         Ok(Some(batch)) => Ok(Some((batch?, input))),
         // Aborted only if nobody is there to see it.
         Ok(None) | Err(_) => Ok(None),
+    }
+}
+
+/// A partition of the input, and what is counted of it.
+type Input = (SendableRecordBatchStream, ImageMetrics);
+
+/// What the image functions of a partition have done.
+struct ImageMetrics {
+    begun: Instant,
+    decoded: Count,
+    undecodable: Count,
+    inferred: Count,
+    decode_time: Time,
+    inference_time: Time,
+    per_second: Gauge,
+}
+
+impl ImageMetrics {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let count = |name| MetricBuilder::new(metrics).counter(name, partition);
+        let time = |name| MetricBuilder::new(metrics).subset_time(name, partition);
+        Self {
+            begun: Instant::now(),
+            decoded: count("images_decoded"),
+            undecodable: count("images_undecodable"),
+            inferred: count("images_inferred"),
+            decode_time: time("decode_time"),
+            inference_time: time("inference_time"),
+            per_second: MetricBuilder::new(metrics).gauge("images_per_second", partition),
+        }
+    }
+
+    fn add(&self, images: Counters) {
+        self.decoded.add(images.decoded as usize);
+        self.undecodable.add(images.undecodable as usize);
+        self.inferred.add(images.inferred as usize);
+        self.decode_time.add_duration(images.decode_time);
+        self.inference_time.add_duration(images.inference_time);
+        let seconds = self.begun.elapsed().as_secs_f64();
+        if seconds > 0.0 {
+            self.per_second
+                .set((self.inferred.value() as f64 / seconds).round() as usize);
+        }
     }
 }
 

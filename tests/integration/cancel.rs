@@ -10,6 +10,7 @@ use std::time::Duration;
 use arrow::array::{AsArray, BinaryViewArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::datasource::MemTable;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_featurize::enable_featurize;
@@ -147,4 +148,34 @@ async fn the_operator_is_there_once() {
     assert_eq!(featurize.matches("OffloadExec").count(), 1, "{featurize}");
     let other = plan("SELECT arrow_typeof(content) FROM images").await;
     assert!(!other.contains("OffloadExec"), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_analyze_tells_what_the_functions_did() {
+    let ctx = SessionContext::new();
+    enable_featurize(&ctx).unwrap();
+    ctx.sql("CREATE EXTERNAL TABLE t STORED AS BINARYFILE LOCATION 'examples/fruits/Lemon/'")
+        .await
+        .unwrap();
+    let sql = "SELECT try_featurize(content, 'mobilenet_v2', 'seeded') FROM t";
+    let frame = ctx.sql(sql).await.unwrap();
+    let plan = frame.create_physical_plan().await.unwrap();
+    collect(Arc::clone(&plan), ctx.task_ctx()).await.unwrap();
+    let text = DisplayableExecutionPlan::with_metrics(plan.as_ref())
+        .indent(true)
+        .to_string();
+    let line = text
+        .lines()
+        .find(|line| line.contains("OffloadExec"))
+        .unwrap();
+    for metric in [
+        "images_decoded=6",
+        "images_undecodable=0",
+        "images_inferred=6",
+        "decode_time=",
+        "inference_time=",
+        "images_per_second=",
+    ] {
+        assert!(line.contains(metric), "{metric} in {line}");
+    }
 }

@@ -80,7 +80,6 @@ async fn every_row_comes_once_while_five_percent_of_the_requests_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a minute: the same as above with ten times the objects"]
 async fn ten_thousand_rows_come_once_while_five_percent_of_the_requests_fail() {
     five_percent_fail(10_000).await;
 }

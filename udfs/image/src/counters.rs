@@ -3,6 +3,7 @@
 //! A scalar function has no place in its plan for metrics, so these are counted for the process;
 //! the difference of two snapshots is what was done between them.
 
+use std::cell::Cell;
 use std::ops::Sub;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +23,16 @@ pub struct Counters {
     pub inference_time: Duration,
 }
 
+impl Counters {
+    const NONE: Self = Self {
+        decoded: 0,
+        undecodable: 0,
+        inferred: 0,
+        decode_time: Duration::ZERO,
+        inference_time: Duration::ZERO,
+    };
+}
+
 impl Sub for Counters {
     type Output = Self;
 
@@ -34,6 +45,10 @@ impl Sub for Counters {
             inference_time: self.inference_time.saturating_sub(before.inference_time),
         }
     }
+}
+
+thread_local! {
+    static OF_THIS_THREAD: Cell<Counters> = const { Cell::new(Counters::NONE) };
 }
 
 static DECODED: AtomicU64 = AtomicU64::new(0);
@@ -54,15 +69,30 @@ pub fn current() -> Counters {
     }
 }
 
+/// What calls on the calling thread have done: how an operator tells what its own functions did,
+/// which are called on the thread that polls it.
+pub fn of_this_thread() -> Counters {
+    OF_THIS_THREAD.get()
+}
+
 pub(crate) fn add_decoded(decoded: usize, undecodable: usize, time: Duration) {
     DECODED.fetch_add(decoded as u64, Ordering::Relaxed);
     UNDECODABLE.fetch_add(undecodable as u64, Ordering::Relaxed);
     DECODE_NANOS.fetch_add(nanos(time), Ordering::Relaxed);
+    let mut here = OF_THIS_THREAD.get();
+    here.decoded += decoded as u64;
+    here.undecodable += undecodable as u64;
+    here.decode_time += time;
+    OF_THIS_THREAD.set(here);
 }
 
 pub(crate) fn add_inferred(images: usize, time: Duration) {
     INFERRED.fetch_add(images as u64, Ordering::Relaxed);
     INFERENCE_NANOS.fetch_add(nanos(time), Ordering::Relaxed);
+    let mut here = OF_THIS_THREAD.get();
+    here.inferred += images as u64;
+    here.inference_time += time;
+    OF_THIS_THREAD.set(here);
 }
 
 fn nanos(time: Duration) -> u64 {
