@@ -8,7 +8,7 @@ use datafusion::common::Result;
 use datafusion::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, Documentation, ScalarUDF};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionContext;
 use datafusion_functions_image::weights::WeightsAccess;
@@ -44,6 +44,17 @@ pub fn all_default_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
 /// The same, writing to the temporary files of this runtime what does not fit in memory.
 fn aggregate_functions_of(runtime: &RuntimeEnv) -> Vec<Arc<AggregateUDF>> {
     datafusion_functions_pca::aggregate_functions_with_disk_manager(&runtime.disk_manager)
+}
+
+/// Documentation of every function of the extension, by section, then by syntax.
+pub fn all_default_documentation() -> Vec<Documentation> {
+    let scalar = all_default_scalar_functions();
+    let aggregate = all_default_aggregate_functions();
+    let scalar = scalar.iter().filter_map(|f| f.documentation());
+    let aggregate = aggregate.iter().filter_map(|f| f.documentation());
+    let mut documented: Vec<Documentation> = scalar.chain(aggregate).cloned().collect();
+    documented.sort_by_key(|doc| (doc.doc_section.label, doc.syntax_example.clone()));
+    documented
 }
 
 /// Every table factory of the extension, with the word that follows `STORED AS`.

@@ -1,14 +1,11 @@
 //! The operator that adds `content` to the rows of a work list.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::instant::Instant;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -16,7 +13,7 @@ use datafusion::common::{
     ColumnStatistics, Result, Statistics, assert_eq_or_internal_err, internal_datafusion_err,
 };
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{Column, col};
 use datafusion::physical_expr::{
     EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr,
@@ -26,8 +23,7 @@ use datafusion::physical_plan::execution_plan::{
     SchedulingType,
 };
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, MetricCategory,
-    MetricsSet, Time,
+    ExecutionPlanMetricsSet, Gauge, MetricBuilder, MetricCategory, MetricsSet,
 };
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
@@ -36,10 +32,11 @@ use datafusion::physical_plan::{
 };
 use futures::future::ready;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::content::{ContentReader, Fetched};
+use super::content::ContentReader;
+use super::metrics::{ScanMetrics, Waiting};
 use super::options::BinaryFileOptions;
 use super::schema::{CONTENT, LENGTH, PATH};
 use super::slices::slices;
@@ -476,76 +473,5 @@ impl Buffered {
                 .with_category(MetricCategory::Bytes)
                 .global_gauge("peak_buffered_bytes"),
         }
-    }
-}
-
-/// What `EXPLAIN ANALYZE` shows.
-struct ScanMetrics {
-    baseline: BaselineMetrics,
-    files: Count,
-    bytes: Count,
-    skipped: Count,
-    retries: Count,
-    /// Sum over the objects of the time from the request to the last byte, retries included.
-    request_time: Time,
-    /// Time in which the consumer wanted a batch and none was ready.
-    wait: Time,
-}
-
-impl ScanMetrics {
-    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
-        let counter = |name| MetricBuilder::new(metrics).counter(name, partition);
-        let time = |name| MetricBuilder::new(metrics).subset_time(name, partition);
-        Self {
-            baseline: BaselineMetrics::new(metrics, partition),
-            files: counter("files_fetched"),
-            bytes: counter("bytes_fetched"),
-            skipped: counter("files_skipped"),
-            retries: counter("fetch_retries"),
-            request_time: time("request_time"),
-            wait: time("network_wait_time"),
-        }
-    }
-
-    fn record(&self, fetched: Fetched) -> RecordBatch {
-        self.files.add(fetched.files);
-        self.bytes.add(fetched.bytes);
-        self.skipped.add(fetched.skipped);
-        self.retries.add(fetched.retries);
-        self.request_time.add_duration(fetched.request_time);
-        fetched.batch
-    }
-}
-
-/// Measures how long its consumer waits, on the consumer's side.
-struct Waiting {
-    input: SendableRecordBatchStream,
-    baseline: BaselineMetrics,
-    wait: Time,
-    since: Option<Instant>,
-}
-
-impl Stream for Waiting {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.input.poll_next_unpin(context);
-        match &next {
-            Poll::Pending => {
-                self.since.get_or_insert_with(Instant::now);
-            }
-            Poll::Ready(_) => {
-                if let Some(since) = self.since.take() {
-                    self.wait.add_elapsed(since);
-                }
-            }
-        }
-        self.baseline.record_poll(next)
-    }
-}
-
-impl RecordBatchStream for Waiting {
-    fn schema(&self) -> SchemaRef {
-        self.input.schema()
     }
 }

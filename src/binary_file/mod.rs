@@ -14,6 +14,7 @@ mod factory;
 mod fetch;
 mod listing;
 mod location;
+mod metrics;
 mod options;
 mod partitions;
 mod schema;

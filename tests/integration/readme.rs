@@ -1,26 +1,11 @@
 //! The README's tables come from the code; `UPDATE_README=1` writes them anew.
 
 use datafusion::common::config::ExtensionOptions;
-use datafusion::logical_expr::Documentation;
-use datafusion_featurize::{
-    FeaturizeOptions, all_default_aggregate_functions, all_default_scalar_functions,
-};
+use datafusion_featurize::{FeaturizeOptions, all_default_documentation};
 
 fn functions() -> String {
-    let scalar = all_default_scalar_functions();
-    let aggregate = all_default_aggregate_functions();
-    let mut documented: Vec<&Documentation> = scalar
-        .iter()
-        .filter_map(|function| function.documentation())
-        .chain(
-            aggregate
-                .iter()
-                .filter_map(|function| function.documentation()),
-        )
-        .collect();
-    documented.sort_by_key(|doc| (doc.doc_section.label, doc.syntax_example.clone()));
     let mut table = String::from("| function | what it gives |\n|---|---|\n");
-    for doc in documented {
+    for doc in all_default_documentation() {
         let description = doc
             .description
             .split_whitespace()

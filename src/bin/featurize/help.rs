@@ -5,25 +5,13 @@ use std::fmt::Write;
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::Documentation;
 use datafusion::prelude::SessionContext;
-use datafusion_featurize::{all_default_aggregate_functions, all_default_scalar_functions};
+use datafusion_featurize::all_default_documentation;
 
 /// `\h`: our functions, a line each, and where the others are.
 pub(crate) fn list_functions() -> Result<String> {
-    let scalar = all_default_scalar_functions();
-    let aggregate = all_default_aggregate_functions();
-    let mut documented: Vec<&Documentation> = scalar
-        .iter()
-        .filter_map(|function| function.documentation())
-        .chain(
-            aggregate
-                .iter()
-                .filter_map(|function| function.documentation()),
-        )
-        .collect();
-    documented.sort_by_key(|doc| (doc.doc_section.label, doc.syntax_example.clone()));
     let mut text = String::new();
     let mut section = "";
-    for doc in documented {
+    for doc in all_default_documentation() {
         if doc.doc_section.label != section {
             section = doc.doc_section.label;
             writeln!(text, "{section}")?;
