@@ -16,6 +16,7 @@ mod file;
 mod folder;
 mod hdf5;
 mod imagenet;
+mod place;
 mod safetensors;
 mod seeded;
 mod url;
