@@ -9,6 +9,7 @@ mod examples;
 mod faulty_store;
 mod guide;
 mod kill;
+mod pipeline;
 mod readme;
 mod registration;
 mod report;
