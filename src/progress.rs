@@ -39,6 +39,8 @@ use std::time::Duration;
 
 use datafusion::common::instant::Instant;
 use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
@@ -46,6 +48,9 @@ use datafusion_functions_image::counters::{self, Counters};
 use serde::{Serialize, Serializer};
 
 use crate::binary_file::FetchExec;
+
+/// Functions that put images through a network.
+const NETWORK_FUNCTIONS: [&str; 2] = ["featurize", "try_featurize"];
 
 /// Figures of a running or finished query.
 ///
@@ -81,6 +86,9 @@ pub struct Progress {
     /// Time left, if the total is known and the speed stays the same; in seconds when serialized.
     #[serde(serialize_with = "maybe_seconds")]
     pub remaining: Option<Duration>,
+    /// Whether the plan puts images through a network.
+    #[serde(skip)]
+    infers: bool,
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -104,7 +112,7 @@ fn maybe_seconds<S: Serializer>(
 impl Progress {
     /// Images inferred, or rows read where nothing is: what [`total`](Self::total) is the whole of.
     pub fn done(&self) -> u64 {
-        if self.images_inferred > 0 {
+        if self.infers {
             self.images_inferred + self.images_bad + self.files_skipped
         } else {
             self.read
@@ -119,7 +127,7 @@ impl fmt::Display for Progress {
         if let Some(total) = self.total {
             write!(f, "/{total}")?;
         }
-        let images = self.images_inferred > 0 || self.files_fetched > 0;
+        let images = self.infers || self.files_fetched > 0;
         let unit = if images { "images" } else { "rows" };
         write!(f, " {unit} · {:.1}/s", self.per_second)?;
         if self.bytes_fetched > 0 {
@@ -155,6 +163,7 @@ pub struct ProgressMonitor {
     started: Instant,
     before: Counters,
     total: Option<u64>,
+    infers: bool,
 }
 
 impl ProgressMonitor {
@@ -162,6 +171,7 @@ impl ProgressMonitor {
     pub fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
         Self {
             total: Figures::of(plan.as_ref()).total,
+            infers: infers(plan.as_ref()),
             plan,
             started: Instant::now(),
             before: counters::current(),
@@ -186,6 +196,7 @@ impl ProgressMonitor {
             rows_written: figures.rows_written,
             per_second: 0.0,
             remaining: None,
+            infers: self.infers,
         };
         let done = progress.done() as f64;
         let seconds = elapsed.as_secs_f64();
@@ -200,6 +211,21 @@ impl ProgressMonitor {
         }
         progress
     }
+}
+
+/// Whether an operator of `plan` calls a function that runs a network. Rows that were read are not
+/// images that are done then.
+fn infers(plan: &dyn ExecutionPlan) -> bool {
+    let mut found = false;
+    // An operator that cannot name its expressions has none of these.
+    let _ = plan.apply_expressions(&mut |root| {
+        root.apply(|expression| {
+            let call = expression.downcast_ref::<ScalarFunctionExpr>();
+            found |= call.is_some_and(|call| NETWORK_FUNCTIONS.contains(&call.fun().name()));
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    found || plan.children().iter().any(|child| infers(child.as_ref()))
 }
 
 /// What the operators of a plan have counted.
@@ -277,6 +303,7 @@ mod tests {
             rows_written: 0,
             per_second: 35.9,
             remaining: Some(Duration::from_secs(52)),
+            infers: true,
         }
     }
 
@@ -298,6 +325,24 @@ mod tests {
             long.to_string(),
             "1232 images · 35.9/s · 1000 written · 1:02:05 left"
         );
+    }
+
+    #[test]
+    fn what_was_read_is_not_done_if_there_is_a_network() {
+        let loading = Progress {
+            images_decoded: 0,
+            images_inferred: 0,
+            images_bad: 0,
+            per_second: 0.0,
+            remaining: None,
+            ..progress()
+        };
+        assert_eq!(loading.to_string(), "0/3110 images · 0.0/s · 6.5 MB");
+        let without = Progress {
+            infers: false,
+            ..loading
+        };
+        assert_eq!(without.done(), 1300);
     }
 
     #[test]

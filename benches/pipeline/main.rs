@@ -81,6 +81,10 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
     }
     // Before anything takes long.
     let before = arguments.compare.as_deref().map(read).transpose()?;
+    if let Some(path) = &arguments.json {
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
+        file.map_err(|e| cannot_write(path, &e))?;
+    }
     let server = Server::start(&arguments.setup)?;
     let mut jobs = vec![];
     for model in &arguments.models {
@@ -107,7 +111,7 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
     println!("{text}");
     if let Some(path) = &arguments.json {
         fs::write(path, serde_json::to_string_pretty(&report.json())?)
-            .map_err(|e| format!("--json: could not write '{}': {e}", path.display()))?;
+            .map_err(|e| cannot_write(path, &e))?;
     }
     if let Some(before) = before {
         println!("{}", compare::markdown(&before, &report)?);
@@ -118,6 +122,10 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
         fs::write(path, readme)?;
     }
     Ok(())
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> String {
+    format!("--json: could not write '{}': {error}", path.display())
 }
 
 fn read(path: &Path) -> Outcome<Report> {

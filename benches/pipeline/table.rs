@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::arguments::Data;
 use super::figures::{Job, Report, Stage};
 
-/// What the PySpark job took, as its authors reported: images and seconds. The first on a machine of
-/// 2 vCPUs (Amazon EMR, VGG16).
+/// What PySpark jobs of this kind took, as their authors reported: images and seconds. The first ran VGG16
+/// on a machine of 2 vCPUs.
 const PYSPARK: [(u64, u64); 3] = [
     (3110, 15 * 60 + 24),
     (6231, 30 * 60 + 28),
@@ -91,8 +91,8 @@ fn beside_pyspark(report: &Report) -> String {
     let mut text = "\nLines with – are parts of the line above them, as time of its partitions divided \
         by their number. Fetching runs ahead in the background: only what was waited for counts. \
         Megabytes are JPEGs where they are read and decoded, else vectors or files. The peak is that of the process.\n\n\
-        Beside what the PySpark job is reported to take (VGG16, 2 vCPUs; another machine than this \
-        one):\n\n\
+        Beside what PySpark jobs of this kind were reported to take, on other machines than this one \
+        (the first: VGG16, 2 vCPUs):\n\n\
         | job | images | time | images/s |"
         .to_owned();
     let jobs = &report.jobs;

@@ -1,6 +1,15 @@
 //! Guides: how to do with this crate what people do.
 //!
-//! The SQL of these pages runs in the tests, as it stands here, from the root of the repository.
+//! * [`porting`]: a PySpark and Keras job, line by line in SQL;
+//! * [`credentials`](crate::binary_file::credentials): buckets and who may read them;
+//! * [`tuning`]: memory, threads and requests;
+//! * [`embedding`]: the same inside a Rust program.
+//!
+//! The SQL and the programs of these pages run in the tests, as they stand here, from the root of the
+//! repository.
+
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
 
 #[doc = include_str!("porting.md")]
 pub mod porting {}

@@ -76,6 +76,23 @@ pub(crate) fn advice(error: &Error, bucket: &str) -> Option<String> {
     Some(format!("; {known}"))
 }
 
+/// What to do if the providers of credentials, which are asked when a store is made, have failed.
+/// Other errors stay as they are.
+#[cfg(all(feature = "aws", feature = "cli"))]
+pub(super) fn no_credentials(
+    bucket: &url::Url,
+    error: datafusion::common::DataFusionError,
+) -> datafusion::common::DataFusionError {
+    let text = error.strip_backtrace();
+    let Some((_, why)) = text.split_once("Error getting credentials from provider: ") else {
+        return error;
+    };
+    datafusion::common::config_datafusion_err!(
+        "no credentials for '{bucket}': {why}; set aws.access_key_id and aws.secret_access_key, \
+         or a profile (AWS_PROFILE), or for a public bucket aws.skip_signature 'true'"
+    )
+}
+
 fn refused(bucket: &str) -> String {
     if bucket.starts_with("file:") {
         "; grant this user permission to read it".to_owned()
@@ -220,6 +237,28 @@ mod tests {
             "<Error><Code>A</Code><Message>m &amp; n</Message></Error>"
         );
         assert_eq!(without_details("<html>502</html>"), None);
+    }
+
+    #[cfg(all(feature = "aws", feature = "cli"))]
+    #[test]
+    fn somebody_without_credentials_is_told_what_to_set() {
+        use datafusion::common::DataFusionError;
+        // As datafusion-cli words it.
+        let from_providers = DataFusionError::ObjectStore(Box::new(Error::Generic {
+            store: "S3",
+            source: "Error getting credentials from provider: an error: no IMDS".into(),
+        }));
+        let bucket = url::Url::parse("s3://fruits").unwrap();
+        let told = no_credentials(&bucket, from_providers).strip_backtrace();
+        assert!(
+            told.contains("no credentials for 's3://fruits': an error: no IMDS; set aws.access"),
+            "{told}"
+        );
+        let other = DataFusionError::Plan("x".to_owned());
+        assert!(matches!(
+            no_credentials(&bucket, other),
+            DataFusionError::Plan(_)
+        ));
     }
 
     #[test]

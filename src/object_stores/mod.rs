@@ -113,7 +113,9 @@ async fn s3(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn Obje
         // Without a region, Amazon would be asked for that of a bucket which it does not have.
         aws.region = region.or_else(|| Some(DEFAULT_REGION.to_owned()));
     }
-    let builder = get_s3_object_store_builder(url, &aws, false).await?;
+    let builder = get_s3_object_store_builder(url, &aws, false)
+        .await
+        .map_err(|e| errors::no_credentials(url, e))?;
     build_s3(builder)
 }
 

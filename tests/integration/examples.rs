@@ -35,3 +35,35 @@ fn similar_images() {
     assert!(printed.contains("SortExec: TopK(fetch=6)"), "{printed}");
     assert!(printed.contains("| 48     | 29 "), "{printed}");
 }
+
+/// By a test, by `.ci/run`, or as a program of `Cargo.toml` with a test of its own.
+#[test]
+fn every_example_is_run() {
+    let scripts = [
+        include_str!("examples.rs"),
+        include_str!("kill.rs"),
+        include_str!("../../.ci/run"),
+    ];
+    for (folder, manifest) in [
+        ("examples", include_str!("../../Cargo.toml")),
+        (
+            "udfs/image/examples",
+            include_str!("../../udfs/image/Cargo.toml"),
+        ),
+    ] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let is_run = match name.split_once('.') {
+                Some((_, "sql")) => scripts.iter().any(|script| script.contains(name)),
+                Some((name, "rs")) => {
+                    let program = format!("[[example]]\nname = \"{name}\"\ntest = true");
+                    manifest.contains(&program)
+                }
+                // Folders of pictures and of modules.
+                _ => path.is_dir(),
+            };
+            assert!(is_run, "nothing runs {}", path.display());
+        }
+    }
+}

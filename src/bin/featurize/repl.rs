@@ -20,7 +20,7 @@ type Prompt = Editor<CliHelper, DefaultHistory>;
 pub(crate) async fn run(session: &mut Session) -> Result<()> {
     if !session.print_options.quiet {
         println!(
-            "featurize {} (DataFusion {}). \\? lists the commands, \\h the functions, \\q quits.",
+            "featurize {} on DataFusion {}: \\? shows commands, \\h functions, \\q quits.",
             env!("CARGO_PKG_VERSION"),
             datafusion::DATAFUSION_VERSION
         );

@@ -21,9 +21,13 @@ use datafusion_functions_image::weights::WeightsSpec;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let folder = args.next().ok_or("give a folder of images")?;
-    let architecture = Architecture::parse(args.next().as_deref().unwrap_or("vgg16"))?;
+    measure(&folder, args.next().as_deref().unwrap_or("vgg16"))
+}
+
+fn measure(folder: &str, model: &str) -> Result<(), Box<dyn Error>> {
+    let architecture = Architecture::parse(model)?;
     let mut images = Vec::new();
-    collect(Path::new(&folder), &mut images)?;
+    collect(Path::new(folder), &mut images)?;
     let limits = Limits {
         max_pixels: DEFAULT_MAX_PIXELS,
     };
@@ -78,4 +82,9 @@ fn collect(folder: &Path, images: &mut Vec<Vec<u8>>) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn it_runs() -> Result<(), Box<dyn Error>> {
+    measure("../../examples/fruits/Lemon", "mobilenet_v2")
 }
