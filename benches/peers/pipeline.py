@@ -97,7 +97,6 @@ def run_spark(job):
         .config("spark.driver.memory", "8g")
         .config("spark.ui.enabled", "false")
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", "1024")
-        .config("spark.pyspark.python", sys.executable)
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
@@ -220,7 +219,12 @@ def run(engine, job, program):
         command = [program, "-q", "-c", our_sql(job)]
     else:
         command = [sys.executable, __file__, "--child", engine, json.dumps(job)]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "DAFT_PROGRESS_BAR": "0"}
+    environment = os.environ | {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "DAFT_PROGRESS_BAR": "0",
+        # Spark's workers run in this environment too.
+        "PYSPARK_PYTHON": sys.executable,
+    }
     begun = time.perf_counter()
     output = subprocess.run(command, capture_output=True, text=True, env=environment)
     seconds = time.perf_counter() - begun
