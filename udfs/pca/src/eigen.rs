@@ -2,7 +2,10 @@
 
 use crate::error::{PcaError, Result};
 use crate::krylov::Wanted;
-use faer::{Mat, MatRef, Side};
+use faer::diag::Diag;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::{Mat, MatRef, Par, Spec};
 
 /// Eigenvalues in descending order, negative rounding noise set to 0, and the unit eigenvectors as
 /// the columns of a matrix in the same order.
@@ -22,20 +25,38 @@ impl Eigen {
     }
 }
 
+/// Dimension from which a decomposition is spread over threads; below, handing over work costs more
+/// than it saves, above all while the other partitions of a query keep the cores busy.
+const THREADED: usize = 1024;
+
 /// All eigenpairs of a positive semidefinite matrix of which only the lower triangle is read.
 pub(crate) fn self_adjoint(matrix: MatRef<'_, f64>) -> Result<Eigen> {
     let dimension = matrix.nrows();
-    let eigen = matrix
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_| PcaError::NoConvergence { dimension })?;
-    let values = eigen
-        .S()
+    let par = if dimension < THREADED {
+        Par::Seq
+    } else {
+        Par::rayon(0)
+    };
+    let mut ascending = Diag::zeros(dimension);
+    let mut vectors = Mat::zeros(dimension, dimension);
+    let params = Spec::default();
+    let scratch = self_adjoint_evd_scratch::<f64>(dimension, ComputeEigenvectors::Yes, par, params);
+    self_adjoint_evd(
+        matrix,
+        ascending.as_mut(),
+        Some(vectors.as_mut()),
+        par,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        params,
+    )
+    .map_err(|_| PcaError::NoConvergence { dimension })?;
+    let values = ascending
         .column_vector()
         .iter()
         .rev()
         .map(|v| v.max(0.0))
         .collect();
-    let vectors = eigen.U().reverse_cols().to_owned();
+    let vectors = vectors.as_ref().reverse_cols().to_owned();
     Ok(Eigen { values, vectors })
 }
 

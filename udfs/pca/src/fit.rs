@@ -25,11 +25,12 @@ use crate::spill::Disk;
 use crate::stream::{self, Plan};
 use crate::value::{Value, first_not_finite};
 use datafusion_execution::disk_manager::DiskManager;
-use faer::Mat;
+use faer::{Mat, MatRef};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Bytes of the centred block that updates the moments.
-const BLOCK_BYTES: usize = 8 << 20;
+const BLOCK_BYTES: usize = 2 << 20;
 
 /// Residual of eigenpairs, relative to the largest eigenvalue: that of a full decomposition, so that
 /// rounding, which differs with the partitioning, is not amplified.
@@ -304,6 +305,8 @@ impl<T: Value> PcaFitter<T> {
             for block in slices.chunks(Self::block_rows(width)) {
                 moments.update(block.iter().copied(), scratch);
             }
+            drop(slices);
+            self.rows.recycle(rows);
             return Ok(());
         }
         rows.for_each_block(Self::block_rows(width), |block| {
@@ -318,6 +321,11 @@ impl<T: Value> PcaFitter<T> {
     /// If there are fewer than two rows, or more components are asked for than min(rows, columns), or
     /// than the memory allowed can hold.
     pub fn fit(&mut self) -> Result<PcaModel> {
+        // On a thread of rayon's, from where the many small products need not be handed over to one.
+        rayon::scope(|_| self.fit_here())
+    }
+
+    fn fit_here(&mut self) -> Result<PcaModel> {
         let n = self.n_samples();
         if n < 2 {
             return Err(PcaError::TooFewRows {
@@ -342,6 +350,27 @@ impl<T: Value> PcaFitter<T> {
     }
 }
 
+/// F M F / degrees, where M is given by its lower triangle and F is diagonal.
+fn symmetric(lower: MatRef<'_, f64>, factor: &[f64], degrees: f64) -> Mat<f64> {
+    let width = lower.nrows();
+    let mut full = Mat::zeros(width, width);
+    full.par_col_chunks_mut(64)
+        .zip(factor.par_chunks(64))
+        .enumerate()
+        .for_each(|(chunk, (mut columns, factors))| {
+            let start = chunk * 64;
+            for (i, row_factor) in factor.iter().enumerate() {
+                // A row of the chunk: left of the diagonal it is a row of the triangle, right of it a
+                // column.
+                for (j, column_factor) in factors.iter().enumerate() {
+                    let (row, column) = (i.max(start + j), i.min(start + j));
+                    columns[(i, j)] = lower[(row, column)] * row_factor * column_factor / degrees;
+                }
+            }
+        });
+    full
+}
+
 /// Eigendecomposition of the covariance (or correlation) matrix, n − 1 in the denominator.
 fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Result<PcaModel> {
     let (n, width) = (moments.n(), moments.mean().len());
@@ -360,14 +389,7 @@ fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Resul
         .iter()
         .map(|s| if *s == 0.0 { 0.0 } else { 1.0 / s })
         .collect();
-    let mut covariance = Mat::<f64>::zeros(width, width);
-    for j in 0..width {
-        for i in j..width {
-            let c = m2[(i, j)] * factor[i] * factor[j] / degrees;
-            covariance[(i, j)] = c;
-            covariance[(j, i)] = c;
-        }
-    }
+    let covariance = symmetric(m2, &factor, degrees);
     let total = covariance.diagonal().column_vector().iter().sum::<f64>();
     let wanted = Wanted::new(options.n_components, total);
     let leading = krylov::leading(covariance.as_ref(), wanted, TOLERANCE)?;

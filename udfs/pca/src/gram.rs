@@ -16,6 +16,7 @@
 //! that what single precision loses cannot reach the eighth digit of the smallest of them.
 
 use crate::eigen::{Eigen, orient, self_adjoint};
+use crate::elementwise::{self, Precision};
 use crate::error::{PcaError, Result};
 use crate::krylov::{self, Wanted};
 use crate::model::PcaModel;
@@ -124,16 +125,11 @@ impl<'a, T: Value> Standardised<'a, T> {
                         .filter_map(|row| row.get(start..start + strip_len(width, start)))
                 };
                 for row in columns() {
-                    for (sum, &x) in mean.iter_mut().zip(row) {
-                        *sum += x.into();
-                    }
+                    elementwise::add(mean, row);
                 }
                 mean.iter_mut().for_each(|sum| *sum /= count as f64);
                 for row in columns() {
-                    for ((sum, &x), m) in squares.iter_mut().zip(row).zip(mean.iter()) {
-                        let deviation = x.into() - m;
-                        *sum += deviation * deviation;
-                    }
+                    elementwise::add_squares(squares, row, mean);
                 }
             });
         if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
@@ -168,7 +164,7 @@ impl<'a, T: Value> Standardised<'a, T> {
         };
         if few && (n * n) as f64 * width as f64 > LARGE {
             let mut tiles = SymmetricTiles::zeros(n, TILE);
-            self.for_each_strip(|z: MatRef<'_, f32>| tiles.add_f32(z), |x| x as f32);
+            self.for_each_strip(|z: MatRef<'_, f32>| tiles.add_f32(z));
             let gram = tiles.into_full();
             // With a margin for what single precision makes of the sum.
             let margin = Wanted::new(wanted, self.total * (1.0 + 1e-6));
@@ -199,27 +195,21 @@ impl<'a, T: Value> Standardised<'a, T> {
     /// Z Zᵀ in double precision.
     fn gram(&self) -> Mat<f64> {
         let mut tiles = SymmetricTiles::zeros(self.rows.len(), TILE);
-        self.for_each_strip(|z: MatRef<'_, f64>| tiles.add_f64(z), |x| x);
+        self.for_each_strip(|z: MatRef<'_, f64>| tiles.add_f64(z));
         tiles.into_full()
     }
 
     /// Calls `f` with strips of Z, each all rows of a range of columns.
-    fn for_each_strip<F: Copy + Send + Sync>(
-        &self,
-        mut f: impl FnMut(MatRef<'_, F>),
-        convert: impl Fn(f64) -> F + Sync,
-    ) {
+    fn for_each_strip<F: Precision>(&self, mut f: impl FnMut(MatRef<'_, F>)) {
         let (n, width) = (self.rows.len(), self.mean.len());
-        let mut strip = vec![convert(0.0); n * STRIP.min(width)];
+        let mut strip = vec![F::ZERO; n * STRIP.min(width)];
         for start in (0..width).step_by(STRIP) {
             let len = strip_len(width, start);
             let (filled, _) = strip.split_at_mut(n * len);
             filled
                 .par_chunks_mut(len)
                 .zip(&self.rows)
-                .for_each(|(target, row)| {
-                    self.standardise(row, start..start + len, target, &convert)
-                });
+                .for_each(|(target, row)| self.standardise(row, start..start + len, target));
             f(MatRef::from_row_major_slice(filled, n, len));
         }
     }
@@ -237,7 +227,7 @@ impl<'a, T: Value> Standardised<'a, T> {
                 let (start, len) = (i * step, target.len() / k);
                 strip.resize(n * len, 0.0);
                 for (z, row) in strip.chunks_exact_mut(len).zip(&self.rows) {
-                    self.standardise(row, start..start + len, z, |x| x);
+                    self.standardise(row, start..start + len, z);
                 }
                 matmul(
                     MatMut::from_row_major_slice_mut(target, len, k),
@@ -252,22 +242,14 @@ impl<'a, T: Value> Standardised<'a, T> {
     }
 
     /// Centres and scales some columns of a row; a scale of 0 (Spark's constant column) gives 0.
-    fn standardise<F>(
-        &self,
-        row: &[T],
-        columns: Range<usize>,
-        target: &mut [F],
-        convert: impl Fn(f64) -> F,
-    ) {
+    fn standardise<F: Precision>(&self, row: &[T], columns: Range<usize>, target: &mut [F]) {
         let slices = (
             row.get(columns.clone()),
             self.mean.get(columns.clone()),
             self.scale.get(columns),
         );
         if let (Some(row), Some(mean), Some(scale)) = slices {
-            for (((z, &x), m), s) in target.iter_mut().zip(row).zip(mean).zip(scale) {
-                *z = convert(if *s == 0.0 { 0.0 } else { (x.into() - m) / s });
-            }
+            elementwise::standardise(target, row, mean, scale);
         }
     }
 }

@@ -11,7 +11,8 @@
 use crate::eigen::{Eigen, self_adjoint};
 use crate::error::Result;
 use crate::options::NComponents;
-use crate::parallel::product;
+use crate::orthogonal::{arbitrary, next_block, orthogonalise};
+use crate::parallel::{product, symmetric_product};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 
@@ -66,7 +67,7 @@ impl Wanted {
         match (self, space.eager) {
             (Self::Count(k), true) => k + space.block,
             (Self::Sum(_), true) => 2 * space.block,
-            (Self::Count(k), false) => k + k / 2 + 2 * space.block,
+            (Self::Count(k), false) => 2 * k + k / 2 + space.block,
             (Self::Sum(_), false) => 6 * space.block,
         }
     }
@@ -88,7 +89,7 @@ impl Operator for MatRef<'_, f64> {
     }
 
     fn apply(&mut self, block: MatRef<'_, f64>) -> Result<Mat<f64>> {
-        Ok(product(*self, block))
+        Ok(symmetric_product(*self, block))
     }
 }
 
@@ -151,7 +152,7 @@ pub(crate) fn leading_of(
     // Size of the matrix, as far as it has been seen.
     let mut size = 0.0_f64;
     let mut used = 0;
-    let mut check_at = wanted.first_check(space);
+    let mut checks = Checks::new(wanted, space);
     let mut restarts = space.restarts;
     while used + block.ncols() <= largest && block.ncols() > 0 {
         let added = block.ncols();
@@ -161,7 +162,7 @@ pub(crate) fn leading_of(
         used += added;
         let v = MatRef::from_column_major_slice(&basis, n, used);
         let mut next = operator.apply(block.as_ref())?;
-        let coefficients = orthogonalise(&mut next, v);
+        let coefficients = orthogonalise(&mut next, v, 2 * space.block);
         // V′AV, column block by column block.
         projected
             .as_mut()
@@ -175,21 +176,19 @@ pub(crate) fn leading_of(
         block = next_block(&next, v, size, space.block.min(n - used));
         let last = block.ncols() == 0 || used + block.ncols() > largest;
 
-        if used >= check_at || last {
-            check_at = if space.eager { used } else { used + used / 5 };
+        if checks.due(used) || last {
             let ritz = self_adjoint(projected.submatrix(0, 0, used, used))?;
             let limit = tolerance * ritz.values.first().copied().unwrap_or(0.0);
-            let converged = if used == n {
+            let residuals: Vec<f64> = if used == n {
                 // The space is everything: nothing is left over.
-                n
+                vec![0.0; n]
             } else {
-                let coupling = block.transpose() * &next;
-                let residuals = &coupling * ritz.vectors.subrows(used - added, added);
-                residuals
-                    .col_iter()
-                    .take_while(|r| r.norm_l2() <= limit)
-                    .count()
+                let coupling = product(block.transpose(), next.as_ref());
+                let ends = ritz.vectors.subrows(used - added, added);
+                let residuals = product(coupling.as_ref(), ends);
+                residuals.col_iter().map(|r| r.norm_l2()).collect()
             };
+            let converged = residuals.iter().take_while(|r| **r <= limit).count();
             let held = ritz.values.get(..converged).unwrap_or_default();
             if let Some(count) = wanted.enough(held) {
                 let vectors = product(v, ritz.vectors.subcols(0, count));
@@ -198,6 +197,9 @@ pub(crate) fn leading_of(
                 return Ok(Some(Eigen { values, vectors }));
             }
             let reached = wanted.enough(&ritz.values);
+            let worst =
+                reached.map(|count| residuals.iter().take(count).fold(0.0, |w, r| r.max(w)));
+            checks.plan(used, worst.map(|worst: f64| (worst / limit).ln()));
             if !space.eager && used > n / 4 && reached.is_none() {
                 return Ok(None);
             }
@@ -211,6 +213,7 @@ pub(crate) fn leading_of(
                     return Ok(None);
                 }
                 restarts -= 1;
+                checks.previous = None;
                 compress(&mut basis, n, ritz.vectors.subcols(0, keep));
                 used = keep;
                 projected.fill(0.0);
@@ -221,6 +224,46 @@ pub(crate) fn leading_of(
         }
     }
     Ok(None)
+}
+
+/// When to look at the residuals: for a matrix in memory that costs as much as many products.
+struct Checks {
+    space: Space,
+    next: usize,
+    /// Dimension at which the residuals were last looked at, and what [`Self::plan`] was told.
+    previous: Option<(usize, f64)>,
+}
+
+impl Checks {
+    fn new(wanted: Wanted, space: Space) -> Self {
+        Self {
+            space,
+            next: wanted.first_check(space),
+            previous: None,
+        }
+    }
+
+    fn due(&self, used: usize) -> bool {
+        used >= self.next
+    }
+
+    /// Plans the next look, given the logarithm of the ratio of the worst residual to what is asked, if
+    /// the space holds enough values yet: residuals fall by a growing factor with every block.
+    fn plan(&mut self, used: usize, behind: Option<f64>) {
+        let block = self.space.block;
+        let step = match (self.previous, behind) {
+            _ if self.space.eager => 0,
+            (Some((at, before)), Some(behind)) if before > behind => {
+                let pace = (before - behind) / (used - at) as f64;
+                ((0.8 * behind / pace) as usize).min(used / 2).max(block)
+            }
+            // Soon, to see the pace.
+            (None, Some(_)) => 2 * block,
+            _ => (used / 5).max(block),
+        };
+        self.next = used + step;
+        self.previous = behind.map(|behind| (used, behind));
+    }
 }
 
 /// Rows of the basis that are worked on together.
@@ -244,58 +287,6 @@ fn compress(basis: &mut Vec<f64>, n: usize, vectors: MatRef<'_, f64>) {
         );
     }
     basis.truncate(n * keep);
-}
-
-/// Removes the parts of `block` along the orthonormal `basis`, twice, and returns them.
-fn orthogonalise(block: &mut Mat<f64>, basis: MatRef<'_, f64>) -> Mat<f64> {
-    let mut total = Mat::<f64>::zeros(basis.ncols(), block.ncols());
-    for _ in 0..2 {
-        let parts = basis.transpose() * &*block;
-        matmul(
-            block.as_mut(),
-            Accum::Add,
-            basis,
-            parts.as_ref(),
-            -1.0,
-            Par::Seq,
-        );
-        total += &parts;
-    }
-    total
-}
-
-/// An orthonormal block of so many columns that spans `next`, or as much of it as there is room for
-/// beside the basis, and is orthogonal to the basis.
-///
-/// Once the space holds an invariant subspace, columns of `next` are rounding noise, much of it along
-/// the basis. Those are replaced by arbitrary directions, with which the space goes on growing.
-fn next_block(next: &Mat<f64>, basis: MatRef<'_, f64>, size: f64, columns: usize) -> Mat<f64> {
-    let qr = next.qr();
-    let mut block = qr.compute_thin_Q();
-    block.truncate(next.nrows(), columns);
-    let spare = arbitrary(next.nrows(), columns, basis.ncols());
-    let pivots = qr.R().diagonal().column_vector().to_owned();
-    for (j, pivot) in pivots.iter().enumerate().take(columns) {
-        if pivot.abs() <= 1e-10 * size {
-            block.col_mut(j).copy_from(spare.col(j));
-        }
-    }
-    orthogonalise(&mut block, basis);
-    let mut block = block.qr().compute_thin_Q();
-    orthogonalise(&mut block, basis);
-    block.qr().compute_thin_Q()
-}
-
-/// A block that favours no direction and is the same on every machine.
-fn arbitrary(n: usize, columns: usize, seed: usize) -> Mat<f64> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(2 * seed as u64 + 1);
-    Mat::from_fn(n, columns, |_, _| {
-        // xorshift64*
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
-    })
 }
 
 #[cfg(test)]
@@ -326,6 +317,32 @@ mod tests {
         }
         let residual = &a * found.vectors.col(39) - found.vectors.col(39) * faer::Scale(values[39]);
         assert!(residual.norm_l2() < 1e-8);
+    }
+
+    #[test]
+    fn residuals_are_looked_at_when_they_may_be_small() {
+        let space = Space {
+            block: 16,
+            largest: 640,
+            restarts: 0,
+            eager: false,
+        };
+        let mut checks = Checks::new(Wanted::Count(123), space);
+        assert!(!checks.due(320) && checks.due(336));
+        checks.plan(336, None);
+        assert_eq!(checks.next, 336 + 67);
+        checks.plan(336, Some(20.0));
+        assert_eq!(checks.next, 336 + 32);
+        checks.plan(368, Some(16.0));
+        assert_eq!(checks.next, 368 + 102);
+        // No faster than a block, however near; no further than half as much again.
+        checks.plan(480, Some(0.1));
+        assert_eq!(checks.next, 496);
+        checks.plan(496, Some(0.0999));
+        assert_eq!(checks.next, 496 + 248);
+        // Growing residuals say nothing.
+        checks.plan(500, Some(5.0));
+        assert_eq!(checks.next, 600);
     }
 
     #[test]

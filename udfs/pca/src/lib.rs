@@ -17,7 +17,8 @@
 //! | `rows`, `moments` | the two representations of what has been seen |
 //! | `spill` | rows on disk |
 //! | `fit`, `gram`, `stream` | from either to a model |
-//! | `eigen`, `krylov`, `parallel` | decompositions, full and partial |
+//! | `eigen`, `krylov`, `orthogonal` | decompositions, full and partial |
+//! | `parallel`, `elementwise` | what they are made of: products on all threads, loops in vector instructions |
 //! | `state` | partial aggregates |
 //! | `model`, `format`, `container` | the model, and its bytes |
 //! | `scaler` | the StandardScaler by itself |
@@ -28,6 +29,7 @@
 
 mod container;
 mod eigen;
+mod elementwise;
 mod error;
 mod features;
 mod fit;
@@ -39,6 +41,7 @@ mod model;
 mod model_cache;
 mod moments;
 mod options;
+mod orthogonal;
 mod parallel;
 mod rows;
 mod scaler;

@@ -13,6 +13,7 @@
 //! Centring each block by its own mean before squaring avoids the cancellation of the textbook
 //! formula Σxxᵀ − n·mean·meanᵀ.
 
+use crate::elementwise;
 use crate::value::Value;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatRef, Par};
@@ -72,9 +73,7 @@ impl Moments {
         let mut mean_b = vec![0.0_f64; width];
         for row in rows.clone() {
             n_b += 1;
-            for (sum, &x) in mean_b.iter_mut().zip(row) {
-                *sum += x.into();
-            }
+            elementwise::add(&mut mean_b, row);
         }
         if n_b == 0 {
             return;
@@ -82,13 +81,9 @@ impl Moments {
         for sum in &mut mean_b {
             *sum /= n_b as f64;
         }
-        scratch.clear();
-        for row in rows {
-            scratch.extend(
-                row.iter()
-                    .zip(&mean_b)
-                    .map(|(&x, m)| Into::<f64>::into(x) - m),
-            );
+        scratch.resize(n_b as usize * width, 0.0);
+        for (z, row) in scratch.chunks_exact_mut(width).zip(rows) {
+            elementwise::centre(z, row, &mean_b);
         }
         // The correction of the merge is one more row of the same product.
         let weight = self.merge_means(n_b, &mean_b);

@@ -55,11 +55,11 @@ impl<T: Value> Rows<T> {
     /// Appends one row; the caller has checked its length.
     pub(crate) fn push(&mut self, row: &[T]) {
         debug_assert_eq!(row.len(), self.width);
-        self.open.extend_from_slice(row);
-        self.len += 1;
         if (self.open.len() + row.len()) * size_of::<T>() > BLOCK_BYTES {
             self.seal();
         }
+        self.open.extend_from_slice(row);
+        self.len += 1;
     }
 
     /// Appends whole rows that another accumulator has sealed.
@@ -120,6 +120,14 @@ impl<T: Value> Rows<T> {
     /// Takes all rows out, leaving none.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::new(self.width))
+    }
+
+    /// Lets the memory of rows that are not needed any more hold the next ones.
+    pub(crate) fn recycle(&mut self, mut rows: Self) {
+        if self.open.capacity() == 0 {
+            rows.open.clear();
+            self.open = rows.open;
+        }
     }
 
     /// The rows in memory, in the order in which they were added.

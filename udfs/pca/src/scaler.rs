@@ -1,6 +1,7 @@
 //! The standardisation of a PCA by itself: scikit-learn's `StandardScaler`.
 
 use crate::container::{self, Reader, Tensor};
+use crate::elementwise;
 use crate::error::{PcaError, Result};
 use crate::options::{Convention, FitOptions, NComponents};
 use crate::value::{Value, first_not_finite};
@@ -59,12 +60,15 @@ impl Scaler {
         standardised: &mut Vec<f64>,
     ) {
         for row in rows {
-            let columns = row.iter().zip(&self.scale).zip(&self.mean);
-            standardised.extend(columns.map(|((&x, &scale), mean)| match self.convention {
-                Convention::ScikitLearn => (x.into() - mean) / scale,
-                Convention::Spark if scale == 0.0 => 0.0,
-                Convention::Spark => x.into() / scale,
-            }));
+            let start = standardised.len();
+            standardised.resize(start + row.len().min(self.n_features()), 0.0);
+            let (_, target) = standardised.split_at_mut(start);
+            match self.convention {
+                Convention::ScikitLearn => {
+                    elementwise::standardise(target, row, &self.mean, &self.scale);
+                }
+                Convention::Spark => elementwise::divide(target, row, &self.scale),
+            }
         }
     }
 

@@ -13,6 +13,7 @@
 //! depends on the number of rows.
 
 use crate::eigen::orient;
+use crate::elementwise;
 use crate::error::{PcaError, Result};
 use crate::krylov::{self, Operator, Space, Wanted};
 use crate::model::PcaModel;
@@ -185,8 +186,6 @@ struct Standardised<'a, T: Value> {
     block_rows: usize,
     mean: Vec<f64>,
     scale: Vec<f64>,
-    /// What a deviation is multiplied by: 1 / scale, or 0 for Spark's constant column.
-    factor: Vec<f64>,
     /// Sum of the squares of Z, which is the sum of all eigenvalues.
     total: f64,
     /// Strips of the standardised block, one after the other.
@@ -217,16 +216,11 @@ impl<'a, T: Value> Standardised<'a, T> {
                     };
                     let mut own_mean = vec![0.0_f64; mean.len()];
                     for row in rows() {
-                        for (sum, &x) in own_mean.iter_mut().zip(row) {
-                            *sum += x.into();
-                        }
+                        elementwise::add(&mut own_mean, row);
                     }
                     own_mean.iter_mut().for_each(|sum| *sum /= count as f64);
                     for row in rows() {
-                        for ((sum, &x), m) in squares.iter_mut().zip(row).zip(&own_mean) {
-                            let deviation = x.into() - m;
-                            *sum += deviation * deviation;
-                        }
+                        elementwise::add_squares(squares, row, &own_mean);
                     }
                     let weight = seen as f64 * count as f64 / merged;
                     let share = count as f64 / merged;
@@ -247,17 +241,16 @@ impl<'a, T: Value> Standardised<'a, T> {
             .zip(&mean)
             .map(|(&s, &m)| options.column_scale(seen as u64, m, s))
             .collect();
-        let factor: Vec<f64> = scale
+        let standardised = squares
             .iter()
-            .map(|s| if *s == 0.0 { 0.0 } else { 1.0 / s })
-            .collect();
-        let total = squares.iter().zip(&factor).map(|(s, f)| s * f * f).sum();
+            .zip(&scale)
+            .filter(|(_, scale)| **scale != 0.0);
+        let total = standardised.map(|(s, scale)| s / (scale * scale)).sum();
         Ok(Self {
             rows,
             block_rows,
             mean,
             scale,
-            factor,
             total,
             z: vec![],
             products: vec![],
@@ -277,7 +270,7 @@ impl<T: Value> Operator for Standardised<'_, T> {
             rows,
             block_rows,
             mean,
-            factor,
+            scale,
             z,
             products,
             ..
@@ -289,15 +282,13 @@ impl<T: Value> Operator for Standardised<'_, T> {
             // Zᵦ Q, strip by strip of the columns.
             z.par_chunks_mut(n * STRIP)
                 .zip(products.par_chunks_mut(n * k))
-                .zip(mean.par_chunks(STRIP).zip(factor.par_chunks(STRIP)))
+                .zip(mean.par_chunks(STRIP).zip(scale.par_chunks(STRIP)))
                 .enumerate()
-                .for_each(|(strip, ((z, product), (mean, factor)))| {
+                .for_each(|(strip, ((z, product), (mean, scale)))| {
                     let (start, len) = (strip * STRIP, mean.len());
                     for (z, row) in z.chunks_exact_mut(len).zip(block.chunks_exact(width)) {
-                        let row = row.iter().skip(start);
-                        for (((z, &x), m), f) in z.iter_mut().zip(row).zip(mean).zip(factor) {
-                            *z = (x.into() - m) * f;
-                        }
+                        let row = row.get(start..).unwrap_or_default();
+                        elementwise::standardise(z, row, mean, scale);
                     }
                     matmul(
                         MatMut::from_column_major_slice_mut(product, n, k),

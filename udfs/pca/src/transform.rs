@@ -1,5 +1,6 @@
 //! Applies a model to rows: centre, scale, project.
 
+use crate::elementwise;
 use crate::model::PcaModel;
 use crate::options::Convention;
 use crate::value::Value;
@@ -42,10 +43,9 @@ impl PcaModel {
             let mut target = MatMut::from_column_major_slice_mut(target, k, n);
             for column in (0..d).step_by(PANEL) {
                 let width = PANEL.min(d - column);
-                panel.clear();
-                for (i, row) in block.iter().enumerate() {
-                    self.standardise(row, column, width, &mut panel);
-                    panel.resize((i + 1) * width, 0.0);
+                panel.resize(n * width, 0.0);
+                for (z, row) in panel.chunks_exact_mut(width).zip(&block) {
+                    self.standardise(row, column, z);
                 }
                 matmul(
                     target.as_mut(),
@@ -129,10 +129,9 @@ impl PcaModel {
             let (_, errors) = errors.split_at_mut(start);
             for column in (0..d).step_by(PANEL) {
                 let width = PANEL.min(d - column);
-                panel.clear();
-                for (i, row) in block.iter().enumerate() {
-                    self.standardise(row, column, width, &mut panel);
-                    panel.resize((i + 1) * width, 0.0);
+                panel.resize(n * width, 0.0);
+                for (z, row) in panel.chunks_exact_mut(width).zip(&block) {
+                    self.standardise(row, column, z);
                 }
                 matmul(
                     MatMut::from_column_major_slice_mut(&mut panel, width, n),
@@ -149,27 +148,18 @@ impl PcaModel {
         }
     }
 
-    /// Appends columns of the centred and scaled row; Spark's convention only scales.
-    fn standardise<T: Value>(&self, row: &[T], start: usize, width: usize, panel: &mut Vec<f64>) {
-        let end = start + width;
-        let row = row.get(start..end.min(row.len())).unwrap_or_default();
-        let scale = self.scale.get(start..end).unwrap_or_default();
-        let mean = self.mean.get(start..end).unwrap_or_default();
-        let columns = row.iter().zip(scale);
+    /// Columns of the centred and scaled row from `start` on, 0 beyond its end; Spark's convention only
+    /// scales.
+    fn standardise<T: Value>(&self, row: &[T], start: usize, target: &mut [f64]) {
+        let columns = start..row.len().min(start + target.len());
+        let row = row.get(columns.clone()).unwrap_or_default();
+        let mean = self.mean.get(columns.clone()).unwrap_or_default();
+        let scale = self.scale.get(columns).unwrap_or_default();
         match self.convention {
-            Convention::ScikitLearn => panel.extend(
-                columns
-                    .zip(mean)
-                    .map(|((&x, scale), mean)| (Into::<f64>::into(x) - mean) / scale),
-            ),
-            Convention::Spark => panel.extend(columns.map(|(&x, &scale)| {
-                if scale == 0.0 {
-                    0.0
-                } else {
-                    Into::<f64>::into(x) / scale
-                }
-            })),
+            Convention::ScikitLearn => elementwise::standardise(target, row, mean, scale),
+            Convention::Spark => elementwise::divide(target, row, scale),
         }
+        target.iter_mut().skip(row.len()).for_each(|z| *z = 0.0);
     }
 }
 

@@ -1,0 +1,134 @@
+//! Loops over the values of a row, compiled for the vector instructions of the machine they run on.
+//!
+//! Every value is computed by itself, by the same operations in the same order whatever the width of a
+//! vector, so that all machines get the same bits.
+
+use crate::value::Value;
+use pulp::Arch;
+
+/// `sums += row`.
+pub(crate) fn add<T: Value>(sums: &mut [f64], row: &[T]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum += x.into();
+            }
+        },
+    );
+}
+
+/// `squares += (row − mean)²`.
+pub(crate) fn add_squares<T: Value>(squares: &mut [f64], row: &[T], mean: &[f64]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for ((sum, &x), mean) in squares.iter_mut().zip(row).zip(mean) {
+                let deviation = x.into() - mean;
+                *sum += deviation * deviation;
+            }
+        },
+    );
+}
+
+/// `target = row − mean`.
+pub(crate) fn centre<T: Value>(target: &mut [f64], row: &[T], mean: &[f64]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for ((z, &x), mean) in target.iter_mut().zip(row).zip(mean) {
+                *z = x.into() - mean;
+            }
+        },
+    );
+}
+
+/// `target = row / scale`, 0 where the scale is 0.
+pub(crate) fn divide<T: Value>(target: &mut [f64], row: &[T], scale: &[f64]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for ((z, &x), &scale) in target.iter_mut().zip(row).zip(scale) {
+                let quotient = x.into() / scale;
+                *z = if scale == 0.0 { 0.0 } else { quotient };
+            }
+        },
+    );
+}
+
+/// `target = (row − mean) / scale`, 0 where the scale is 0, in the precision of the target.
+pub(crate) fn standardise<T: Value, F: Precision>(
+    target: &mut [F],
+    row: &[T],
+    mean: &[f64],
+    scale: &[f64],
+) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (((z, &x), mean), &scale) in target.iter_mut().zip(row).zip(mean).zip(scale) {
+                let quotient = (x.into() - mean) / scale;
+                *z = F::round(if scale == 0.0 { 0.0 } else { quotient });
+            }
+        },
+    );
+}
+
+/// What an `f64` may be rounded to.
+pub(crate) trait Precision: Copy + Send + Sync {
+    const ZERO: Self;
+
+    fn round(value: f64) -> Self;
+}
+
+impl Precision for f32 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn round(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Precision for f64 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn round(value: f64) -> Self {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_what_the_formula_gives() {
+        // Longer than a vector, and not a multiple of one.
+        let row: Vec<f32> = (0..37).map(|i| (i * i) as f32 / 7.0).collect();
+        let mean: Vec<f64> = (0..37).map(|i| f64::from(i) / 3.0).collect();
+        let scale: Vec<f64> = (0..37).map(|i| f64::from(i % 5)).collect();
+        let check = |found: &[f64], formula: &dyn Fn(f64, f64, f64) -> f64| {
+            for (i, z) in found.iter().enumerate() {
+                assert_eq!(*z, formula(row[i].into(), mean[i], scale[i]), "{i}");
+            }
+        };
+        let or_zero = |value: f64, scale: f64| if scale == 0.0 { 0.0 } else { value / scale };
+        let mut z = mean.clone();
+        add(&mut z, &row);
+        check(&z, &|x, m, _| m + x);
+        z.copy_from_slice(&scale);
+        add_squares(&mut z, &row, &mean);
+        check(&z, &|x, m, s| s + (x - m) * (x - m));
+        centre(&mut z, &row, &mean);
+        check(&z, &|x, m, _| x - m);
+        divide(&mut z, &row, &scale);
+        check(&z, &|x, _, s| or_zero(x, s));
+        standardise(&mut z, &row, &mean, &scale);
+        check(&z, &|x, m, s| or_zero(x - m, s));
+        let mut single = [0.0_f32; 37];
+        standardise(&mut single, &row, &mean, &scale);
+        assert!(single.iter().zip(&z).all(|(s, z)| *s == *z as f32));
+    }
+}
