@@ -23,7 +23,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CASES = {"tall": (22688, 1280, 123), "wide": (3110, 25088, 100)}
-SOLVERS = {"tall": ["covariance_eigh", "randomized", "full"], "wide": ["randomized", "full"]}
+# "f64": given the same numbers in double precision, in which pca_fit computes.
+SOLVERS = {"tall": ["covariance_eigh", "covariance_eigh f64", "randomized", "full"], "wide": ["randomized", "full"]}
 # Neighbouring eigenvalues closer than this (relatively) mix freely: compared as one subspace.
 NEAR_TIE = 1e-3
 MARKER, END = "<!-- pca-bench: made by python benches/peers/pca.py --update-readme -->", "<!-- end -->"
@@ -46,6 +47,9 @@ def run_sklearn(case, solver, data, model):
     from sklearn.preprocessing import StandardScaler
 
     x, k = np.load(path(case, data)), CASES[case][2]
+    solver, _, precision = solver.partition(" ")
+    if precision == "f64":
+        x = x.astype("f8")
     start = time.perf_counter()
     scaler = StandardScaler()
     z = scaler.fit_transform(x)
