@@ -25,12 +25,12 @@ use crate::spill::Disk;
 use crate::stream::{self, Plan};
 use crate::value::{Value, first_not_finite};
 use datafusion_execution::disk_manager::DiskManager;
-use faer::{Mat, MatRef};
+use faer::{Mat, MatRef, Par};
 use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Bytes of the centred block that updates the moments.
-const BLOCK_BYTES: usize = 2 << 20;
+const BLOCK_BYTES: usize = 4 << 20;
 
 /// Residual of eigenpairs, relative to the largest eigenvalue: that of a full decomposition, so that
 /// rounding, which differs with the partitioning, is not amplified.
@@ -181,7 +181,7 @@ impl<T: Value> PcaFitter<T> {
             });
         }
         self.rows.push(row);
-        self.compact()
+        self.compact(Par::Seq)
     }
 
     fn set_width(&mut self, width: usize) {
@@ -218,7 +218,7 @@ impl<T: Value> PcaFitter<T> {
             (Some(_), None) => {}
         }
         self.rows.append(other.rows);
-        self.compact()
+        self.compact(Par::rayon(0))
     }
 
     pub(crate) fn into_parts(mut self) -> Parts<T> {
@@ -254,7 +254,7 @@ impl<T: Value> PcaFitter<T> {
     }
 
     /// Moves rows into the moments once there are enough of them.
-    fn compact(&mut self) -> Result<()> {
+    fn compact(&mut self, par: Par) -> Result<()> {
         let width = self.rows.width();
         let block = Self::block_rows(width);
         let enough = match self.moments {
@@ -262,7 +262,7 @@ impl<T: Value> PcaFitter<T> {
             None => block.max(width + 1),
         };
         if self.rows.len() >= enough && (self.moments.is_some() || self.moments_fit(width)) {
-            self.fold()?;
+            self.fold(par)?;
         }
         if self.rows.size() > self.options.memory_limit / 2 && !self.moments_fit(width) {
             // If not even that is enough, say so before the disk is full.
@@ -295,7 +295,7 @@ impl<T: Value> PcaFitter<T> {
     }
 
     /// Moves all rows into the moments.
-    fn fold(&mut self) -> Result<()> {
+    fn fold(&mut self, par: Par) -> Result<()> {
         let rows = self.rows.take();
         let width = rows.width();
         let moments = self.moments.get_or_insert_with(|| Moments::new(width));
@@ -303,14 +303,14 @@ impl<T: Value> PcaFitter<T> {
         if rows.is_in_memory() {
             let slices: Vec<&[T]> = rows.in_memory().collect();
             for block in slices.chunks(Self::block_rows(width)) {
-                moments.update(block.iter().copied(), scratch);
+                moments.update(block.iter().copied(), scratch, par);
             }
             drop(slices);
             self.rows.recycle(rows);
             return Ok(());
         }
         rows.for_each_block(Self::block_rows(width), |block| {
-            moments.update(block.chunks_exact(width), scratch);
+            moments.update(block.chunks_exact(width), scratch, par);
             Ok(())
         })
     }
@@ -334,7 +334,7 @@ impl<T: Value> PcaFitter<T> {
             });
         }
         if self.folds() {
-            self.fold()?;
+            self.fold(Par::rayon(0))?;
         }
         if let Some(moments) = &self.moments {
             return fit_moments(moments, self.null_rows, &self.options);

@@ -15,8 +15,13 @@
 
 use crate::elementwise;
 use crate::value::Value;
+use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+/// Columns of M₂ that one thread works on.
+const PANEL: usize = if cfg!(test) { 4 } else { 256 };
 
 /// Sufficient statistics of a PCA: row count, column means, centred second moments.
 #[derive(Debug, Clone)]
@@ -62,11 +67,13 @@ impl Moments {
 
     /// Adds one block of rows. All rows have the width of these moments.
     ///
-    /// `scratch` holds the centred block between calls, `(rows + 1) × width` values.
+    /// `scratch` holds the centred block between calls, `(rows + 1) × width` values. `par` is
+    /// [`Par::Seq`] where the other partitions of the query keep the other cores busy.
     pub(crate) fn update<'a, T: Value>(
         &mut self,
         rows: impl Iterator<Item = &'a [T]> + Clone,
         scratch: &mut Vec<f64>,
+        par: Par,
     ) {
         let width = self.mean.len();
         let mut n_b = 0_u64;
@@ -95,7 +102,7 @@ impl Moments {
             None => n_b as usize,
         };
         let z = MatRef::from_column_major_slice(scratch, width, columns);
-        self.add_product(z);
+        self.add_product(z, par);
     }
 
     /// Adds the moments of another set of rows of the same width.
@@ -112,7 +119,7 @@ impl Moments {
         }
         if let Some((root, delta)) = weight {
             let z: Vec<f64> = delta.iter().map(|d| d * root).collect();
-            self.add_product(MatRef::from_column_major_slice(&z, z.len(), 1));
+            self.add_product(MatRef::from_column_major_slice(&z, z.len(), 1), Par::Seq);
         }
     }
 
@@ -134,19 +141,24 @@ impl Moments {
     }
 
     /// M₂ += z zᵀ, lower triangle only.
-    fn add_product(&mut self, z: MatRef<'_, f64>) {
-        triangular::matmul(
-            self.m2.as_mut(),
-            BlockStructure::TriangularLower,
-            Accum::Add,
-            z,
-            BlockStructure::Rectangular,
-            z.transpose(),
-            BlockStructure::Rectangular,
-            1.0,
-            // The other partitions of the query keep the other cores busy.
-            Par::Seq,
-        );
+    fn add_product(&mut self, z: MatRef<'_, f64>, par: Par) {
+        if par == Par::Seq {
+            add_lower(self.m2.as_mut(), z);
+            return;
+        }
+        // A number is summed from the same products in the same order, whatever the threads.
+        self.m2
+            .par_col_chunks_mut(PANEL)
+            .enumerate()
+            .for_each(|(i, panel)| {
+                let (start, columns) = (i * PANEL, panel.ncols());
+                let (_, panel) = panel.split_at_row_mut(start);
+                let (diagonal, below) = panel.split_at_row_mut(columns);
+                let z = z.subrows(start, z.nrows() - start);
+                let (upper, lower) = z.split_at_row(columns);
+                add_lower(diagonal, upper);
+                matmul(below, Accum::Add, lower, upper.transpose(), 1.0, Par::Seq);
+            });
     }
 
     /// The lower triangle of M₂, column after column.
@@ -178,13 +190,28 @@ impl Moments {
     }
 }
 
+/// `m += z zᵀ`, lower triangle only.
+fn add_lower(m: MatMut<'_, f64>, z: MatRef<'_, f64>) {
+    triangular::matmul(
+        m,
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        z,
+        BlockStructure::Rectangular,
+        z.transpose(),
+        BlockStructure::Rectangular,
+        1.0,
+        Par::Seq,
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn moments(rows: &[Vec<f64>]) -> Moments {
         let mut m = Moments::new(rows[0].len());
-        m.update(rows.iter().map(Vec::as_slice), &mut vec![]);
+        m.update(rows.iter().map(Vec::as_slice), &mut vec![], Par::Seq);
         m
     }
 
@@ -215,14 +242,18 @@ mod tests {
 
     #[test]
     fn merging_equals_one_pass() {
-        let data = rows(40, 6);
+        let data = rows(40, 10);
         let whole = moments(&data);
         let mut merged = moments(&data[..1]);
         merged.merge(&moments(&data[1..13]));
-        merged.merge(&Moments::new(6));
-        merged.update(data[13..].iter().map(Vec::as_slice), &mut vec![]);
+        merged.merge(&Moments::new(10));
+        merged.update(
+            data[13..].iter().map(Vec::as_slice),
+            &mut vec![],
+            Par::rayon(0),
+        );
         assert_eq!(merged.n(), 40);
-        for i in 0..6 {
+        for i in 0..10 {
             assert!((merged.mean()[i] - whole.mean()[i]).abs() < 1e-11);
             for j in 0..=i {
                 let (a, b) = (merged.m2()[(i, j)], whole.m2()[(i, j)]);

@@ -28,6 +28,7 @@ impl PcaModel {
         let (k, d) = (self.n_components(), self.n_features());
         let components = MatRef::from_row_major_slice(&self.components, k, d);
         let mut rows = rows.into_iter();
+        scores.reserve(rows.size_hint().0.saturating_mul(k));
         let mut block: Vec<&[T]> = Vec::with_capacity(BLOCK_ROWS);
         let mut panel = Vec::new();
         loop {
