@@ -30,7 +30,7 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Bytes of the centred block that updates the moments.
-const BLOCK_BYTES: usize = 4 << 20;
+const BLOCK_BYTES: usize = 2 << 20;
 
 /// Residual of eigenpairs, relative to the largest eigenvalue: that of a full decomposition, so that
 /// rounding, which differs with the partitioning, is not amplified.
