@@ -303,7 +303,7 @@ mod tests {
                 "a size such as 512M or 2G, found '0'",
             ),
             ("model", "vgg61", "did you mean 'vgg16'?"),
-            ("weights", "image-net", "unknown weights 'image-net'"),
+            ("weights", "image-net", "did you mean 'imagenet'?"),
             ("modle", "vgg16", "(did you mean 'model'?)"),
         ] {
             let error = options.set(name, value).unwrap_err().to_string();

@@ -67,8 +67,9 @@ impl FileFormatFactory for WriteFormatFactory {
             };
             options.insert(key.clone(), value.clone());
         }
+        let inner = self.inner.create(state, &others);
         Ok(Arc::new(WriteFormat {
-            inner: self.inner.create(state, &others)?,
+            inner: inner.map_err(|e| WriteOptions::mistyped(others.keys()).unwrap_or(e))?,
             options: WriteOptions::try_from_map(format_options)?,
             store_options,
         }))

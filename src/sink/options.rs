@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use datafusion::common::{Result, config_datafusion_err, config_err};
+use datafusion::common::{DataFusionError, Result, config_datafusion_err, config_err};
 use serde::{Deserialize, Serialize};
+
+use crate::suggest::did_you_mean;
 
 /// The most parts that `num_files` may ask for: each is an open upload until the end.
 const MAX_NUM_FILES: usize = 1000;
 
 /// The options that this module adds to those of the format, as the SQL planner spells them.
+const PREFIX: &str = "format.";
 const WRITE_MODE: &str = "format.write_mode";
 const NUM_FILES: &str = "format.num_files";
 const SUCCESS_FILE: &str = "format.success_file";
@@ -75,6 +78,18 @@ impl WriteOptions {
     pub fn is_option(name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         Self::is_ours(&name) || Self::is_ours(&format!("format.{name}"))
+    }
+
+    /// What to say of options that the format refused, if one of them is nearly ours.
+    pub(super) fn mistyped<'a>(keys: impl Iterator<Item = &'a String>) -> Option<DataFusionError> {
+        let ours = [WRITE_MODE, NUM_FILES, SUCCESS_FILE];
+        let ours = ours.map(|key| key.trim_start_matches(PREFIX));
+        keys.filter_map(|key| {
+            let name = key.strip_prefix(PREFIX).unwrap_or(key);
+            let hint = did_you_mean(name, &ours);
+            (!hint.is_empty()).then(|| config_datafusion_err!("there is no option '{name}'{hint}"))
+        })
+        .next()
     }
 
     /// Reads the options that are ours and leaves the others alone.

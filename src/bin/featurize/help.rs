@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::Documentation;
 use datafusion::prelude::SessionContext;
@@ -18,7 +19,7 @@ pub(crate) fn list_functions() -> Result<String> {
         }
         writeln!(text, "  {}", doc.syntax_example)?;
     }
-    text += "\\h NAME explains one of them, or one of DataFusion's own: SHOW FUNCTIONS lists all.";
+    text += "\\h NAME explains one, DataFusion's own too; SHOW FUNCTIONS lists all.";
     Ok(text)
 }
 
@@ -41,8 +42,27 @@ pub(crate) fn describe_function(ctx: &SessionContext, name: &str) -> Result<Stri
         None if scalar.is_some() || aggregate.is_some() || window.is_some() => {
             exec_err!("the function {name} has no documentation")
         }
-        None => exec_err!("there is no function {name}; SHOW FUNCTIONS lists them"),
+        None => {
+            let names = (state.scalar_functions().keys())
+                .chain(state.aggregate_functions().keys())
+                .chain(state.window_functions().keys());
+            let hint = match nearest(&name, names) {
+                Some(known) => format!("did you mean {known}?"),
+                None => "SHOW FUNCTIONS lists them".to_owned(),
+            };
+            exec_err!("there is no function {name}; {hint}")
+        }
     }
+}
+
+/// The name that most resembles a mistyped one, if one does.
+fn nearest<'a>(mistyped: &str, names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    names
+        .map(|name| (levenshtein(mistyped, name), name))
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
+        // Of several at the same distance always the same one.
+        .min()
+        .map(|(_, name)| name)
 }
 
 fn describe(doc: &Documentation) -> Result<String> {
@@ -112,7 +132,10 @@ mod tests {
             assert!(text.contains(expected), "{text}");
         }
         let error = describe_function(&ctx, "featurise").unwrap_err();
-        assert!(error.to_string().contains("no function featurise"));
+        let expected = "no function featurise; did you mean featurize?";
+        assert!(error.to_string().contains(expected), "{error}");
+        let error = describe_function(&ctx, "nothing_like_it").unwrap_err();
+        assert!(error.to_string().contains("SHOW FUNCTIONS"), "{error}");
         let list = list_functions().unwrap();
         for name in ["featurize(", "pca_fit(", "image_info("] {
             assert!(list.contains(name), "{list}");

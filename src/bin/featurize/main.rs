@@ -6,6 +6,7 @@ mod progress;
 mod repl;
 mod report;
 mod session;
+mod shorten;
 mod statements;
 mod weights;
 

@@ -109,6 +109,15 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
             println!("{}", help::list_functions()?);
             Ok(())
         }
+        // Without the views of information_schema, and in 80 columns.
+        Command::ListTables => {
+            let sql = "SELECT table_schema, table_name, table_type FROM information_schema.tables \
+                       WHERE table_schema <> 'information_schema' ORDER BY ALL";
+            statements::run(session, sql, None).await
+        }
+        Command::DescribeTableStmt(name) => {
+            statements::run(session, &format!("DESCRIBE {name}"), None).await
+        }
         // Statements, such as `\h SELECT`, are explained by datafusion-cli.
         Command::SearchFunctions(name) if name.parse::<Function>().is_err() => {
             println!("{}", help::describe_function(&session.ctx, &name)?);

@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) ctx: SessionContext,
     pub(crate) print_options: PrintOptions,
     pub(crate) progress: ProgressDisplay,
+    /// Whether somebody reads the results on a screen.
+    on_terminal: bool,
 }
 
 impl Session {
@@ -94,7 +96,13 @@ impl Session {
                 instrumented_registry: stores,
             },
             progress,
+            on_terminal: std::io::stdout().is_terminal(),
         })
+    }
+
+    /// Whether values that would flood the screen are shown by their beginning.
+    pub(crate) fn shortens(&self) -> bool {
+        self.on_terminal && self.print_options.format == PrintFormat::Table
     }
 }
 

@@ -1,21 +1,24 @@
 //! Runs SQL text, one statement after the other, and stops at the first that fails.
 //!
-//! `datafusion_cli::exec` runs a statement and prints its result. Two things are done here because
+//! `datafusion_cli::exec` runs a statement and prints its result. Three things are done here because
 //! it cannot: a script that fails ends with an error (its file runner prints errors and goes on),
-//! and statements take options that it does not know and refuses: those of `STORED AS BINARYFILE`,
-//! and those of writing (`write_mode` and its like).
+//! statements take options that it does not know and refuses: those of `STORED AS BINARYFILE`, and
+//! those of writing (`write_mode` and its like); and it prints vectors and images in full.
 
-use datafusion::arrow::array::RecordBatch;
 use datafusion::common::instant::Instant;
 use datafusion::common::{Result, plan_datafusion_err};
 use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use datafusion_cli::exec::exec_from_commands;
+use datafusion_cli::print_options::MaxRows;
 use datafusion_featurize::binary_file::FILE_TYPE;
 use datafusion_featurize::sink::WriteOptions;
+use futures::TryStreamExt;
 
 use crate::session::Session;
+use crate::shorten::{shorten, shortened_schema};
 
 /// Runs every statement of `sql`. Errors name `source` and the line, if there is a source.
 pub(crate) async fn run(session: &Session, sql: &str, source: Option<&str>) -> Result<()> {
@@ -35,10 +38,11 @@ async fn run_one(session: &Session, sql: &str) -> Result<()> {
         ctx,
         print_options,
         progress,
+        ..
     } = session;
     let mut statements = DFParser::parse_sql_with_dialect(sql, dialect(session)?.as_ref())?;
     match statements.pop_front() {
-        Some(statement) if is_ours(&statement) => {
+        Some(statement) if is_ours(&statement) || is_query(&statement) && session.shortens() => {
             let progress = progress.start();
             let result = Box::pin(run_ours(session, statement)).await;
             progress.finish(result.is_ok());
@@ -66,11 +70,35 @@ async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
     let started = Instant::now();
     let plan = ctx.state().statement_to_plan(statement).await?;
     let result = ctx.execute_logical_plan(plan).await?;
-    let schema = result.schema().inner().as_ref().clone().into();
-    let batches = result.collect().await?;
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let options = ctx.copied_config().options().format.clone();
-    print_options.print_batches(schema, &batches, started, rows, &options)
+    let mut stream = result.execute_stream().await?;
+    let mut schema = stream.schema();
+    if session.shortens() {
+        schema = shortened_schema(&schema);
+    }
+    // Of what is not shown only the number counts.
+    let most = match print_options.maxrows {
+        MaxRows::Limited(rows) => rows,
+        MaxRows::Unlimited => usize::MAX,
+    };
+    let (mut shown, mut rows) = (vec![], 0);
+    while let Some(batch) = stream.try_next().await? {
+        let count = batch.num_rows();
+        if rows <= most {
+            // One more tells the printer that there are more.
+            let few = batch.slice(0, count.min(most.saturating_sub(rows).saturating_add(1)));
+            shown.push(match session.shortens() {
+                true => shorten(&few, &(&options).try_into()?)?,
+                false => few,
+            });
+        }
+        rows += count;
+    }
+    print_options.print_batches(schema, &shown, started, rows, &options)
+}
+
+fn is_query(statement: &Statement) -> bool {
+    matches!(statement, Statement::Statement(sql) if matches!(**sql, SqlStatement::Query(_)))
 }
 
 /// Whether datafusion-cli would refuse the options of the statement.
@@ -110,7 +138,7 @@ fn without_shebang(sql: &str) -> &str {
 }
 
 #[derive(Debug, PartialEq)]
-struct SqlStatement<'a> {
+struct Cut<'a> {
     sql: &'a str,
     /// The line on which it begins, from 1.
     line: u64,
@@ -118,9 +146,9 @@ struct SqlStatement<'a> {
 
 /// Cuts at the semicolons that end statements, which are those outside of strings and comments.
 /// Text that the tokenizer refuses is one statement, so that the parser can say what is wrong.
-fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<SqlStatement<'a>> {
+fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<Cut<'a>> {
     let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize_with_location() else {
-        return vec![SqlStatement { sql, line: 1 }];
+        return vec![Cut { sql, line: 1 }];
     };
     let mut offsets = Offsets::new(sql);
     let mut statements = vec![];
@@ -131,7 +159,7 @@ fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<SqlStatement<'a>> {
             Token::SemiColon => {
                 if let Some((start, line)) = begin.take() {
                     let end = offsets.of(token.span.start);
-                    statements.push(SqlStatement {
+                    statements.push(Cut {
                         sql: &sql[start..end],
                         line,
                     });
@@ -144,7 +172,7 @@ fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<SqlStatement<'a>> {
         }
     }
     if let Some((start, line)) = begin {
-        statements.push(SqlStatement {
+        statements.push(Cut {
             sql: &sql[start..],
             line,
         });

@@ -27,6 +27,7 @@ use std::time::SystemTime;
 
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
+use datafusion_common::utils::datafusion_strsim::levenshtein;
 
 pub use self::access::{OnProgress, Progress, Stage, WebStores, WeightsAccess, WeightsStores};
 use self::digest::sha256_hex;
@@ -81,10 +82,17 @@ impl WeightsSpec {
             path if FileFormat::of(Path::new(path)).is_some() => Ok(Self::File(PathBuf::from(
                 path.strip_prefix("file://").unwrap_or(path),
             ))),
-            other => Err(Error::Argument(format!(
-                "unknown weights '{other}'; expected 'imagenet', 'seeded', or the path or URL of a \
-                 .h5 or .safetensors file"
-            ))),
+            other => {
+                let nearest = ["imagenet", "seeded"]
+                    .into_iter()
+                    .find(|name| levenshtein(&other.to_lowercase(), name) <= 2)
+                    .map(|name| format!("; did you mean '{name}'?"));
+                Err(Error::Argument(format!(
+                    "unknown weights '{other}'; expected 'imagenet', 'seeded', or the path or URL \
+                     of a .h5 or .safetensors file{}",
+                    nearest.unwrap_or_default()
+                )))
+            }
         }
     }
 
