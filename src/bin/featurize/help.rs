@@ -8,6 +8,11 @@ use datafusion::logical_expr::Documentation;
 use datafusion::prelude::SessionContext;
 use datafusion_featurize::all_default_documentation;
 
+/// `\d`: tables and views, but for those of `information_schema`.
+pub(crate) const LIST_TABLES: &str = "SELECT table_schema, table_name, table_type \
+    FROM information_schema.tables WHERE table_schema <> 'information_schema' \
+    ORDER BY table_schema, table_name";
+
 /// `\h`: our functions, a line each, and where the others are.
 pub(crate) fn list_functions() -> Result<String> {
     let mut text = String::new();
@@ -116,6 +121,18 @@ mod tests {
         );
         assert_eq!(text.split_whitespace().count(), 40);
         assert_eq!(fill("", ""), "");
+    }
+
+    #[tokio::test]
+    async fn tables_are_listed_without_the_schema_that_lists_them() {
+        use datafusion::prelude::SessionConfig;
+        let config = SessionConfig::new().with_information_schema(true);
+        let ctx = SessionContext::new_with_config(config);
+        for sql in ["CREATE VIEW b AS SELECT 1", "CREATE VIEW a AS SELECT 2"] {
+            ctx.sql(sql).await.unwrap();
+        }
+        let rows = ctx.sql(LIST_TABLES).await.unwrap().count().await.unwrap();
+        assert_eq!(rows, 2);
     }
 
     #[test]

@@ -110,11 +110,7 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
             Ok(())
         }
         // Without the views of information_schema, and in 80 columns.
-        Command::ListTables => {
-            let sql = "SELECT table_schema, table_name, table_type FROM information_schema.tables \
-                       WHERE table_schema <> 'information_schema' ORDER BY ALL";
-            statements::run(session, sql, None).await
-        }
+        Command::ListTables => statements::run(session, help::LIST_TABLES, None).await,
         Command::DescribeTableStmt(name) => {
             statements::run(session, &format!("DESCRIBE {name}"), None).await
         }
