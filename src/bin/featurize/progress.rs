@@ -156,7 +156,8 @@ impl ProgressDisplay {
             let progress = monitor.progress();
             if let Some(total) = progress.total {
                 bar.set_length(total);
-                bar.set_style(style("{bar:20} {msg}"));
+                // The bar gets what the figures leave of the line.
+                bar.set_style(style("{msg} {wide_bar}"));
             }
             bar.set_position(progress.done());
             bar.set_message(progress.to_string());
@@ -171,8 +172,9 @@ fn bar() -> ProgressBar {
     BARS.add(ProgressBar::no_length().with_style(style("{spinner} {msg}")))
 }
 
-fn style(template: &str) -> ProgressStyle {
-    // The templates are those of this file; a default bar is no worse than none.
+/// How a bar of this program looks.
+pub(crate) fn style(template: &str) -> ProgressStyle {
+    // The templates are constants of this program; a default bar is no worse than none.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸─")

@@ -13,9 +13,9 @@ use datafusion_featurize::image::weights::{
     FileState, OnProgress, Stage, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
 };
 use datafusion_featurize::weights::SessionStores;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use crate::progress::{BARS, ProgressDisplay};
+use crate::progress::{BARS, ProgressDisplay, style};
 use crate::session::Session;
 
 /// Downloaded weights: FEATURIZE_WEIGHTS_DIR, else the platform's cache folder
@@ -179,12 +179,10 @@ fn progress_bar() -> OnProgress {
             return;
         }
         let bar = bar.get_or_insert_with(|| {
-            let style = ProgressStyle::with_template(
-                "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-            );
-            let bar = ProgressBar::new(0)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            BARS.add(bar)
+            // The name of the file alone takes most of a line.
+            let template =
+                "{msg}\n{bytes} of {total_bytes} · {bytes_per_sec} · {eta} left {wide_bar}";
+            BARS.add(ProgressBar::new(0).with_style(style(template)))
         });
         match progress.stage {
             Stage::Waiting => {
