@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod binary_file;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod config;
 pub mod guide;
 mod io_runtime;

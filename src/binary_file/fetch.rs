@@ -55,8 +55,8 @@ const READ_AHEAD: usize = 2;
 #[derive(Debug)]
 pub struct FetchExec {
     input: Arc<dyn ExecutionPlan>,
-    options: BinaryFileOptions,
-    listing: ListingSummary,
+    pub(super) options: BinaryFileOptions,
+    pub(super) listing: ListingSummary,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     shared: OnceLock<Shared>,

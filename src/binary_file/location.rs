@@ -111,6 +111,18 @@ impl Location {
         self.store.as_str().starts_with("file:")
     }
 
+    /// Text from which [`Self::parse`] makes the same location on another machine.
+    #[cfg(feature = "cluster")]
+    pub(super) fn to_text(&self) -> String {
+        let slash = if self.is_folder && self.pattern.is_none() {
+            "/"
+        } else {
+            ""
+        };
+        // What begins with "file:///" is percent-decoded, as every URL is.
+        format!("{}{slash}", self.to_string().replace('%', "%25"))
+    }
+
     /// The verbatim URI of an object of this location's store.
     pub(super) fn uri(&self, object: &Path) -> String {
         format!("{}{object}", self.store.as_str())

@@ -20,6 +20,8 @@ mod partitions;
 mod schema;
 mod slices;
 mod table;
+#[cfg(feature = "cluster")]
+mod travel;
 mod work_list;
 
 pub use factory::BinaryFileTableFactory;
@@ -28,6 +30,8 @@ pub use location::split_uri;
 pub use options::{BinaryFileOptions, Oversize};
 pub use schema::{CONTENT, LENGTH, MODIFICATION_TIME, PATH};
 pub use table::BinaryFileTable;
+#[cfg(feature = "cluster")]
+pub(crate) use travel::{FetchParts, TableParts};
 
 /// The word after `STORED AS`.
 pub const FILE_TYPE: &str = "BINARYFILE";

@@ -43,10 +43,10 @@ use crate::object_stores::requests::Requests;
 /// ```
 #[derive(Debug, Clone)]
 pub struct BinaryFileTable {
-    locations: Vec<Location>,
-    options: BinaryFileOptions,
-    partition_columns: Vec<FieldRef>,
-    schema: SchemaRef,
+    pub(super) locations: Vec<Location>,
+    pub(super) options: BinaryFileOptions,
+    pub(super) partition_columns: Vec<FieldRef>,
+    pub(super) schema: SchemaRef,
 }
 
 impl BinaryFileTable {

@@ -20,14 +20,15 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 
-use super::parts::closed_parts;
+use super::closed::{Closed, closed_parts};
 use super::run::{Run, WriteSpec};
 use super::target::Target;
 
 /// Waits for the parts that its input names, and makes them the content of the target: see the
 /// [module](super) for the steps. Yields one row with the number of rows written, `count`.
 ///
-/// Executing it again with the same input does no harm.
+/// Executing it again does no harm, as a cluster does when the machine that commits is lost: what
+/// the first attempt has begun is finished, and parts that were written once more are dropped.
 #[derive(Debug)]
 pub struct CommitExec {
     input: Arc<dyn ExecutionPlan>,
@@ -151,21 +152,36 @@ impl ExecutionPlan for CommitExec {
 async fn write(run: &Run, input: SendableRecordBatchStream) -> Result<u64> {
     // Nothing is the run's to clear away before it has the lock.
     run.start().await?;
-    let written = async {
-        let batches: Vec<RecordBatch> = input.try_collect().await?;
-        let mut closed = vec![];
-        for batch in &batches {
-            closed.extend(closed_parts(batch)?);
+    let closed = match closed(input).await {
+        Ok(closed) => closed,
+        Err(e) if run.is_one_process() => {
+            run.abort().await;
+            return Err(e);
         }
-        run.finish(closed).await
+        // The machine that held the names of some parts was lost: Ballista writes those parts once
+        // more and repeats this task, which needs the other parts.
+        Err(e) => {
+            run.end().await;
+            return Err(e);
+        }
     };
-    match written.await {
+    match run.finish(closed).await {
         Ok(count) => Ok(count),
         Err(e) => {
             run.abort().await;
             Err(e)
         }
     }
+}
+
+/// The parts that the writers name.
+async fn closed(input: SendableRecordBatchStream) -> Result<Vec<Closed>> {
+    let batches: Vec<RecordBatch> = input.try_collect().await?;
+    let mut closed = vec![];
+    for batch in &batches {
+        closed.extend(closed_parts(batch)?);
+    }
+    Ok(closed)
 }
 
 /// Tables of this session that list the target must list it anew.

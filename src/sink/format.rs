@@ -103,10 +103,10 @@ fn is_store_option(key: &str) -> bool {
 
 /// A format with the options of one statement.
 pub struct WriteFormat {
-    inner: Arc<dyn FileFormat>,
-    options: WriteOptions,
+    pub(super) inner: Arc<dyn FileFormat>,
+    pub(super) options: WriteOptions,
     /// May hold secrets: used once, when the write is planned, and never shown.
-    store_options: HashMap<String, String>,
+    pub(super) store_options: HashMap<String, String>,
 }
 
 impl WriteFormat {

@@ -23,6 +23,8 @@ const CONCURRENCY: usize = 16;
 enum Direction {
     Commit,
     RollBack,
+    /// Nothing. Where the task that commits may be repeated, this tells that it need not be.
+    Done,
 }
 
 /// `_temporary/featurize-<run>/_COMMIT.json`: all that a later run needs to finish a commit, or to
@@ -82,12 +84,55 @@ impl Journal {
         Ok(())
     }
 
+    /// Finishes what an earlier attempt at the commit of `run` has begun, and returns the rows that
+    /// it committed; `None` if there was none.
+    ///
+    /// The parts of this attempt may be others than those of the first, since parts whose names
+    /// were lost with a machine are written again. Those that the first attempt has noted are
+    /// complete, and have to become visible once.
+    ///
+    /// # Errors
+    /// When a step fails, or the earlier attempt had begun to take the commit back.
+    pub(super) async fn finish_earlier(
+        store: &dyn ObjectStore,
+        target: &Target,
+        run: Uuid,
+    ) -> Result<Option<u64>> {
+        let Some(journal) = Self::read(store, target, run).await? else {
+            return Ok(None);
+        };
+        match journal.direction {
+            Direction::Commit => {
+                journal.publish(store, target).await?;
+                journal.complete(store, target, true).await?;
+            }
+            Direction::RollBack => {
+                journal.roll_back(store, target).await?;
+                return exec_err!(
+                    "'{target}': an earlier attempt could not commit the new data; the old data is \
+                     as it was"
+                );
+            }
+            Direction::Done => remove_staged(store, target, run).await?,
+        }
+        Ok(Some(
+            journal.staged.iter().filter_map(|part| part.rows).sum(),
+        ))
+    }
+
     /// Commits, or takes back what has been done if a step before the switch of the manifest fails.
+    /// Where the task `may_be_repeated`, the journal stays, for [`Self::finish_earlier`] to find,
+    /// until the next run.
     ///
     /// # Errors
     /// When a step fails. The folder holds the old data then if the error came before the switch,
     /// and the new data if it came after it.
-    pub(super) async fn commit(mut self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
+    pub(super) async fn commit(
+        mut self,
+        store: &dyn ObjectStore,
+        target: &Target,
+        may_be_repeated: bool,
+    ) -> Result<()> {
         if let Err(e) = self.publish(store, target).await {
             self.direction = Direction::RollBack;
             if let Err(undo) = self.roll_back(store, target).await {
@@ -103,7 +148,8 @@ impl Journal {
                 "'{target}': the new data could not be committed; the old data is as it was"
             )));
         }
-        self.complete(store, target).await.map_err(|e| {
+        let completed = self.complete(store, target, may_be_repeated).await;
+        completed.map_err(|e| {
             e.context(format!(
                 "'{target}': the new data is complete, but what it replaces could not be cleared \
                  away; the next write to this target does that"
@@ -140,7 +186,12 @@ impl Journal {
     }
 
     /// From the switch on: nothing is left but clearing away.
-    async fn complete(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
+    async fn complete(
+        &self,
+        store: &dyn ObjectStore,
+        target: &Target,
+        may_be_repeated: bool,
+    ) -> Result<()> {
         let old = self
             .old
             .iter()
@@ -151,6 +202,12 @@ impl Journal {
             store.put(&target.success(), "".into()).await?;
         } else {
             delete(store, [target.manifest()]).await?;
+        }
+        if may_be_repeated {
+            let mut done = self.clone();
+            done.direction = Direction::Done;
+            done.write(store, target).await?;
+            return remove_staged(store, target, self.run).await;
         }
         delete(store, [target.journal(self.run)]).await?;
         remove_run(store, target, self.run).await
@@ -224,13 +281,13 @@ pub(super) async fn recover(
             Some(journal) if journal.direction == Direction::Commit => {
                 log::info!("{target}: finishes the commit of run {run}");
                 journal.publish(store, target).await?;
-                journal.complete(store, target).await?;
+                journal.complete(store, target, false).await?;
             }
-            Some(journal) => {
+            Some(journal) if journal.direction == Direction::RollBack => {
                 log::info!("{target}: takes back the commit of run {run}");
                 journal.roll_back(store, target).await?;
             }
-            None => {
+            Some(_) | None => {
                 log::info!("{target}: removes what run {run} has left");
                 remove_run(store, target, run).await?;
             }
@@ -251,6 +308,15 @@ fn runs_on_disk(target: &Target) -> Vec<Uuid> {
             target.run_of(&target.temporary().join(name.to_str()?))
         })
         .collect()
+}
+
+/// Removes what lies in the folder of a run, but for its journal.
+async fn remove_staged(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<()> {
+    let journal = target.journal(run);
+    let folder = target.run_folder(run);
+    let objects: Vec<ObjectMeta> = store.list(Some(&folder)).try_collect().await?;
+    let objects = objects.into_iter().map(|object| object.location);
+    delete(store, objects.filter(|path| *path != journal)).await
 }
 
 /// Removes the folder of a run.

@@ -92,9 +92,15 @@ fn start_of(pid: u32) -> Option<u64> {
 #[derive(Debug)]
 pub(super) struct Lock {
     file: LockFile,
+    is_first: bool,
 }
 
 impl Lock {
+    /// Whether this has created the lock, rather than found that its run has it already.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
     /// Takes the lock of `target` for `run`, or finds that the run has it already (another task of
     /// it, perhaps on another machine).
     ///
@@ -110,7 +116,8 @@ impl Lock {
         one_process: bool,
         is_live: impl Fn(Uuid) -> bool,
     ) -> Result<Self> {
-        let lock = Self {
+        let mut lock = Self {
+            is_first: true,
             file: LockFile {
                 run,
                 since: Utc::now().format("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -130,7 +137,10 @@ impl Lock {
                 continue; // Its owner has just removed it.
             };
             match file {
-                Some(file) if file.run == run => return Ok(lock),
+                Some(file) if file.run == run => {
+                    lock.is_first = false;
+                    return Ok(lock);
+                }
                 Some(file) if !is_abandoned(&file, is_live(file.run)) => {
                     let now = now(store, target, run).await?;
                     let silent = now - renewed;

@@ -84,6 +84,14 @@
 //! a new manifest at the end. An append with `num_files` shows its parts at the end only, by steps
 //! 3 to 9 without old parts.
 //!
+//! # On a cluster
+//!
+//! Tasks whose machine is lost are repeated elsewhere. Parts of a task become visible by the commit
+//! only, in every mode, and the commit takes those that the attempts which counted have named.
+//! Repeating the commit itself finishes what its first attempt has begun. For that, `_COMMIT.json`
+//! stays after step 9, where the next run removes it. A query that fails leaves its staged parts to
+//! the next run too.
+//!
 //! # Two writers
 //!
 //! The lock is an object that only one of several writers can create. The second gets an error that
@@ -100,6 +108,7 @@
 //! and one buffer of `datafusion.execution.objectstore_writer_buffer_size`, and each partition has
 //! one part open, or `num_files` all together (which then share 256 MiB of row groups).
 
+mod closed;
 mod commit;
 mod encode;
 mod format;
@@ -114,6 +123,8 @@ mod slices;
 mod table;
 mod target;
 mod text;
+#[cfg(feature = "cluster")]
+mod travel;
 
 pub use commit::CommitExec;
 pub use encode::PartFormat;
@@ -124,3 +135,5 @@ pub use parts::PartWriterExec;
 pub use run::WriteSpec;
 pub use table::WriteTableFactory;
 pub use target::{MANIFEST, SUCCESS, Target};
+#[cfg(feature = "cluster")]
+pub(crate) use travel::TargetParts;

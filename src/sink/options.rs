@@ -14,9 +14,9 @@ const MAX_NUM_FILES: usize = 1000;
 
 /// The options that this module adds to those of the format, as the SQL planner spells them.
 const PREFIX: &str = "format.";
-const WRITE_MODE: &str = "format.write_mode";
-const NUM_FILES: &str = "format.num_files";
-const SUCCESS_FILE: &str = "format.success_file";
+pub(super) const WRITE_MODE: &str = "format.write_mode";
+pub(super) const NUM_FILES: &str = "format.num_files";
+pub(super) const SUCCESS_FILE: &str = "format.success_file";
 
 /// What happens to data that the target holds already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,14 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::cast::{as_boolean_array, as_string_array, as_uint64_array};
+use arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{
-    DataFusionError, Result, assert_eq_or_internal_err, internal_datafusion_err,
-};
+use datafusion::common::{DataFusionError, Result, assert_eq_or_internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{
@@ -32,9 +28,9 @@ use futures::TryStreamExt;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::closed::{Closed, closed_batch, closed_schema};
 use super::encode::PartEncoder;
-use super::manifest::Part;
-use super::run::{Closed, Run, WriteSpec, part_name};
+use super::run::{Run, WriteSpec, part_name};
 use super::slices::Slices;
 
 /// A part is closed when it has grown so large: S3 copies at most 5 GiB in one request.
@@ -227,6 +223,15 @@ struct PartitionWriter {
 impl PartitionWriter {
     async fn write(&self, input: SendableRecordBatchStream) -> Result<Vec<Closed>> {
         self.run.start().await?;
+        let written = self.write_started(input).await;
+        if written.is_err() && !self.run.is_one_process() {
+            // No commit will clear away if the query fails. The next run removes the parts.
+            self.run.end().await;
+        }
+        written
+    }
+
+    async fn write_started(&self, input: SendableRecordBatchStream) -> Result<Vec<Closed>> {
         match self.spec.num_files {
             None if self.spec.target.is_file() => self.write_parts(input, 1).await,
             None => self.write_rolling(input).await,
@@ -444,55 +449,4 @@ impl WriteMetrics {
             elapsed_compute: MetricBuilder::new(set).elapsed_compute(partition),
         }
     }
-}
-
-/// Columns of the rows that travel from the part writers to the commit.
-fn closed_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("path", DataType::Utf8, false),
-        Field::new("rows", DataType::UInt64, false),
-        Field::new("bytes", DataType::UInt64, false),
-        Field::new("visible", DataType::Boolean, false),
-    ]))
-}
-
-fn closed_batch(closed: &[Closed]) -> Result<RecordBatch> {
-    let parts = || closed.iter().map(|closed| &closed.part);
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(
-            parts().map(|part| &part.path),
-        )),
-        Arc::new(UInt64Array::from_iter_values(
-            parts().map(|part| part.rows.unwrap_or_default()),
-        )),
-        Arc::new(UInt64Array::from_iter_values(
-            parts().map(|part| part.bytes),
-        )),
-        Arc::new(BooleanArray::from_iter(
-            closed.iter().map(|closed| Some(closed.visible)),
-        )),
-    ];
-    Ok(RecordBatch::try_new(closed_schema(), columns)?)
-}
-
-/// The parts that the rows of a part writer name.
-pub(super) fn closed_parts(batch: &RecordBatch) -> Result<Vec<Closed>> {
-    let [path, rows, bytes, visible] = batch.columns() else {
-        return Err(internal_datafusion_err!(
-            "the rows of a part writer have 4 columns, found {}",
-            batch.num_columns()
-        ));
-    };
-    let (path, rows) = (as_string_array(path)?, as_uint64_array(rows)?);
-    let (bytes, visible) = (as_uint64_array(bytes)?, as_boolean_array(visible)?);
-    Ok((0..path.len())
-        .map(|row| Closed {
-            part: Part {
-                path: path.value(row).to_owned(),
-                rows: Some(rows.value(row)),
-                bytes: bytes.value(row),
-            },
-            visible: visible.value(row),
-        })
-        .collect())
 }

@@ -13,6 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::{OnceCell, RwLock};
 use uuid::Uuid;
 
+use super::closed::Closed;
 use super::encode::{Buffers, PartEncoder, PartFormat};
 use super::journal::{
     Journal, delete, publish, recover, remove_empty_temporary, remove_run, sync_folder,
@@ -76,14 +77,6 @@ impl fmt::Debug for WriteSpec {
     }
 }
 
-/// A part that has been closed: a row of the manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Closed {
-    pub(super) part: Part,
-    /// A reader of the folder sees it already.
-    pub(super) visible: bool,
-}
-
 /// The runs of this program that go on. All partitions of a write share one.
 static RUNS: LazyLock<Mutex<HashMap<Uuid, Weak<Run>>>> = LazyLock::new(Mutex::default);
 
@@ -140,6 +133,11 @@ impl Run {
         self.publishes_at_once
     }
 
+    /// All tasks of the run are this program's. Otherwise a task that fails may be repeated.
+    pub(super) fn is_one_process(&self) -> bool {
+        self.one_process
+    }
+
     fn is_live(run: Uuid) -> bool {
         let runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
         runs.get(&run).is_some_and(|run| run.strong_count() > 0)
@@ -164,7 +162,7 @@ impl Run {
     async fn start_folder(&self) -> Result<Started> {
         let (store, target, run) = (self.store.as_ref(), &self.spec.target, self.spec.run);
         let lock = Lock::acquire(store, target, run, self.one_process, Self::is_live).await?;
-        if let Err(e) = self.prepare_folder().await {
+        if let Err(e) = self.prepare_folder(lock.is_first()).await {
             self.release(&lock).await;
             return Err(e);
         }
@@ -175,10 +173,11 @@ impl Run {
         })
     }
 
-    async fn prepare_folder(&self) -> Result<()> {
+    /// What is there when a later task of the run starts may be the run's own.
+    async fn prepare_folder(&self, is_first: bool) -> Result<()> {
         let (store, target) = (self.store.as_ref(), &self.spec.target);
         recover(store, target, self.spec.run).await?;
-        if self.spec.write_mode == WriteMode::ErrorIfExists {
+        if self.spec.write_mode == WriteMode::ErrorIfExists && is_first {
             let files = target.data_files(store).await?;
             if let Some(file) = files.first() {
                 return exec_err!(
@@ -296,11 +295,20 @@ impl Run {
             closed.push(self.close(name, 0, empty).await?);
         }
         let rows = closed.iter().filter_map(|closed| closed.part.rows).sum();
-        if !self.spec.target.is_file() {
-            self.commit_folder(closed).await?;
-            self.end().await;
+        if self.spec.target.is_file() {
+            return Ok(rows);
         }
-        Ok(rows)
+        self.verify_lock().await?;
+        let (store, target) = (self.store.as_ref(), &self.spec.target);
+        let earlier = match self.one_process {
+            true => None,
+            false => Journal::finish_earlier(store, target, self.spec.run).await?,
+        };
+        if earlier.is_none() {
+            self.commit_folder(closed).await?;
+        }
+        self.end().await;
+        Ok(earlier.unwrap_or(rows))
     }
 
     async fn commit_folder(&self, closed: Vec<Closed>) -> Result<()> {
@@ -314,7 +322,6 @@ impl Run {
                 closed.len()
             );
         }
-        self.verify_lock().await?;
         let (store, target) = (self.store.as_ref(), &self.spec.target);
         let had_success = exists(store, &target.success()).await? || self.opened.initialized();
         let manifest = Manifest::read(store, &target.manifest()).await?;
@@ -332,7 +339,7 @@ impl Run {
             return remove_run(store, target, self.spec.run).await;
         }
         let journal = self.journal(closed, manifest, had_success, success).await?;
-        journal.commit(store, target).await
+        journal.commit(store, target, !self.one_process).await
     }
 
     async fn journal(
@@ -438,7 +445,8 @@ impl Run {
         self.end().await;
     }
 
-    async fn end(&self) {
+    /// Gives the lock up, for the run may be over; if it is not, its next task takes it again.
+    pub(super) async fn end(&self) {
         if let Some(Some(started)) = self.started.get() {
             self.release(&started.lock).await;
             remove_empty_temporary(&self.spec.target);

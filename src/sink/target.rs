@@ -34,11 +34,11 @@ const COMPRESSIONS: [&str; 5] = ["", ".gz", ".bz2", ".xz", ".zst"];
 /// A folder, or a single file, of an object store. Plain data: the store is looked up by its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    store: ObjectStoreUrl,
-    path: Path,
-    is_file: bool,
+    pub(super) store: ObjectStoreUrl,
+    pub(super) path: Path,
+    pub(super) is_file: bool,
     /// Ending of the format's files without compression, such as `csv`.
-    extension: String,
+    pub(super) extension: String,
 }
 
 impl Target {

@@ -20,6 +20,11 @@ use crate::weights::WeightsCommand;
 #[derive(Debug, Parser)]
 #[command(name = "featurize", version)]
 pub(crate) struct Args {
+    /// Run queries on the cluster of this scheduler, such as df://host:50050
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "URL")]
+    pub(crate) remote: Option<String>,
+
     /// Run this SQL, then exit
     #[arg(short = 'c', long, value_name = "SQL", num_args = 1..)]
     pub(crate) command: Vec<String>,
@@ -79,6 +84,9 @@ pub(crate) enum Subcommand {
     /// Downloaded weights: FEATURIZE_WEIGHTS_DIR, else the platform's cache folder
     #[command(subcommand)]
     Weights(WeightsCommand),
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    Cluster(crate::cluster::ClusterCommand),
 }
 
 impl Args {

@@ -1,6 +1,8 @@
 //! The `featurize` program: SQL in a REPL, from `-c`, from `-f` or from a pipe.
 
 mod args;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod help;
 mod progress;
 mod repl;
@@ -47,8 +49,14 @@ fn start(args: Args) -> Result<()> {
 
 async fn run(args: Args) -> Result<()> {
     args.change_folder()?;
-    let mut session = Session::try_new(&args)?;
+    #[cfg(feature = "cluster")]
+    if let Some(Subcommand::Cluster(command)) = args.subcommand {
+        return command.run().await;
+    }
+    let mut session = Session::try_new(&args).await?;
     match &args.subcommand {
+        #[cfg(feature = "cluster")]
+        Some(Subcommand::Cluster(_)) => {}
         Some(Subcommand::Report(report)) => return report::run(&session, report).await,
         Some(Subcommand::Weights(command)) => return weights::run(&session, command),
         None => {}

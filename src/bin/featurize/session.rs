@@ -10,7 +10,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{
     FairSpillPool, GreedyMemoryPool, MemoryPool, TrackConsumersPool,
 };
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ExplainFormat;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -32,6 +32,10 @@ use crate::weights;
 /// Consumers named in an out-of-memory error.
 const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 
+/// Partitions of a query on a cluster, as Ballista has them.
+#[cfg(feature = "cluster")]
+const REMOTE_PARTITIONS: usize = 16;
+
 /// A DataFusion session with the extension, and how its results are printed.
 pub(crate) struct Session {
     pub(crate) ctx: SessionContext,
@@ -42,7 +46,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn try_new(args: &Args) -> Result<Self> {
+    pub(crate) async fn try_new(args: &Args) -> Result<Self> {
         let stores = Arc::new(InstrumentedObjectStoreRegistry::new());
         let mut runtime =
             RuntimeEnvBuilder::new().with_object_store_registry(Arc::clone(&stores) as _);
@@ -58,15 +62,9 @@ impl Session {
         }
         let terminal = std::io::stderr().is_terminal();
         let progress = ProgressDisplay::new(args.progress.resolve(args.quiet, terminal));
-        let state = SessionStateBuilder::new()
-            .with_config(config()?)
-            .with_runtime_env(runtime.build_arc()?)
-            .with_default_features()
-            .with_featurize()
-            // The last of all rules, or it would not see the plan that is executed.
-            .with_physical_optimizer_rule(Arc::new(ObservePlan(progress.clone())))
-            .build();
-        let ctx = SessionContext::new_with_state(state).enable_url_table();
+        let ctx = context(args, runtime.build_arc()?, &progress)
+            .await?
+            .enable_url_table();
         ctx.register_catalog_list(Arc::new(DynamicObjectStoreCatalog::new(
             Arc::clone(ctx.state().catalog_list()),
             ctx.state_weak_ref(),
@@ -104,6 +102,53 @@ impl Session {
     pub(crate) fn shortens(&self) -> bool {
         self.on_terminal && self.print_options.format == PrintFormat::Table
     }
+}
+
+/// A session of this process.
+#[cfg(not(feature = "cluster"))]
+async fn context(
+    _args: &Args,
+    runtime: Arc<RuntimeEnv>,
+    progress: &ProgressDisplay,
+) -> Result<SessionContext> {
+    Ok(local(config()?, runtime, progress))
+}
+
+/// A session of this process, or of a cluster's scheduler.
+#[cfg(feature = "cluster")]
+async fn context(
+    args: &Args,
+    runtime: Arc<RuntimeEnv>,
+    progress: &ProgressDisplay,
+) -> Result<SessionContext> {
+    let config = config()?;
+    match &args.remote {
+        None => Ok(local(config, runtime, progress)),
+        Some(url) => {
+            // The cores of this machine say nothing about those of the cluster.
+            let config = match std::env::var_os("DATAFUSION_EXECUTION_TARGET_PARTITIONS") {
+                Some(_) => config,
+                None => config.with_target_partitions(REMOTE_PARTITIONS),
+            };
+            datafusion_featurize::cluster::remote_session(url, config, runtime).await
+        }
+    }
+}
+
+fn local(
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+    progress: &ProgressDisplay,
+) -> SessionContext {
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_featurize()
+        // The last of all rules, or it would not see the plan that is executed.
+        .with_physical_optimizer_rule(Arc::new(ObservePlan(progress.clone())))
+        .build();
+    SessionContext::new_with_state(state)
 }
 
 fn memory_pool(limit: u64, kind: &PoolType) -> Result<Arc<dyn MemoryPool>> {

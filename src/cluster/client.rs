@@ -1,0 +1,144 @@
+//! Sessions whose queries run on a cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::extension::{SessionConfigExt, SessionStateExt};
+use datafusion::common::{Result, config_datafusion_err, exec_datafusion_err};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use url::Url;
+
+use super::planner::{ClientPlanner, NotingFactory, SessionStores};
+use super::session::with_cluster;
+use crate::session::{SessionStateBuilderFeaturize, enable_featurize};
+
+/// The port of a scheduler when none is given.
+pub const SCHEDULER_PORT: u16 = 50050;
+
+/// How long a scheduler may take to answer the first connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A session that sends its queries to the scheduler at `url`, such as `df://host:50050`.
+///
+/// Tables, views and settings live in this session; queries, `COPY` and `CREATE TABLE … AS` run on
+/// the cluster. `CREATE TABLE` and `VALUES` make tables in the memory of this process, which are
+/// sent with every query that reads them.
+///
+/// # Errors
+/// When `url` is not one of a scheduler, or no scheduler answers.
+pub async fn remote_session(
+    url: &str,
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+) -> Result<SessionContext> {
+    let address = address(url)?;
+    reach(url, &address).await?;
+    remote_session_unchecked(&address, config, &runtime)
+}
+
+/// Without asking whether a scheduler is there.
+fn remote_session_unchecked(
+    address: &str,
+    config: SessionConfig,
+    runtime: &RuntimeEnv,
+) -> Result<SessionContext> {
+    // Lists of files would not show what executors write.
+    let runtime = RuntimeEnvBuilder::from_runtime_env(runtime)
+        .with_object_list_cache_limit(0)
+        .build_arc()?;
+    let stores = SessionStores::default();
+    let scheduler_url = format!("http://{address}");
+    let planner = ClientPlanner::new(scheduler_url.clone(), stores.clone());
+    let config =
+        with_cluster(config.upgrade_for_ballista()).with_ballista_query_planner(Arc::new(planner));
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_featurize()
+        .build();
+    for factory in state.table_factories_mut().values_mut() {
+        *factory = Arc::new(NotingFactory {
+            inner: Arc::clone(factory),
+            stores: stores.clone(),
+        });
+    }
+    let factories = state.table_factories().clone();
+    let ctx = SessionContext::new_with_state(state.upgrade_for_ballista(scheduler_url)?);
+    // Upgrading replaces the functions by DataFusion's own; and ours are the noting factories.
+    enable_featurize(&ctx)?;
+    *ctx.state_ref().write().table_factories_mut() = factories;
+    Ok(ctx)
+}
+
+/// Host and port of `df://host:port`.
+fn address(url: &str) -> Result<String> {
+    let bad =
+        || config_datafusion_err!("'{url}' is not the URL of a scheduler: expected df://host:port");
+    let parsed = Url::parse(url).map_err(|_| bad())?;
+    match (parsed.scheme(), parsed.host()) {
+        ("df", Some(host)) => {
+            let port = parsed.port().unwrap_or(SCHEDULER_PORT);
+            Ok(format!("{host}:{port}"))
+        }
+        _ => Err(bad()),
+    }
+}
+
+/// Finds out before the first query whether anybody listens.
+async fn reach(url: &str, address: &str) -> Result<()> {
+    let connect = tokio::net::TcpStream::connect(address);
+    let why = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(e)) => e.to_string(),
+        Err(_) => format!("no answer within {CONNECT_TIMEOUT:?}"),
+    };
+    Err(exec_datafusion_err!(
+        "there is no scheduler at {url} ({why}); 'featurize scheduler' starts one"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::FunctionRegistry;
+
+    use super::*;
+    use crate::session::{all_default_aggregate_functions, all_default_scalar_functions};
+
+    #[test]
+    fn urls() {
+        assert_eq!(address("df://host:7").unwrap(), "host:7");
+        assert_eq!(address("df://host").unwrap(), "host:50050");
+        for bad in ["host:7", "http://host:7", "df:///x", ""] {
+            let error = address(bad).unwrap_err().to_string();
+            assert!(error.contains("expected df://host:port"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scheduler_that_is_not_there_is_named() {
+        let runtime = Arc::new(RuntimeEnv::default());
+        // Nothing listens on the discard port of a test machine.
+        let error = remote_session("df://127.0.0.1:9", SessionConfig::new(), runtime).await;
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains("df://127.0.0.1:9"), "{error}");
+        assert!(error.contains("featurize scheduler"), "{error}");
+    }
+
+    #[test]
+    fn becoming_remote_drops_no_function() {
+        let runtime = Arc::new(RuntimeEnv::default());
+        let ctx = remote_session_unchecked("h:1", SessionConfig::new(), &runtime).unwrap();
+        for function in all_default_scalar_functions() {
+            assert!(ctx.udf(function.name()).is_ok(), "{}", function.name());
+        }
+        for function in all_default_aggregate_functions() {
+            assert!(ctx.udaf(function.name()).is_ok(), "{}", function.name());
+        }
+        for name in ["split_part", "array_length"] {
+            assert!(ctx.udf(name).is_ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The process that runs tasks.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::prelude::SessionConfig;
+use uuid::Uuid;
+
+use super::codec_logical::FeaturizeLogicalCodec;
+use super::codec_physical::FeaturizePhysicalCodec;
+use super::scheduler::failed;
+use super::session::{CLUSTER_MESSAGE_BYTES, function_registry, session_config};
+use super::stores;
+
+/// Ballista's defaults with this crate's operators and message sizes. Functions and object stores are
+/// added by [`run_executor`], unless they are overridden.
+pub fn executor_config() -> ExecutorProcessConfig {
+    ExecutorProcessConfig {
+        grpc_max_decoding_message_size: CLUSTER_MESSAGE_BYTES,
+        grpc_max_encoding_message_size: CLUSTER_MESSAGE_BYTES,
+        override_config_producer: Some(Arc::new(session_config)),
+        override_logical_codec: Some(Arc::<FeaturizeLogicalCodec>::default()),
+        override_physical_codec: Some(Arc::<FeaturizePhysicalCodec>::default()),
+        ..ExecutorProcessConfig::default()
+    }
+}
+
+/// Runs tasks until the process is told to stop. Ports that are 0 become free ones, and without a
+/// work folder a temporary one is made; `started` is told the ports.
+///
+/// # Errors
+/// When a port cannot be bound, the scheduler cannot be reached, or the work folder not be made.
+pub async fn run_executor(
+    mut config: ExecutorProcessConfig,
+    started: impl FnOnce(u16, u16),
+) -> Result<()> {
+    (config.port, config.grpc_port) = ports(&config)?;
+    // Ballista removes the temporary folder that it makes before it is used.
+    let temporary = match &config.work_dir {
+        Some(_) => None,
+        None => Some(TemporaryFolder::try_new()?),
+    };
+    if let Some(TemporaryFolder(folder)) = &temporary {
+        config.work_dir = Some(folder.display().to_string());
+    }
+    let work_dir = config.work_dir.clone().unwrap_or_default();
+    std::fs::create_dir_all(&work_dir)
+        .map_err(|e| exec_datafusion_err!("--work-dir '{work_dir}': {e}"))?;
+    let runtime = stores::runtime_env().with_temp_file_path(Path::new(&work_dir));
+    if config.override_function_registry.is_none() {
+        let registry = function_registry(runtime.clone().build_arc()?);
+        config.override_function_registry = Some(Arc::new(registry));
+    }
+    if config.override_runtime_producer.is_none() {
+        // Its stores are the session's: two may have different credentials for the same bucket.
+        config.override_runtime_producer = Some(Arc::new(move |_: &SessionConfig| {
+            stores::runtime_env()
+                .with_temp_file_path(Path::new(&work_dir))
+                .build_arc()
+        }));
+    }
+    started(config.port, config.grpc_port);
+    Box::pin(start_executor_process(Arc::new(config)))
+        .await
+        .map_err(failed)
+}
+
+/// The ports to announce, which must be known before they are bound.
+fn ports(config: &ExecutorProcessConfig) -> Result<(u16, u16)> {
+    // Both are held until both are known, so that they differ.
+    let bind = |port: u16| {
+        TcpListener::bind((config.bind_host.as_str(), port)).map_err(|e| {
+            exec_datafusion_err!(
+                "the executor cannot listen on {}:{port}: {e}",
+                config.bind_host
+            )
+        })
+    };
+    let (flight, grpc) = (bind(config.port)?, bind(config.grpc_port)?);
+    Ok((flight.local_addr()?.port(), grpc.local_addr()?.port()))
+}
+
+/// A folder that is removed when the executor stops in an orderly way.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn try_new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("featurize-executor-{}", Uuid::now_v7()));
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| exec_datafusion_err!("work folder '{}': {e}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.0) {
+            log::warn!("could not remove '{}': {e}", self.0.display());
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! More than one machine: the same SQL on [Apache Ballista](https://datafusion.apache.org/ballista).
+//!
+//! ```text
+//! client      SQL → logical plan                 remote_session, featurize --remote
+//!   │ logical plan, settings
+//! scheduler   lists, plans, cuts into tasks      run_scheduler, featurize scheduler
+//!   │ physical plan of each task
+//! executors   fetch, infer, fit, write           run_executor, featurize executor
+//! ```
+//!
+//! Scheduling, shuffles and fault tolerance are Ballista's. Here is only what makes plans of this
+//! crate travel: codecs for its tables, operators and formats, and sessions with its functions on
+//! all three sides.
+//!
+//! # On one machine
+//!
+//! In three terminals (`cargo build --release --features cluster`):
+//!
+//! ```sh
+//! featurize scheduler
+//! featurize executor --concurrent-tasks 1
+//! featurize executor --concurrent-tasks 1 --bind-port 50061 --bind-grpc-port 50062
+//! ```
+//!
+//! and then `featurize --remote df://localhost:50050`, with a prompt, `-c` or `-f` as without it.
+//!
+//! # On several
+//!
+//! ```sh
+//! host0$ featurize scheduler --bind-host 10.0.0.10 --external-host 10.0.0.10
+//! host1$ featurize executor --bind-host 10.0.0.11 --external-host 10.0.0.11 --scheduler-host 10.0.0.10
+//! host2$ featurize executor --bind-host 10.0.0.12 --external-host 10.0.0.12 --scheduler-host 10.0.0.10
+//! ```
+//!
+//! | port | on | reached by |
+//! |---|---|---|
+//! | 50050 | the scheduler | clients and executors |
+//! | 50051 | each executor (results and intermediate data, Arrow Flight) | clients and other executors |
+//! | 50052 | each executor (tasks) | the scheduler |
+//!
+//! All machines run the same release, which the codecs check. Images, files of `COPY` and weights
+//! are found at the same URL or path from each: an object store, or a shared folder. The scheduler
+//! lists; executors read and write. `GET /readyz` on the scheduler's port answers 200 when
+//! `--min-ready-executors` are there.
+//!
+//! **Partitions.** A query has `datafusion.execution.target_partitions` parts (16 in a remote
+//! session, unless `DATAFUSION_EXECUTION_TARGET_PARTITIONS` or `SET` says otherwise). Take two or
+//! three times the number of all executors' concurrent tasks: what is lost with an executor is
+//! done again in units of a task.
+//!
+//! **Weights.** Each executor process loads a network once, from its own cache folder
+//! (`FEATURIZE_WEIGHTS_DIR`) or from the URL or path that the query names. A query fails with the
+//! reason if an executor cannot.
+//!
+//! **Credentials.** Executors and scheduler find those of their environment, as the program does
+//! alone: variables, profiles, web identity, roles. `aws.…` and `gcp.…` options of `CREATE EXTERNAL
+//! TABLE` and `COPY` travel with the plans that need them, to the scheduler and to the executors.
+//!
+//! **In-memory tables.** Those of `CREATE TABLE` live in the client and are sent with every query
+//! that reads them, to the scheduler and again with every task: a PCA model of some megabytes is
+//! well placed there, features of a million images are not (`COPY` them to Parquet). Beyond
+//! `ballista.client.grpc_max_message_size`, 128 MiB unless set, a query is refused. A fit
+//! inside a larger query is run before that query, which then takes the model along in this way.
+//!
+//! # When machines fail
+//!
+//! An executor that is not heard of for `--executor-timeout-seconds` (scheduler, 180) is lost. Its
+//! tasks, and those whose results it held, are run again elsewhere; each row is still there once.
+//! It says that it is alive every `--executor-heartbeat-interval-seconds` (60), and the scheduler
+//! looks for lost ones every `--expire-dead-executor-interval-seconds` (15). 30, 5 and 5 are sound
+//! on a quiet network. A query waits `--no-executors-grace-period-seconds` (180) when no executor
+//! is left. The scheduler keeps its state in memory: if it dies, its queries have to be started
+//! again.
+//!
+//! A task names its parts of a `COPY` or `INSERT` by a uuid, and they stay invisible until the
+//! commit, which takes those of the attempts that counted; repeated, it finishes what its first
+//! attempt has begun ([`sink`](crate::sink)). What a failed query leaves, the next write to the same
+//! target removes.
+//!
+//! # Where Ballista is set otherwise
+//!
+//! * The adaptive planner (`ballista.planner.adaptive.enabled`) is off: in 55.0, a query of its never
+//!   ends when a machine is lost that held results of a finished stage.
+//! * Sources in memory keep neither limits nor projections: cutting them into tasks loses the first,
+//!   and the second make their order undecodable.
+//! * Sorts below a union are operators of ours: executors panic on DataFusion's when a task has no
+//!   partition of that input.
+//! * Schedulers and executors remember no listing of files: they would not see what others write.
+//!
+//! # How large
+//!
+//! An argument, not a measurement: 100 executors of 16 cores, 100 million images of 100 kB.
+//!
+//! * *Listing* is the scheduler's: 100,000 requests of 1,000 names each. Folders are listed at the
+//!   same time; in one flat folder the requests follow each other, at 0.1 s each for three hours.
+//! * *The work list* is held whole by the scheduler, as an in-memory source of at most 150 bytes an
+//!   image (a test says so): 15 GB. **This is the first bottleneck**, at some tens of millions of
+//!   images on an ordinary machine. Tables of parts of the bucket, one `INSERT` or `COPY` each, are
+//!   the way around it.
+//! * *Messages*: a task's share of the list goes with it. A million images in 16 partitions are
+//!   9 MB a task, all of them 150 MB; `CLUSTER_MESSAGE_BYTES` is 1 GiB. For 100 million, 3,200
+//!   partitions (two a core) are 5 MB each.
+//! * *Shuffles*: extraction has none.
+//! * *Merging a fit*: each partition of `pca_fit` sends its moments, 8 d² bytes at most, to the one
+//!   task that decomposes them. For MobileNetV2 (d = 1,280) these are 13 MB, 42 GB from 3,200
+//!   partitions; for VGG16 without pooling (d = 25,088) 5 GB each, which no machine merges: fit on a
+//!   sample, or use `pooling => 'avg'`.
+//! * *Statements* such as `CREATE TABLE … AS` bring their result to the client; at this size, write
+//!   with `COPY`.
+//!
+//! # What does not work
+//!
+//! Table functions (`generate_series`, `parquet_metadata`), since their tables cannot travel, and
+//! formats of `COPY` other than Parquet, CSV, JSON and Arrow.
+//!
+//! # What is not protected
+//!
+//! Nothing here is encrypted, and nobody is asked who they are. Whoever reaches the scheduler's
+//! port runs queries, and reads and writes files with the executors' rights; whoever reaches an
+//! executor's ports sends it tasks and reads intermediate data; whoever listens on the wire sees
+//! plans, with the options of stores in them. All three bind 127.0.0.1 unless told otherwise; open
+//! them to a private network only, or put a mesh with mutual TLS (WireGuard, Linkerd, stunnel)
+//! around them. Ballista's clients can speak TLS (`ballista.client.use_tls`,
+//! `SchedulerConfig::use_tls`, `override_create_grpc_client_endpoint`), but its servers cannot
+//! without a proxy in front of them, and tokens that `with_ballista_grpc_metadata` adds are checked
+//! by nobody.
+//!
+//! What is protected: options of stores are in no log, at any level, in no `EXPLAIN`, `Debug` or
+//! error. Ballista's REST interface, which shows all settings of a query to anyone, and its event
+//! log, which writes them down, are not compiled in and not offered. Settings (`SET`) are shown by
+//! `SHOW ALL` and logged at the level `trace`, so keep secrets out of them.
+
+mod client;
+mod codec_logical;
+mod codec_physical;
+mod codec_sink;
+mod deferred;
+mod executor;
+mod formats;
+mod messages;
+mod planner;
+mod scheduler;
+mod session;
+mod sorts;
+mod stored;
+mod stores;
+mod subqueries;
+#[cfg(test)]
+mod tests;
+mod work_lists;
+
+pub use ballista_core::config::TaskSchedulingPolicy;
+pub use ballista_executor::executor_process::ExecutorProcessConfig;
+pub use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
+pub use client::{SCHEDULER_PORT, remote_session};
+pub use codec_logical::FeaturizeLogicalCodec;
+pub use codec_physical::FeaturizePhysicalCodec;
+pub use executor::{executor_config, run_executor};
+pub use scheduler::{run_scheduler, scheduler_config};
+pub use session::{
+    CLIENT_MESSAGE_BYTES, CLUSTER_MESSAGE_BYTES, function_registry, scheduler_state, session_config,
+};

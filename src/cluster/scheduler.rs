@@ -1,0 +1,63 @@
+//! The process that plans queries and hands out their tasks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ballista_core::error::BallistaError;
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use tokio::net::TcpListener;
+
+use super::codec_logical::FeaturizeLogicalCodec;
+use super::codec_physical::FeaturizePhysicalCodec;
+use super::session::{CLUSTER_MESSAGE_BYTES, scheduler_state, session_config};
+
+/// Ballista's defaults with this crate's functions, tables, formats and message sizes.
+///
+/// The REST interface, which shows the settings of every query to whoever asks, is not compiled in.
+pub fn scheduler_config() -> SchedulerConfig {
+    SchedulerConfig {
+        grpc_server_max_decoding_message_size: CLUSTER_MESSAGE_BYTES,
+        grpc_server_max_encoding_message_size: CLUSTER_MESSAGE_BYTES,
+        grpc_client_max_message_size: CLUSTER_MESSAGE_BYTES,
+        override_config_producer: Some(Arc::new(session_config)),
+        override_session_builder: Some(Arc::new(scheduler_state)),
+        override_logical_codec: Some(Arc::<FeaturizeLogicalCodec>::default()),
+        override_physical_codec: Some(Arc::<FeaturizePhysicalCodec>::default()),
+        ..SchedulerConfig::default()
+    }
+}
+
+/// Serves until the process ends. Port 0 is any free one; `started` is told which.
+///
+/// # Errors
+/// When the address cannot be bound, or the configuration is not valid.
+pub async fn run_scheduler(
+    mut config: SchedulerConfig,
+    started: impl FnOnce(SocketAddr),
+) -> Result<()> {
+    let address = format!("{}:{}", config.bind_host, config.bind_port);
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|e| exec_datafusion_err!("the scheduler cannot listen on {address}: {e}"))?;
+    let address = listener.local_addr()?;
+    config.bind_port = address.port();
+    config.validate().map_err(failed)?;
+    let cluster = BallistaCluster::new_from_config(&config)
+        .await
+        .map_err(failed)?;
+    let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
+        .await
+        .map_err(failed)?;
+    started(address);
+    start_grpc_service_with_listener(listener, server)
+        .await
+        .map_err(failed)
+}
+
+pub(super) fn failed(error: BallistaError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

@@ -1,0 +1,216 @@
+//! A table and an operator that take along what DataFusion's encoding of them leaves out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::internal_datafusion_err;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Constraints, Result, Statistics, assert_eq_or_internal_err};
+use datafusion::datasource::listing::ListingTable;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::{
+    CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+use super::stores::Stores;
+use super::work_lists::without_projections;
+use crate::sink::PartWriterExec;
+
+/// A table whose stores are registered by whoever scans it or writes to it. Tables of files are
+/// encoded with their patterns and options of writing.
+#[derive(Debug)]
+pub(super) struct StoredTable {
+    pub(super) inner: Arc<dyn TableProvider>,
+    pub(super) stores: Stores,
+}
+
+impl StoredTable {
+    pub(super) fn new(inner: Arc<dyn TableProvider>) -> Self {
+        let stores = Stores::default();
+        Self { inner, stores }
+    }
+}
+
+#[async_trait]
+impl TableProvider for StoredTable {
+    fn schema(&self) -> SchemaRef {
+        self.inner.schema()
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        self.inner.constraints()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.inner.table_type()
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        self.inner.supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.stores.register(session.runtime_env())?;
+        let scan = self.inner.scan(session, projection, filters, limit).await?;
+        if self.inner.is::<ListingTable>() {
+            return with_stores(scan, &self.stores);
+        }
+        let scan = without_projections(scan)?;
+        Ok(Arc::new(WithStoresExec::new(scan, self.stores.clone())))
+    }
+
+    async fn insert_into(
+        &self,
+        session: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        operation: InsertOp,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.stores.register(session.runtime_env())?;
+        let write = self.inner.insert_into(session, input, operation).await?;
+        with_stores(write, &self.stores)
+    }
+}
+
+/// Lets every machine that executes a part of `plan` register `stores`: writing is cut in two
+/// between the part writers and the commit.
+pub(super) fn with_stores(
+    plan: Arc<dyn ExecutionPlan>,
+    stores: &Stores,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if stores.is_empty() {
+        return Ok(plan);
+    }
+    let wrap =
+        |plan| -> Arc<dyn ExecutionPlan> { Arc::new(WithStoresExec::new(plan, stores.clone())) };
+    let plan = plan.transform_up(|node| {
+        Ok(if node.is::<PartWriterExec>() {
+            Transformed::yes(wrap(node))
+        } else {
+            Transformed::no(node)
+        })
+    })?;
+    Ok(wrap(plan.data))
+}
+
+/// Registers stores on the machine that it is executed on, before its input is.
+///
+/// Limits and projections stay above it: when Ballista cuts a source in memory into tasks it forgets
+/// a limit that was pushed into it, and projections make its order undecodable.
+#[derive(Debug)]
+pub(super) struct WithStoresExec {
+    input: Arc<dyn ExecutionPlan>,
+    stores: Stores,
+}
+
+impl WithStoresExec {
+    pub(super) fn new(input: Arc<dyn ExecutionPlan>, stores: Stores) -> Self {
+        Self { input, stores }
+    }
+
+    pub(super) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+}
+
+impl DisplayAs for WithStoresExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let urls: Vec<&str> = self.stores.urls().collect();
+        write!(f, "WithStoresExec: stores=[{}]", urls.join(", "))
+    }
+}
+
+impl ExecutionPlan for WithStoresExec {
+    fn name(&self) -> &'static str {
+        "WithStoresExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        assert_eq_or_internal_err!(children.len(), 1, "WithStoresExec has one child");
+        let input = children.swap_remove(0);
+        Ok(Arc::new(Self::new(input, self.stores.clone())))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        self.stores.register(&context.runtime_env())?;
+        self.input.execute(partition, context)
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        input_stats: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let statistics = input_stats.first().ok_or_else(|| {
+            internal_datafusion_err!("WithStoresExec got no statistics of its child")
+        })?;
+        Ok(Arc::clone(statistics))
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        false
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+}

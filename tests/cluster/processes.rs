@@ -1,0 +1,238 @@
+//! Processes that are killed when a test ends, however it ends.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_featurize::cluster::remote_session;
+use datafusion_featurize::enable_featurize;
+use tempfile::TempDir;
+
+/// For whatever should take seconds but has a machine full of other work to compete with.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(crate) struct Cluster {
+    port: u16,
+    environment: Vec<(String, String)>,
+    pub(crate) folder: TempDir,
+    pub(crate) scheduler: Process,
+    pub(crate) executors: Vec<Process>,
+}
+
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    /// Starts `featurize` and waits for the first line that it prints.
+    fn start(log: PathBuf, environment: &[(String, String)], command: &str) -> (Self, String) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_featurize"))
+            .args(command.split_whitespace())
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let process = Self { child, log };
+        assert!(!line.is_empty(), "{command}: {}", process.log());
+        (process, line)
+    }
+
+    /// What it wrote to its standard error.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// As `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Cluster {
+    /// A scheduler and two executors.
+    pub(crate) fn start() -> Self {
+        Self::start_with(2, &[])
+    }
+
+    pub(crate) fn start_with(executors: usize, environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let (scheduler, line) = Process::start(
+            folder.path().join("scheduler.log"),
+            &environment,
+            &format!(
+                "scheduler --bind-port 0 --min-ready-executors {executors} \
+                 --executor-timeout-seconds 5 --expire-dead-executor-interval-seconds 1"
+            ),
+        );
+        let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
+        let mut cluster = Self {
+            port,
+            environment,
+            executors: vec![],
+            scheduler,
+            folder,
+        };
+        for _ in 0..executors {
+            cluster.add_executor();
+        }
+        wait_for(|| cluster.http("/readyz").starts_with("HTTP/1.1 200"));
+        cluster
+    }
+
+    /// Starts one more executor.
+    pub(crate) fn add_executor(&mut self) {
+        let number = self.executors.len();
+        let command = format!(
+            "executor --id executor{number} --scheduler-port {} --bind-port 0 --bind-grpc-port 0 \
+             --concurrent-tasks 2 --executor-heartbeat-interval-seconds 1 --work-dir {}",
+            self.port,
+            self.work(number).display()
+        );
+        let log = self.folder.path().join(format!("executor{number}.log"));
+        let (executor, _) = Process::start(log, &self.environment, &command);
+        self.executors.push(executor);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("df://127.0.0.1:{}", self.port)
+    }
+
+    /// The folder of intermediate results of an executor.
+    pub(crate) fn work(&self, executor: usize) -> PathBuf {
+        self.folder.path().join(format!("work{executor}"))
+    }
+
+    /// A session whose queries run on the cluster, in eight partitions.
+    pub(crate) async fn session(&self) -> SessionContext {
+        let config = SessionConfig::new()
+            .with_target_partitions(8)
+            .with_information_schema(true);
+        let runtime = Arc::new(RuntimeEnv::default());
+        remote_session(&self.url(), config, runtime).await.unwrap()
+    }
+
+    /// `featurize --remote` with more arguments, in the environment of the cluster.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Output {
+        let url = self.url();
+        let arguments = [&["--remote", &url], arguments].concat();
+        let environment = self.environment.iter();
+        let environment: Vec<_> = environment.map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        program(&environment, &arguments)
+    }
+
+    /// The whole answer to a GET on the scheduler's port.
+    pub(crate) fn http(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    }
+}
+
+/// Runs `featurize` to its end.
+pub(crate) fn program(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_featurize"))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Looks at something again and again.
+pub(crate) fn wait_for(condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "waited for {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether there is a file below `folder`.
+pub(crate) fn has_files(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            has_files(&path)
+        } else {
+            true
+        }
+    })
+}
+
+/// A session of this process.
+pub(crate) fn local() -> SessionContext {
+    let ctx = SessionContext::new();
+    enable_featurize(&ctx).unwrap();
+    ctx
+}
+
+/// The folder of sample images, as every process sees it.
+pub(crate) fn fruits() -> String {
+    format!("{}/examples/fruits/", env!("CARGO_MANIFEST_DIR"))
+}
+
+pub(crate) async fn run(ctx: &SessionContext, sql: &str) -> RecordBatch {
+    let result = async {
+        let frame = ctx.sql(sql).await?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await?;
+        Ok::<_, datafusion::error::DataFusionError>(concat_batches(&schema, &batches)?)
+    };
+    let result = tokio::time::timeout(PATIENCE, result).await;
+    result
+        .unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}: {sql}"))
+        .unwrap_or_else(|e| panic!("{sql}: {e}"))
+}
+
+/// The message of a query that has to fail.
+pub(crate) async fn error(ctx: &SessionContext, sql: &str) -> String {
+    let result = async { ctx.sql(sql).await?.collect().await };
+    match tokio::time::timeout(PATIENCE, result).await {
+        Ok(Err(e)) => e.to_string(),
+        Ok(Ok(_)) => panic!("no error: {sql}"),
+        Err(_) => panic!("no answer within {PATIENCE:?}: {sql}"),
+    }
+}
+
+/// Creates the table `images` over the sample images.
+pub(crate) async fn create_images(ctx: &SessionContext) {
+    let sql = format!(
+        "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{}'
+         OPTIONS ('pathGlobFilter' '*.jpg', 'recursiveFileLookup' 'true')",
+        fruits()
+    );
+    run(ctx, &sql).await;
+}

@@ -1,0 +1,160 @@
+//! What `COPY` and `INSERT` say reaches the machines that write, and nothing is written twice.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::SessionContext;
+
+use crate::processes::{Cluster, create_images, error, local, run};
+
+/// Files of a folder whose names do not begin with `_`, with their content.
+fn parts(folder: &Path) -> Vec<(PathBuf, String)> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut parts: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.is_file() && !path.file_name().unwrap().to_str().unwrap().starts_with('_')
+        })
+        .map(|path| {
+            (
+                path.clone(),
+                String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned(),
+            )
+        })
+        .collect();
+    parts.sort();
+    parts
+}
+
+async fn text(ctx: &SessionContext, sql: &str) -> String {
+    let batch = run(ctx, sql).await;
+    pretty_format_batches(&[batch]).unwrap().to_string()
+}
+
+/// DataFusion's encoding of the statement has no options, and that of CSV quotes everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_copy_says_is_done() {
+    let cluster = Cluster::start();
+    let (remote, local) = (cluster.session().await, local());
+    let folder = cluster.folder.path();
+    let rows = "SELECT column1 AS a, column2 AS b, column3 AS c
+                FROM (VALUES (1, 'a b', NULL), (2, 'x,y', 'z\"')) ORDER BY a";
+    for options in [
+        "",
+        "OPTIONS ('format.delimiter' ';', 'format.has_header' 'false')",
+        "OPTIONS ('format.quote_style' 'Always', 'format.null_value' 'NULL')",
+        "OPTIONS ('format.compression' 'gzip')",
+    ] {
+        let mut written = vec![];
+        for (name, ctx) in [("remote", &remote), ("local", &local)] {
+            let file = folder.join(format!("{name}.csv"));
+            let copy = format!(
+                "COPY ({rows}) TO '{}' STORED AS CSV {options}",
+                file.display()
+            );
+            run(ctx, &copy).await;
+            written.push(std::fs::read(file).unwrap());
+        }
+        assert_eq!(written[0], written[1], "{options}");
+    }
+    // Lists, in a folder: all text is the same, whatever the parts.
+    let rows = "SELECT column1 AS a, [column1, NULL] AS b FROM (VALUES (1), (2), (3))";
+    let mut lines = vec![];
+    for (name, ctx) in [("remote", &remote), ("local", &local)] {
+        let target = folder.join(name);
+        let copy = format!(
+            "COPY ({rows}) TO '{}/' STORED AS CSV OPTIONS ('write_mode' 'overwrite', 'num_files' '2')",
+            target.display()
+        );
+        // Twice: the second replaces the first.
+        for _ in 0..2 {
+            run(ctx, &copy).await;
+            assert_eq!(parts(&target).len(), 2, "{name}");
+            assert!(target.join("_SUCCESS").exists(), "{name}");
+        }
+        let text = parts(&target).into_iter().map(|(_, text)| text);
+        let text: Vec<String> = text
+            .flat_map(|text| text.lines().map(ToOwned::to_owned).collect::<Vec<_>>())
+            .collect();
+        lines.push(text.into_iter().collect::<BTreeSet<_>>());
+    }
+    assert_eq!(lines[0], lines[1]);
+
+    let copy = format!(
+        "COPY (SELECT 1 AS a) TO '{}/' STORED AS CSV OPTIONS ('write_mode' 'error_if_exists')",
+        folder.join("remote").display()
+    );
+    let message = error(&remote, &copy).await;
+    assert!(message.contains("holds data already"), "{message}");
+    let copy = format!(
+        "COPY (SELECT 1 AS a) TO '{}/x/' STORED AS CSV OPTIONS ('no_such' '1')",
+        folder.display()
+    );
+    let message = error(&remote, &copy).await;
+    assert!(message.contains("no_such"), "{message}");
+}
+
+/// Executors number the partitions of each task from 0, so parts that were named by them would
+/// overwrite each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_appended_to_and_read_again() {
+    let cluster = Cluster::start();
+    let remote = cluster.session().await;
+    create_images(&remote).await;
+    let folder = cluster.folder.path().join("hashes");
+    std::fs::create_dir(&folder).unwrap();
+    let create = format!(
+        "CREATE EXTERNAL TABLE hashes (path VARCHAR, hash BYTEA) STORED AS PARQUET
+         LOCATION '{}/' OPTIONS ('success_file' 'true')",
+        folder.display()
+    );
+    run(&remote, &create).await;
+    let insert = "INSERT INTO hashes SELECT path, sha256(content) FROM images";
+    let counts = "SELECT count(*) AS rows, count(DISTINCT path) AS paths FROM hashes";
+    for times in 1..=2 {
+        run(&remote, insert).await;
+        let expected = format!("| {:<4} | 48    |", 48 * times);
+        // The scheduler sees what executors have written since it listed the folder.
+        let counted = text(&remote, counts).await;
+        assert!(counted.contains(&expected), "{counted}");
+        // A session that has not listed it before.
+        let local = local();
+        run(&local, &create).await;
+        assert_eq!(counted, text(&local, counts).await);
+        assert!(folder.join("_SUCCESS").exists());
+    }
+    let written = parts(&folder);
+    assert!(written.len() > 2, "several tasks have written: {written:?}");
+    run(
+        &remote,
+        "INSERT OVERWRITE hashes SELECT path, sha256(content) FROM images",
+    )
+    .await;
+    let counted = text(&remote, counts).await;
+    assert!(counted.contains("| 48   | 48    |"), "{counted}");
+
+    // A pattern is not part of DataFusion's encoding of a table either.
+    for name in ["a1.csv", "a2.csv", "b.csv"] {
+        std::fs::write(cluster.folder.path().join(name), "x\n1\n").unwrap();
+    }
+    for ctx in [&remote, &local()] {
+        let create = format!(
+            "CREATE EXTERNAL TABLE some STORED AS CSV LOCATION '{}/a*.csv'",
+            cluster.folder.path().display()
+        );
+        run(ctx, &create).await;
+        let counted = text(ctx, "SELECT count(*) AS n FROM some").await;
+        assert!(counted.contains("| 2 |"), "{counted}");
+    }
+
+    // A table in the memory of the client takes rows from the cluster.
+    run(
+        &remote,
+        "CREATE TABLE mine AS SELECT path FROM images LIMIT 5",
+    )
+    .await;
+    run(&remote, "INSERT INTO mine SELECT path FROM hashes LIMIT 7").await;
+    let counted = text(&remote, "SELECT count(*) AS n FROM mine").await;
+    assert!(counted.contains("| 12 |"), "{counted}");
+}
