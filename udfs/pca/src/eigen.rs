@@ -29,9 +29,20 @@ impl Eigen {
 /// than it saves, above all while the other partitions of a query keep the cores busy.
 const THREADED: usize = 1024;
 
+/// Sizes of matrices that are decomposed as they are; those of others lose digits.
+const ORDINARY: std::ops::Range<f64> = 1e-6..1e6;
+
 /// All eigenpairs of a positive semidefinite matrix of which only the lower triangle is read.
 pub(crate) fn self_adjoint(matrix: MatRef<'_, f64>) -> Result<Eigen> {
     let dimension = matrix.nrows();
+    let size = matrix.norm_max();
+    if size.is_normal() && !ORDINARY.contains(&size) {
+        // By a power of two, which rounds nothing.
+        let unit = 2_f64.powi(size.log2() as i32);
+        let mut eigen = self_adjoint((matrix * faer::Scale(1.0 / unit)).as_ref())?;
+        eigen.values.iter_mut().for_each(|v| *v *= unit);
+        return Ok(eigen);
+    }
     let par = if dimension < THREADED {
         Par::Seq
     } else {
@@ -97,6 +108,18 @@ mod tests {
         }
         let residual = &a * u.col(0) - u.col(0) * faer::Scale(eigen.values[0]);
         assert!(residual.norm_l2() < 1e-14);
+    }
+
+    #[test]
+    fn units_do_not_matter() {
+        let a = Mat::from_fn(40, 40, |i, j| 1.0 / (1.0 + (i + j) as f64));
+        let expected = self_adjoint(a.as_ref()).unwrap();
+        for unit in [1e-200, 1e-9, 1e60, 1e250] {
+            let eigen = self_adjoint((&a * faer::Scale(unit)).as_ref()).unwrap();
+            for (found, expected) in eigen.values.iter().zip(&expected.values) {
+                assert!((found / unit - expected).abs() < 1e-14, "{unit}");
+            }
+        }
     }
 
     #[test]

@@ -31,13 +31,25 @@ pub(crate) fn add_squares<T: Value>(squares: &mut [f64], row: &[T], mean: &[f64]
     );
 }
 
-/// `target = row − mean`.
-pub(crate) fn centre<T: Value>(target: &mut [f64], row: &[T], mean: &[f64]) {
+/// `sums += row − shift`.
+pub(crate) fn add_deviations<T: Value>(sums: &mut [f64], row: &[T], shift: &[f64]) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for ((z, &x), mean) in target.iter_mut().zip(row).zip(mean) {
-                *z = x.into() - mean;
+            for ((sum, &x), shift) in sums.iter_mut().zip(row).zip(shift) {
+                *sum += x.into() - shift;
+            }
+        },
+    );
+}
+
+/// `target = (row − shift) − mean`.
+pub(crate) fn centre<T: Value>(target: &mut [f64], row: &[T], shift: &[f64], mean: &[f64]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (((z, &x), shift), mean) in target.iter_mut().zip(row).zip(shift).zip(mean) {
+                *z = (x.into() - shift) - mean;
             }
         },
     );
@@ -121,8 +133,11 @@ mod tests {
         z.copy_from_slice(&scale);
         add_squares(&mut z, &row, &mean);
         check(&z, &|x, m, s| s + (x - m) * (x - m));
-        centre(&mut z, &row, &mean);
-        check(&z, &|x, m, _| x - m);
+        centre(&mut z, &row, &scale, &mean);
+        check(&z, &|x, m, s| (x - s) - m);
+        z.copy_from_slice(&mean);
+        add_deviations(&mut z, &row, &scale);
+        check(&z, &|x, m, s| m + (x - s));
         divide(&mut z, &row, &scale);
         check(&z, &|x, _, s| or_zero(x, s));
         standardise(&mut z, &row, &mean, &scale);

@@ -175,7 +175,7 @@ pub enum PcaError {
     Spill(String),
     /// Rows that another process has written to its disk.
     #[error(
-        "a partial aggregate has its rows on a disk that cannot be read from here: raise the memory limit, or use more partitions, so that the rows of each fit in memory"
+        "the rows that a partial aggregate has written to disk are not there any more: they were written by another machine, or the query itself ran out of memory and put the partial aggregate aside; raise memory_limit (or `SET featurize.pca_memory_limit`) so that the rows of each group and partition fit in half of it, or give the query more memory"
     )]
     SpilledElsewhere,
     /// A partial aggregate that this build did not write.

@@ -373,7 +373,8 @@ fn symmetric(lower: MatRef<'_, f64>, factor: &[f64], degrees: f64) -> Mat<f64> {
 
 /// Eigendecomposition of the covariance (or correlation) matrix, n − 1 in the denominator.
 fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Result<PcaModel> {
-    let (n, width) = (moments.n(), moments.mean().len());
+    let (n, width) = (moments.n(), moments.width());
+    let mean = moments.mean();
     let degrees = n as f64 - 1.0;
     let m2 = moments.m2();
     let squares = m2.diagonal().column_vector();
@@ -382,7 +383,7 @@ fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Resul
     }
     let scale: Vec<f64> = squares
         .iter()
-        .zip(moments.mean())
+        .zip(&mean)
         .map(|(&s, &m)| options.column_scale(n, m, s))
         .collect();
     let factor: Vec<f64> = scale
@@ -409,13 +410,6 @@ fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Resul
     orient(&mut components, width);
     let mut variances = eigen.values;
     variances.truncate(k);
-    PcaModel::try_new(
-        moments.mean().to_vec(),
-        scale,
-        components,
-        variances,
-        total,
-        n,
-    )
-    .map(|m| m.with_null_rows(null_rows).with_options(options))
+    PcaModel::try_new(mean, scale, components, variances, total, n)
+        .map(|m| m.with_null_rows(null_rows).with_options(options))
 }

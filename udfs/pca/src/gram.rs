@@ -164,17 +164,22 @@ impl<'a, T: Value> Standardised<'a, T> {
         };
         if few && (n * n) as f64 * width as f64 > LARGE {
             let mut tiles = SymmetricTiles::zeros(n, TILE);
-            self.for_each_strip(|z: MatRef<'_, f32>| tiles.add_f32(z));
+            // In units of the root mean square, which single precision neither overflows nor loses.
+            let unit = (self.total / (n * width) as f64).sqrt();
+            if unit > 0.0 {
+                self.for_each_strip(unit, |z: MatRef<'_, f32>| tiles.add_f32(z));
+            }
             let gram = tiles.into_full();
             // With a margin for what single precision makes of the sum.
-            let margin = Wanted::new(wanted, self.total * (1.0 + 1e-6));
+            let margin = Wanted::new(wanted, (n * width) as f64 * (1.0 + 1e-6));
             let leading = krylov::leading(gram.as_ref(), margin, 1e-9)?;
             // Whether it is cheap to find the few; in double precision it will be no different.
             let cheap = leading.is_some();
-            let eigen = match leading {
+            let mut eigen = match leading {
                 Some(eigen) => eigen,
                 None => self_adjoint(gram.as_ref())?.leading(margin),
             };
+            eigen.values.iter_mut().for_each(|v| *v *= unit * unit);
             if let (Some(first), Some(last)) = (eigen.values.first(), eigen.values.last())
                 && *first <= last * SPAN
             {
@@ -195,13 +200,14 @@ impl<'a, T: Value> Standardised<'a, T> {
     /// Z Zᵀ in double precision.
     fn gram(&self) -> Mat<f64> {
         let mut tiles = SymmetricTiles::zeros(self.rows.len(), TILE);
-        self.for_each_strip(|z: MatRef<'_, f64>| tiles.add_f64(z));
+        self.for_each_strip(1.0, |z: MatRef<'_, f64>| tiles.add_f64(z));
         tiles.into_full()
     }
 
-    /// Calls `f` with strips of Z, each all rows of a range of columns.
-    fn for_each_strip<F: Precision>(&self, mut f: impl FnMut(MatRef<'_, F>)) {
+    /// Calls `f` with strips of Z / unit, each all rows of a range of columns.
+    fn for_each_strip<F: Precision>(&self, unit: f64, mut f: impl FnMut(MatRef<'_, F>)) {
         let (n, width) = (self.rows.len(), self.mean.len());
+        let scale: Vec<f64> = self.scale.iter().map(|scale| scale * unit).collect();
         let mut strip = vec![F::ZERO; n * STRIP.min(width)];
         for start in (0..width).step_by(STRIP) {
             let len = strip_len(width, start);
@@ -209,7 +215,9 @@ impl<'a, T: Value> Standardised<'a, T> {
             filled
                 .par_chunks_mut(len)
                 .zip(&self.rows)
-                .for_each(|(target, row)| self.standardise(row, start..start + len, target));
+                .for_each(|(target, row)| {
+                    self.standardise(row, &scale, start..start + len, target)
+                });
             f(MatRef::from_row_major_slice(filled, n, len));
         }
     }
@@ -227,7 +235,7 @@ impl<'a, T: Value> Standardised<'a, T> {
                 let (start, len) = (i * step, target.len() / k);
                 strip.resize(n * len, 0.0);
                 for (z, row) in strip.chunks_exact_mut(len).zip(&self.rows) {
-                    self.standardise(row, start..start + len, z);
+                    self.standardise(row, &self.scale, start..start + len, z);
                 }
                 matmul(
                     MatMut::from_row_major_slice_mut(target, len, k),
@@ -242,11 +250,17 @@ impl<'a, T: Value> Standardised<'a, T> {
     }
 
     /// Centres and scales some columns of a row; a scale of 0 (Spark's constant column) gives 0.
-    fn standardise<F: Precision>(&self, row: &[T], columns: Range<usize>, target: &mut [F]) {
+    fn standardise<F: Precision>(
+        &self,
+        row: &[T],
+        scale: &[f64],
+        columns: Range<usize>,
+        target: &mut [F],
+    ) {
         let slices = (
             row.get(columns.clone()),
             self.mean.get(columns.clone()),
-            self.scale.get(columns),
+            scale.get(columns),
         );
         if let (Some(row), Some(mean), Some(scale)) = slices {
             elementwise::standardise(target, row, mean, scale);
@@ -332,6 +346,30 @@ mod tests {
         // More than a quarter of the rows: all eigenpairs, of which the leading ones are kept.
         assert!(check(&rows, NComponents::Ratio(0.9), 1e-9) > 130);
         assert!(check(&rows, NComponents::Ratio(0.2), 1e-9) < 60);
+    }
+
+    #[test]
+    fn single_precision_neither_overflows_nor_underflows() {
+        let slow: Vec<f64> = (1..400).map(|i| f64::from(i).powf(-0.3)).collect();
+        let ordinary = rows(520, 1200, &slow);
+        for unit in [1e-30, 1e30] {
+            let mut scaled = Rows::new(1200);
+            for row in ordinary.in_memory() {
+                scaled.push(&row.iter().map(|x| x * unit).collect::<Vec<f64>>());
+            }
+            let options = FitOptions::new(NComponents::Count(20)).with_scale(false);
+            let expected = fit(&ordinary, 0, &options).unwrap();
+            let model = fit(&scaled, 0, &options).unwrap();
+            let variances = model.explained_variance().iter();
+            for (found, expected) in variances.zip(expected.explained_variance()) {
+                let error = found / (unit * unit) / expected - 1.0;
+                assert!(error.abs() < 1e-8, "{unit}: {error}");
+            }
+        }
+        let mut constant = Rows::new(1200);
+        (0..520).for_each(|_| constant.push(&[3.0; 1200]));
+        let model = fit(&constant, 0, &FitOptions::new(NComponents::Count(2))).unwrap();
+        assert_eq!(model.explained_variance(), [0.0; 2]);
     }
 
     #[test]

@@ -5,19 +5,29 @@
 //! whole space (G. H. Golub and R. Underwood, "The block Lanczos method for computing eigenvalues",
 //! Mathematical Software III, 1977; Y. Saad, "Numerical Methods for Large Eigenvalue Problems", 2011,
 //! chapter 6). The basis is kept orthonormal by orthogonalising every block twice against all of it,
-//! and the iteration ends when the residual ‖A u − λ u‖ of every wanted pair is below a tolerance, so
-//! the result is verified, not hoped for.
+//! and the iteration ends when the residual ‖A u − λ u‖ of every wanted pair is below a tolerance, and a
+//! look from outside of them ([`crate::complement`]) sees nothing larger, so the result is verified, not
+//! hoped for.
 
+use crate::checks::Checks;
+use crate::complement;
 use crate::eigen::{Eigen, self_adjoint};
 use crate::error::Result;
 use crate::options::NComponents;
-use crate::orthogonal::{arbitrary, next_block, orthogonalise};
+use crate::orthogonal::{NOISE, arbitrary, next_block, orthogonalise};
 use crate::parallel::{product, symmetric_product};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 /// Columns that are multiplied together if the matrix is in memory.
 const BLOCK: usize = 16;
+
+/// Smallest wanted eigenvalue, relative to the largest, up to which the method, whose errors are relative
+/// to the largest, is as good as a full decomposition.
+const GRADED: f64 = 1e-4;
+
+/// Most times that missed eigenpairs may be found.
+const LOOKS: usize = 100;
 
 /// Which eigenpairs are wanted.
 #[derive(Debug, Clone, Copy)]
@@ -60,16 +70,6 @@ impl Wanted {
                 Self::Count(k) => k * 6 <= dimension,
                 Self::Sum(_) => true,
             }
-    }
-
-    /// Dimension of the space at which to look at the residuals first.
-    fn first_check(self, space: Space) -> usize {
-        match (self, space.eager) {
-            (Self::Count(k), true) => k + space.block,
-            (Self::Sum(_), true) => 2 * space.block,
-            (Self::Count(k), false) => 2 * k + k / 2 + space.block,
-            (Self::Sum(_), false) => 6 * space.block,
-        }
     }
 }
 
@@ -154,6 +154,7 @@ pub(crate) fn leading_of(
     let mut used = 0;
     let mut checks = Checks::new(wanted, space);
     let mut restarts = space.restarts;
+    let mut looks = 0;
     while used + block.ncols() <= largest && block.ncols() > 0 {
         let added = block.ncols();
         block
@@ -183,37 +184,70 @@ pub(crate) fn leading_of(
                 // The space is everything: nothing is left over.
                 vec![0.0; n]
             } else {
-                let coupling = product(block.transpose(), next.as_ref());
                 let ends = ritz.vectors.subrows(used - added, added);
-                let residuals = product(coupling.as_ref(), ends);
+                let residuals = product(next.as_ref(), ends);
                 residuals.col_iter().map(|r| r.norm_l2()).collect()
             };
             let converged = residuals.iter().take_while(|r| **r <= limit).count();
             let held = ritz.values.get(..converged).unwrap_or_default();
-            if let Some(count) = wanted.enough(held) {
-                let vectors = product(v, ritz.vectors.subcols(0, count));
-                let mut values = ritz.values;
-                values.truncate(count);
-                return Ok(Some(Eigen { values, vectors }));
-            }
             let reached = wanted.enough(&ritz.values);
-            let worst =
-                reached.map(|count| residuals.iter().take(count).fold(0.0, |w, r| r.max(w)));
-            checks.plan(used, worst.map(|worst: f64| (worst / limit).ln()));
-            if !space.eager && used > n / 4 && reached.is_none() {
-                return Ok(None);
-            }
-            if last {
-                let Some(count) = reached.filter(|_| restarts > 0) else {
-                    return Ok(None);
-                };
-                let room = largest.saturating_sub(block.ncols());
-                let keep = (count + largest.saturating_sub(count) / 2).min(room);
-                if keep < count {
+            let held = wanted.enough(held);
+            // Also if a space that is full does not hold enough: of what it holds, much may be smaller
+            // than what it has missed.
+            let full = (last && reached.is_none()).then_some(converged.min(largest / 2));
+            let mut keep = None;
+            if let Some(count) = held.or(full).filter(|count| *count > 0) {
+                let values = ritz.values.get(..count).unwrap_or_default().to_vec();
+                let greatest = values.first().copied().unwrap_or(0.0);
+                let smallest = values.last().copied().unwrap_or(0.0);
+                if !space.eager && smallest < greatest * GRADED {
                     return Ok(None);
                 }
-                restarts -= 1;
-                checks.previous = None;
+                let vectors = product(v, ritz.vectors.subcols(0, count));
+                let missed = if used == n {
+                    None
+                } else {
+                    let steps = if space.eager { 2 } else { 6 };
+                    // Whatever is not among the pairs held is as large as the space has it, or is not
+                    // in the space.
+                    let next = ritz.values.get(count).copied().unwrap_or(0.0);
+                    let least = if held.is_some() { smallest } else { next };
+                    let ends = (greatest, least);
+                    complement::missed(operator, vectors.as_ref(), ends, steps, used + looks)?
+                };
+                match missed {
+                    Some(missed) => {
+                        looks += 1;
+                        if looks > LOOKS || count + missed.ncols() > largest {
+                            return Ok(None);
+                        }
+                        keep = Some(count);
+                        block = missed;
+                    }
+                    None if held.is_some() => return Ok(Some(Eigen { values, vectors })),
+                    None => {}
+                }
+            }
+            if keep.is_none() {
+                let worst =
+                    reached.map(|count| residuals.iter().take(count).fold(0.0, |w, r| r.max(w)));
+                checks.plan(used, worst.map(|worst: f64| (worst / limit).ln()));
+                if !space.eager && used > n / 4 && reached.is_none() {
+                    return Ok(None);
+                }
+                if last {
+                    if restarts == 0 {
+                        return Ok(None);
+                    }
+                    restarts -= 1;
+                    keep = kept(reached, &ritz.values, largest, block.ncols());
+                    if keep.is_none() {
+                        return Ok(None);
+                    }
+                }
+            }
+            if let Some(keep) = keep {
+                checks.start_anew(keep);
                 compress(&mut basis, n, ritz.vectors.subcols(0, keep));
                 used = keep;
                 projected.fill(0.0);
@@ -226,44 +260,18 @@ pub(crate) fn leading_of(
     Ok(None)
 }
 
-/// When to look at the residuals: for a matrix in memory that costs as much as many products.
-struct Checks {
-    space: Space,
-    next: usize,
-    /// Dimension at which the residuals were last looked at, and what [`Self::plan`] was told.
-    previous: Option<(usize, f64)>,
-}
-
-impl Checks {
-    fn new(wanted: Wanted, space: Space) -> Self {
-        Self {
-            space,
-            next: wanted.first_check(space),
-            previous: None,
-        }
+/// How many of the leading Ritz pairs a space that is full starts anew from, if there is room for those
+/// beside a block of so many columns: those that are wanted and half of the others. If there are not
+/// enough, as in a matrix of lower rank than the space's dimension, those that are not zero.
+fn kept(reached: Option<usize>, values: &[f64], largest: usize, block: usize) -> Option<usize> {
+    let room = largest.checked_sub(block)?;
+    if let Some(count) = reached {
+        let keep = (count + largest.saturating_sub(count) / 2).min(room);
+        return (keep >= count).then_some(keep);
     }
-
-    fn due(&self, used: usize) -> bool {
-        used >= self.next
-    }
-
-    /// Plans the next look, given the logarithm of the ratio of the worst residual to what is asked, if
-    /// the space holds enough values yet: residuals fall by a growing factor with every block.
-    fn plan(&mut self, used: usize, behind: Option<f64>) {
-        let block = self.space.block;
-        let step = match (self.previous, behind) {
-            _ if self.space.eager => 0,
-            (Some((at, before)), Some(behind)) if before > behind => {
-                let pace = (before - behind) / (used - at) as f64;
-                ((0.8 * behind / pace) as usize).min(used / 2).max(block)
-            }
-            // Soon, to see the pace.
-            (None, Some(_)) => 2 * block,
-            _ => (used / 5).max(block),
-        };
-        self.next = used + step;
-        self.previous = behind.map(|behind| (used, behind));
-    }
+    let zero = values.first()? * NOISE;
+    let useful = values.iter().take_while(|v| **v > zero).count();
+    (useful <= room).then_some(useful)
 }
 
 /// Rows of the basis that are worked on together.
@@ -320,32 +328,6 @@ mod tests {
     }
 
     #[test]
-    fn residuals_are_looked_at_when_they_may_be_small() {
-        let space = Space {
-            block: 16,
-            largest: 640,
-            restarts: 0,
-            eager: false,
-        };
-        let mut checks = Checks::new(Wanted::Count(123), space);
-        assert!(!checks.due(320) && checks.due(336));
-        checks.plan(336, None);
-        assert_eq!(checks.next, 336 + 67);
-        checks.plan(336, Some(20.0));
-        assert_eq!(checks.next, 336 + 32);
-        checks.plan(368, Some(16.0));
-        assert_eq!(checks.next, 368 + 102);
-        // No faster than a block, however near; no further than half as much again.
-        checks.plan(480, Some(0.1));
-        assert_eq!(checks.next, 496);
-        checks.plan(496, Some(0.0999));
-        assert_eq!(checks.next, 496 + 248);
-        // Growing residuals say nothing.
-        checks.plan(500, Some(5.0));
-        assert_eq!(checks.next, 600);
-    }
-
-    #[test]
     fn as_many_as_a_sum_needs() {
         let values: Vec<f64> = (0..600).map(|i| 0.9_f64.powi(i)).collect();
         let trace = 10.0;
@@ -368,12 +350,22 @@ mod tests {
     fn a_matrix_of_low_rank_does_not_break_down() {
         let mut values = vec![0.0; 600];
         values[..20].copy_from_slice(&(0..20).map(|i| 20.0 - i as f64).collect::<Vec<_>>());
-        let found = leading(matrix(&values).as_ref(), Wanted::Count(50), 1e-10)
+        let a = matrix(&values);
+        let space = Space {
+            block: 16,
+            largest: 300,
+            restarts: 0,
+            eager: true,
+        };
+        let found = leading_of(&mut a.as_ref(), Wanted::Count(50), 1e-12, space)
             .unwrap()
             .unwrap();
         for (f, e) in found.values.iter().zip(&values) {
             assert!((f - e).abs() < 1e-11, "{f} {e}");
         }
+        // In memory, eigenvalues of very different sizes are better left to a full decomposition.
+        let few = leading(a.as_ref(), Wanted::Count(50), 1e-12).unwrap();
+        assert!(few.is_none());
         let gram = found.vectors.transpose() * &found.vectors;
         for i in 0..50 {
             for j in 0..50 {
@@ -381,6 +373,58 @@ mod tests {
                 assert!((gram[(i, j)] - expected).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn equal_eigenvalues_are_all_found() {
+        // More of them than a block has columns, with a tail that keeps the space from breaking down,
+        // and without.
+        for tail in [1e-7, 0.0] {
+            let values: Vec<f64> = (0..300)
+                .map(|i| if i < 70 { 10.0 } else { tail / f64::from(i) })
+                .collect();
+            let a = matrix(&values);
+            for (largest, restarts) in [(140, 5), (300, 0)] {
+                let space = Space {
+                    block: 16,
+                    largest,
+                    restarts,
+                    eager: true,
+                };
+                for wanted in [Wanted::Count(69), Wanted::Count(70), Wanted::Sum(695.0)] {
+                    let found = leading_of(&mut a.as_ref(), wanted, 1e-12, space).unwrap();
+                    let found = found.unwrap_or_else(|| panic!("{tail} {largest} {wanted:?}"));
+                    assert!(found.values.len() >= 69);
+                    assert!(
+                        found.values.iter().all(|f| (f - 10.0).abs() < 1e-11),
+                        "{wanted:?} {:?}",
+                        found.values
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_large_eigenvalue_does_not_hide_the_others() {
+        let mut values: Vec<f64> = (0..600).map(|i| 1.0 / (1.0 + f64::from(i))).collect();
+        values[0] = 1e12;
+        // Along the axes, where the small ones have digits of their own.
+        let a = Mat::from_fn(600, 600, |i, j| if i == j { values[i] } else { 0.0 });
+        let space = Space {
+            block: 16,
+            largest: 300,
+            restarts: 0,
+            eager: true,
+        };
+        let found = leading_of(&mut a.as_ref(), Wanted::Count(20), 1e-12, space)
+            .unwrap()
+            .unwrap();
+        for (f, e) in found.values.iter().zip(&values) {
+            assert!((f - e).abs() < 1e-12 * 1e12, "{f} {e}");
+        }
+        let found = leading(a.as_ref(), Wanted::Count(20), 1e-14).unwrap();
+        assert!(found.is_none(), "left to a full decomposition");
     }
 
     #[test]

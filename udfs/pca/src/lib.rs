@@ -17,7 +17,7 @@
 //! | `rows`, `moments` | the two representations of what has been seen |
 //! | `spill` | rows on disk |
 //! | `fit`, `gram`, `stream` | from either to a model |
-//! | `eigen`, `krylov`, `orthogonal` | decompositions, full and partial |
+//! | `eigen`, `krylov`, `orthogonal`, `checks`, `complement` | decompositions, full and partial |
 //! | `parallel`, `elementwise` | what they are made of: products on all threads, loops in vector instructions |
 //! | `state` | partial aggregates |
 //! | `model`, `format`, `container` | the model, and its bytes |
@@ -27,6 +27,8 @@
 
 #![forbid(unsafe_code)]
 
+mod checks;
+mod complement;
 mod container;
 mod eigen;
 mod elementwise;

@@ -60,7 +60,7 @@ impl Stored for Scaler {
 }
 
 /// Most models kept.
-const MAX_MODELS: usize = 16;
+const MAX_MODELS: usize = 1024;
 /// Most bytes kept, encoded and decoded together. A larger model is decoded for every batch.
 const MAX_BYTES: usize = 512 << 20;
 
@@ -79,11 +79,15 @@ pub(crate) fn decode<M: Stored>(bytes: &[u8]) -> Result<Arc<M>> {
 /// Least recently used first.
 pub(crate) struct ModelCache<M> {
     entries: Vec<(Box<[u8]>, Arc<M>)>,
+    most: usize,
 }
 
 impl<M> Default for ModelCache<M> {
     fn default() -> Self {
-        Self { entries: vec![] }
+        Self {
+            entries: vec![],
+            most: MAX_MODELS,
+        }
     }
 }
 
@@ -102,7 +106,7 @@ impl<M: Stored> ModelCache<M> {
             return;
         }
         self.entries.push((bytes.into(), Arc::clone(model)));
-        while self.entries.len() > MAX_MODELS
+        while self.entries.len() > self.most
             || self.entries.iter().map(cost).sum::<usize>() > MAX_BYTES
         {
             self.entries.remove(0);
@@ -131,11 +135,14 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_first() {
-        let mut cache = ModelCache::default();
+        let mut cache = ModelCache {
+            most: 16,
+            ..ModelCache::default()
+        };
         for n in 0..20 {
             cache.insert(&[n], &Arc::new(model(n.into())));
         }
-        assert_eq!(cache.entries.len(), MAX_MODELS);
+        assert_eq!(cache.entries.len(), 16);
         assert!(cache.get(&[0]).is_none() && cache.get(&[3]).is_none());
         assert_eq!(cache.get(&[4]).unwrap().n_samples(), 4);
         cache.insert(&[99], &Arc::new(model(99)));

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Centring each block by its own mean before squaring avoids the cancellation of the textbook
-//! formula Σxxᵀ − n·mean·meanᵀ.
+//! formula Σxxᵀ − n·mean·meanᵀ. Means are kept relative to the first row seen, since δ would otherwise
+//! lose as many digits as the means are larger than the deviations.
 
 use crate::elementwise;
 use crate::value::Value;
@@ -27,6 +28,9 @@ const PANEL: usize = if cfg!(test) { 4 } else { 256 };
 #[derive(Debug, Clone)]
 pub(crate) struct Moments {
     n: u64,
+    /// The first row, or zeros.
+    shift: Vec<f64>,
+    /// Relative to the shift.
     mean: Vec<f64>,
     /// Lower triangle; what lies above the diagonal is not defined.
     m2: Mat<f64>,
@@ -36,6 +40,7 @@ impl Moments {
     pub(crate) fn new(width: usize) -> Self {
         Self {
             n: 0,
+            shift: vec![0.0; width],
             mean: vec![0.0; width],
             m2: Mat::zeros(width, width),
         }
@@ -44,7 +49,7 @@ impl Moments {
     /// Bytes that the moments of rows of this width take.
     pub(crate) fn bytes(width: usize) -> usize {
         width
-            .saturating_mul(width.saturating_add(1))
+            .saturating_mul(width.saturating_add(2))
             .saturating_mul(8)
     }
 
@@ -52,8 +57,13 @@ impl Moments {
         self.n
     }
 
-    pub(crate) fn mean(&self) -> &[f64] {
-        &self.mean
+    pub(crate) fn width(&self) -> usize {
+        self.mean.len()
+    }
+
+    pub(crate) fn mean(&self) -> Vec<f64> {
+        let both = self.shift.iter().zip(&self.mean);
+        both.map(|(shift, mean)| shift + mean).collect()
     }
 
     /// Lower triangle of M₂.
@@ -76,11 +86,16 @@ impl Moments {
         par: Par,
     ) {
         let width = self.mean.len();
+        if self.n == 0
+            && let Some(first) = rows.clone().next()
+        {
+            self.shift = first.iter().map(|&x| x.into()).collect();
+        }
         let mut n_b = 0_u64;
         let mut mean_b = vec![0.0_f64; width];
         for row in rows.clone() {
             n_b += 1;
-            elementwise::add(&mut mean_b, row);
+            elementwise::add_deviations(&mut mean_b, row, &self.shift);
         }
         if n_b == 0 {
             return;
@@ -90,7 +105,7 @@ impl Moments {
         }
         scratch.resize(n_b as usize * width, 0.0);
         for (z, row) in scratch.chunks_exact_mut(width).zip(rows) {
-            elementwise::centre(z, row, &mean_b);
+            elementwise::centre(z, row, &self.shift, &mean_b);
         }
         // The correction of the merge is one more row of the same product.
         let weight = self.merge_means(n_b, &mean_b);
@@ -110,7 +125,15 @@ impl Moments {
         if other.n == 0 {
             return;
         }
-        let weight = self.merge_means(other.n, &other.mean);
+        if self.n == 0 {
+            self.shift.clone_from(&other.shift);
+        }
+        let shifts = other.shift.iter().zip(&self.shift);
+        let mean_b: Vec<f64> = shifts
+            .zip(&other.mean)
+            .map(|((theirs, ours), mean)| (theirs - ours) + mean)
+            .collect();
+        let weight = self.merge_means(other.n, &mean_b);
         for j in 0..self.mean.len() {
             let theirs = other.m2.col(j);
             for (i, m) in self.m2.col_mut(j).iter_mut().enumerate().skip(j) {
@@ -171,9 +194,19 @@ impl Moments {
         packed
     }
 
-    /// Rebuilds moments from what [`Self::packed_m2`] wrote; `None` if the lengths do not agree.
-    pub(crate) fn from_packed(n: u64, mean: Vec<f64>, packed: &[f64]) -> Option<Self> {
-        let width = mean.len();
+    /// The shift, and the means relative to it.
+    pub(crate) fn packed_means(&self) -> Vec<f64> {
+        [self.shift.as_slice(), &self.mean].concat()
+    }
+
+    /// Rebuilds moments from what [`Self::packed_means`] and [`Self::packed_m2`] wrote; `None` if the
+    /// lengths do not agree.
+    pub(crate) fn from_packed(n: u64, means: &[f64], packed: &[f64]) -> Option<Self> {
+        let width = means.len() / 2;
+        let (shift, mean) = means.split_at(width);
+        if mean.len() != width {
+            return None;
+        }
         if packed.len() != width.checked_mul(width.checked_add(1)?)? / 2 {
             return None;
         }
@@ -186,7 +219,12 @@ impl Moments {
             }
             rest = tail;
         }
-        Some(Self { n, mean, m2 })
+        Some(Self {
+            n,
+            shift: shift.to_vec(),
+            mean: mean.to_vec(),
+            m2,
+        })
     }
 }
 
@@ -263,11 +301,37 @@ mod tests {
     }
 
     #[test]
+    fn large_means_cost_no_digits() {
+        // The same deviations around 0 and around 2³⁰, where they are still exact.
+        let deviations: Vec<Vec<f64>> = rows(200, 5)
+            .iter()
+            .map(|row| row.iter().map(|x| (x - 1e3) / 8.0).collect())
+            .collect();
+        let far: Vec<Vec<f64>> = deviations
+            .iter()
+            .map(|row| row.iter().map(|x| x + 2_f64.powi(30)).collect())
+            .collect();
+        let near = moments(&deviations);
+        let mut merged = moments(&far[..70]);
+        merged.update(far[70..90].iter().map(Vec::as_slice), &mut vec![], Par::Seq);
+        merged.merge(&moments(&far[90..]));
+        for i in 0..5 {
+            assert!((merged.mean()[i] - near.mean()[i] - 2_f64.powi(30)).abs() < 1e-6);
+            for j in 0..=i {
+                let (a, b) = (merged.m2()[(i, j)], near.m2()[(i, j)]);
+                assert!((a - b).abs() < 1e-11, "({i}, {j}): {a} and {b}");
+            }
+        }
+    }
+
+    #[test]
     fn packing_round_trips() {
         let m = moments(&rows(8, 5));
         let packed = m.packed_m2();
-        let back = Moments::from_packed(m.n(), m.mean().to_vec(), &packed).unwrap();
-        assert_eq!(back.packed_m2(), packed);
-        assert!(Moments::from_packed(8, vec![0.0; 4], &packed).is_none());
+        let back = Moments::from_packed(m.n(), &m.packed_means(), &packed).unwrap();
+        assert_eq!((back.packed_m2(), back.mean()), (packed.clone(), m.mean()));
+        for width in [8, 9, 11] {
+            assert!(Moments::from_packed(8, &vec![0.0; width], &packed).is_none());
+        }
     }
 }

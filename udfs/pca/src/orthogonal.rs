@@ -76,8 +76,9 @@ fn next_block_of_dependent(
     block.qr().compute_thin_Q()
 }
 
-/// Length, relative to the size of the matrix, up to which a column is taken for rounding noise.
-const NOISE: f64 = 1e-10;
+/// Length, relative to the size of the matrix, up to which a column is taken for rounding noise. What is
+/// longer by a little may be the only trace of variances that one a billion times larger overshadows.
+pub(crate) const NOISE: f64 = 1e-14;
 
 /// Ratio of the pivots of a block below which [`cholesky_qr`], which squares it, is not accurate.
 const DEPENDENT: f64 = 1e-5;
@@ -150,7 +151,7 @@ mod tests {
 
         let mut dependent = next.clone();
         dependent.col_mut(5).copy_from(next.col(1));
-        let noise = &next * faer::Scale(1e-12);
+        let noise = &next * faer::Scale(1e-15);
         for (case, next) in [next, dependent, noise, Mat::zeros(300, 8)]
             .iter()
             .enumerate()

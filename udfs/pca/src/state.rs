@@ -3,8 +3,8 @@
 //! Two Arrow columns, so that a state can be shuffled like any other row:
 //!
 //! * `header`, BinaryView: version, precision, counts, width (see [`Header`]);
-//! * `blocks`, List(BinaryView): if the header announces moments, the mean (d `f64`) and the lower
-//!   triangle of M₂ column by column (d(d+1)/2 `f64`); if it announces rows on disk, their ticket
+//! * `blocks`, List(BinaryView): if the header announces moments, their shift and the means relative
+//!   to it (2 d `f64`) and the lower triangle of M₂ column by column (d(d+1)/2 `f64`); if it announces rows on disk, their ticket
 //!   ([`crate::spill`]); then blocks of whole rows. All numbers are little-endian.
 //!
 //! Within a process the blocks are the accumulator's own buffers: nothing is copied. A ticket is good
@@ -25,7 +25,7 @@ use datafusion_expr::utils::format_state_name;
 use std::sync::Arc;
 
 /// Version of the state; machines of one query must agree on it.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// Views of an Arrow array longer than this live in a buffer of their own.
 const INLINE: u32 = 12;
@@ -121,7 +121,7 @@ pub(crate) fn encode<T: Value>(mut parts: Parts<T>) -> Result<Vec<ScalarValue>> 
     };
     let mut buffers = Vec::new();
     if let Some(moments) = parts.moments.take() {
-        buffers.push(Buffer::from_vec(moments.mean().to_vec()));
+        buffers.push(Buffer::from_vec(moments.packed_means()));
         buffers.push(Buffer::from_vec(moments.packed_m2()));
     }
     if !segments.is_empty() {
@@ -179,15 +179,15 @@ pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Resul
         if header.moment_rows == 0 {
             None
         } else {
-            let mean: ScalarBuffer<f64> = values(blocks, at.next().ok_or_else(missing)?)?;
+            let means: ScalarBuffer<f64> = values(blocks, at.next().ok_or_else(missing)?)?;
             let m2: ScalarBuffer<f64> = values(blocks, at.next().ok_or_else(missing)?)?;
-            if mean.len() != width {
+            if means.len() != 2 * width {
                 return Err(PcaError::State(format!(
                     "{} means for {width} columns",
-                    mean.len()
+                    means.len() / 2
                 )));
             }
-            let moments = Moments::from_packed(header.moment_rows, mean.to_vec(), &m2);
+            let moments = Moments::from_packed(header.moment_rows, &means, &m2);
             Some(moments.ok_or_else(|| {
                 PcaError::State(format!("{} moments for {width} columns", m2.len()))
             })?)
