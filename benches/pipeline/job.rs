@@ -26,7 +26,7 @@ pub(crate) struct Order {
     pub(crate) images: String,
     /// What `OPTIONS (…)` needs to reach it.
     pub(crate) images_options: String,
-    /// Folder of the results.
+    /// Folder of the results, which may hold those of an earlier run.
     pub(crate) results: String,
     pub(crate) results_options: String,
     pub(crate) model: String,
@@ -46,7 +46,7 @@ impl Order {
         } = self;
         let target = |folder: &str, format: &str, options: &str| {
             format!(
-                "TO '{results}{model}/{folder}/' STORED AS {format} OPTIONS \
+                "TO '{results}{folder}/' STORED AS {format} OPTIONS \
                  ('write_mode' 'overwrite', {options}{results_options})"
             )
         };
@@ -73,12 +73,12 @@ impl Order {
                 format!(
                     "COPY (SELECT path, split_part(path, '/', -2) AS label, \
                      featurize(content, '{model}') AS features FROM images) {}",
-                    target("Features", "PARQUET", "")
+                    target("feats", "PARQUET", "")
                 ),
             ),
             Statement::Quick(format!(
                 "CREATE EXTERNAL TABLE features STORED AS PARQUET \
-                 LOCATION '{results}{model}/Features/' OPTIONS ({results_options})"
+                 LOCATION '{results}feats/' OPTIONS ({results_options})"
             )),
             Statement::Timed(
                 Step::Fit,
@@ -93,13 +93,13 @@ impl Order {
             ),
             Statement::Timed(
                 Step::Parquet,
-                format!("{transformed} {}", target("Results", "PARQUET", "")),
+                format!("{transformed} {}", target("pca", "PARQUET", "")),
             ),
             Statement::Timed(
                 Step::Csv,
                 format!(
                     "{transformed} {}",
-                    target("Export_csv", "CSV", "'format.has_header' 'true', ")
+                    target("csv", "CSV", "'format.has_header' 'true', ")
                 ),
             ),
         ]

@@ -36,7 +36,7 @@ use self::arguments::{Arguments, USAGE};
 use self::figures::{Job, Report, Stage};
 use self::job::Order;
 use self::machine::Machine;
-use self::serve::Server;
+use self::serve::{Place, Server};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -87,16 +87,16 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
     }
     let server = Server::start(&arguments.setup)?;
     let mut jobs = vec![];
-    for model in &arguments.models {
-        let order = Order {
+    for (number, model) in arguments.models.iter().enumerate() {
+        let order = |round| Order {
             images: server.place.images.clone(),
             images_options: server.place.images_options.clone(),
-            results: server.place.results.clone(),
+            results: Place::results(number * arguments.rounds + round),
             results_options: server.place.results_options.clone(),
             model: model.clone(),
             components: arguments.setup.components.clone(),
         };
-        let rounds = (0..arguments.rounds).map(|_| in_a_process(&order));
+        let rounds = (0..arguments.rounds).map(|round| in_a_process(&order(round)));
         jobs.extend(Job::median(rounds.collect::<Outcome<_>>()?));
     }
     let report = Report {

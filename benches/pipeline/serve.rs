@@ -20,16 +20,28 @@ use super::s3_server::S3Server;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const IMAGES: &str = "fruits";
-const RESULTS: &str = "results";
+/// Each run writes to an empty bucket, as long as there are any.
+const RESULTS: usize = 100;
 
 /// Where the servers are, and what they hold.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) images: String,
     pub(crate) images_options: String,
-    pub(crate) results: String,
     pub(crate) results_options: String,
     pub(crate) folders: u64,
+}
+
+impl Place {
+    /// Where the results of a run go. Names are short: `s3s-fs` names files after bucket and key in
+    /// base64, and no file's name may have more than 255 bytes.
+    pub(crate) fn results(run: usize) -> String {
+        format!("s3://{}/", bucket(run))
+    }
+}
+
+fn bucket(run: usize) -> String {
+    format!("r{:02}", run % RESULTS)
 }
 
 /// Serves until the standard input ends. Prints a [`Place`] when it is ready.
@@ -37,10 +49,9 @@ pub(crate) struct Place {
 /// # Errors
 /// When the images cannot be drawn or read.
 pub(crate) fn serve(setup: &Setup) -> Outcome<()> {
-    let (images, results) = (
-        S3Server::in_memory(&[IMAGES]),
-        S3Server::on_disk(&[RESULTS]),
-    );
+    let buckets: Vec<String> = (0..RESULTS).map(bucket).collect();
+    let buckets: Vec<&str> = buckets.iter().map(String::as_str).collect();
+    let (images, results) = (S3Server::in_memory(&[IMAGES]), S3Server::on_disk(&buckets));
     let mut folders = BTreeSet::new();
     for (key, content) in files(&setup.data)? {
         images.put(IMAGES, &key, content);
@@ -56,7 +67,6 @@ pub(crate) fn serve(setup: &Setup) -> Outcome<()> {
     let place = Place {
         images: format!("s3://{IMAGES}/"),
         images_options: images.options(),
-        results: format!("s3://{RESULTS}/"),
         results_options: results.options(),
         folders: folders.len() as u64,
     };
