@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
+use datafusion::common::stats::Precision;
 use datafusion::common::{Result, TableReference};
 use datafusion::datasource::listing::ListingTable;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use datafusion::prelude::SessionContext;
 use datafusion_proto::logical_plan::{AsLogicalPlan, LogicalExtensionCodec};
@@ -19,7 +21,10 @@ use prost::Message;
 
 use super::stored::StoredTable;
 use super::stores::{StoreOptions, Stores};
-use super::{FeaturizeLogicalCodec, FeaturizePhysicalCodec, scheduler_state, session_config};
+use super::{
+    CLUSTER_MESSAGE_BYTES, FeaturizeLogicalCodec, FeaturizePhysicalCodec, scheduler_state,
+    session_config,
+};
 use crate::sink::WriteFormat;
 use crate::{BinaryFileOptions, BinaryFileTable};
 
@@ -29,7 +34,8 @@ async fn session(files: usize) -> SessionContext {
     let store = InMemory::new();
     for file in 0..files {
         let path = Path::from(format!("Training/Apple Red {}/{file}_100.jpg", file % 131));
-        store.put(&path, vec![0; 10_000].into()).await.unwrap();
+        let bytes = if files > 10_000 { 1 } else { 10_000 };
+        store.put(&path, vec![0; bytes].into()).await.unwrap();
     }
     let url = ObjectStoreUrl::parse("mem://bucket").unwrap();
     ctx.register_object_store(url.as_ref(), Arc::new(store));
@@ -134,6 +140,26 @@ async fn stores_travel_with_any_table_and_are_not_shown() {
     let table = table.downcast_ref::<StoredTable>().unwrap();
     assert_eq!(table.stores.urls().collect::<Vec<_>>(), ["s3://bucket"]);
     assert!(table.inner.downcast_ref::<BinaryFileTable>().is_some());
+}
+
+/// End to end but for the network: listed, planned, encoded whole and decoded.
+#[tokio::test]
+async fn a_million_files_are_planned_and_sent() {
+    const FILES: usize = 1_000_000;
+    let ctx = session(FILES).await;
+    ctx.sql("SET datafusion.execution.target_partitions = 16")
+        .await
+        .unwrap();
+    let plan = ctx.sql("SELECT path, content FROM images").await.unwrap();
+    let plan = plan.create_physical_plan().await.unwrap();
+    assert_eq!(plan.properties().partitioning.partition_count(), 16);
+    let bytes = encode(&plan);
+    // What all tasks of a query take at once, if one executor gets all of them; and one task.
+    assert!(bytes.len() < CLUSTER_MESSAGE_BYTES as usize);
+    assert!(bytes.len() / 16 < 16 * 1024 * 1024, "{} bytes", bytes.len());
+    let again = decode(&ctx, &bytes).unwrap();
+    let statistics = StatisticsContext::new().compute(again.as_ref(), &StatisticsArgs::new());
+    assert_eq!(statistics.unwrap().num_rows, Precision::Exact(FILES));
 }
 
 /// A million files are a thousand times as many as here.
