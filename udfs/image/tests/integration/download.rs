@@ -18,19 +18,19 @@ use crate::server::{Content, Server};
 const VGG16: &str = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5";
 const MOBILENET_V2: &str = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5";
 
-fn folder() -> (TempDir, WeightsFolder) {
+pub(crate) fn folder() -> (TempDir, WeightsFolder) {
     let scratch = tempfile::tempdir().unwrap();
     let folder = WeightsFolder::locate(Some(&scratch.path().join("weights"))).unwrap();
     (scratch, folder)
 }
 
 /// Two hundred thousand bytes, more than any buffer on the way.
-fn body(seed: usize) -> Vec<u8> {
+pub(crate) fn body(seed: usize) -> Vec<u8> {
     (0..200_000).map(|i| (i * i / 7 + seed * i) as u8).collect()
 }
 
 /// Downloads as `featurize weights fetch` does.
-fn fetch(folder: &WeightsFolder, url: &str) -> Result<CachedWeights> {
+pub(crate) fn fetch(folder: &WeightsFolder, url: &str) -> Result<CachedWeights> {
     let weights = WeightsSpec::parse(url)?;
     folder.fetch(&weights, Architecture::Vgg16, &WeightsAccess::default())
 }
@@ -47,7 +47,7 @@ fn names(folder: &WeightsFolder) -> Vec<String> {
 }
 
 /// Nothing is in the folder but whole files with their records, and locks.
-fn assert_clean(folder: &WeightsFolder) {
+pub(crate) fn assert_clean(folder: &WeightsFolder) {
     for name in names(folder) {
         assert!(
             !name.contains(".partial") && !name.ends_with(".new"),
@@ -245,126 +245,6 @@ fn a_file_with_the_wrong_hash_is_thrown_away() {
         "{error}"
     );
     assert!(matches!(folder.verify().unwrap()[0].2, Verdict::Damaged(_)));
-}
-
-#[test]
-fn a_cut_connection_is_gone_on_from() {
-    let whole = Content::new(&body(2), "a");
-    let server = Server::new({
-        let whole = whole.clone();
-        move |number| Content {
-            cut: (number == 0).then_some(70_000),
-            ..whole.clone()
-        }
-    });
-    let (_scratch, folder) = folder();
-    let cached = fetch(&folder, &server.url("w.h5")).unwrap();
-    assert_eq!(std::fs::read(cached.path()).unwrap(), whole.body);
-    assert_clean(&folder);
-    let requests = server.requests();
-    let from: Vec<_> = requests.iter().map(|request| request.from).collect();
-    assert_eq!(from, [None, Some(70_000)]);
-    let sent: usize = requests.iter().map(|request| request.sent).sum();
-    assert_eq!(sent, whole.body.len(), "bytes were fetched twice");
-}
-
-/// Leaves a partial file behind, as a process does that dies.
-fn interrupted(folder: &WeightsFolder, url: &str, bytes: &[u8], version: Option<&str>) {
-    let weights = fetch(folder, url).unwrap();
-    let path = weights.path().display().to_string();
-    for suffix in ["", ".sha256", ".version"] {
-        std::fs::remove_file(format!("{path}{suffix}")).unwrap();
-    }
-    std::fs::write(format!("{path}.partial"), bytes).unwrap();
-    if let Some(version) = version {
-        std::fs::write(format!("{path}.partial.version"), version).unwrap();
-    }
-}
-
-#[test]
-fn a_later_process_goes_on_only_from_the_same_version() {
-    let bytes = body(3);
-    let version = "size 200000\netag \"a\"\n";
-    for (partial, version, ranges, expected) in [
-        (&bytes[..50_000], Some(version), true, vec![Some(50_000)]),
-        // Whole already: a process died before it could rename.
-        (&bytes[..], Some(version), true, vec![]),
-        // Of another version, of an unknown one, of another size, longer than the file.
-        (
-            &[7; 50_000],
-            Some("size 200000\netag \"b\"\n"),
-            true,
-            vec![Some(50_000), None],
-        ),
-        (
-            &[7; 50_000],
-            Some("size 200001\netag \"a\"\n"),
-            true,
-            vec![Some(50_000), None],
-        ),
-        (
-            &[7; 50_000],
-            Some("size 200000\nunversioned\n"),
-            true,
-            vec![None],
-        ),
-        (&[7; 50_000], None, true, vec![None]),
-        (&[7; 200_001], Some(version), true, vec![None]),
-        // A server that knows no ranges.
-        (
-            &bytes[..50_000],
-            Some(version),
-            false,
-            vec![Some(50_000), None],
-        ),
-    ] {
-        let mut content = Content::new(&bytes, "a");
-        content.ranges = ranges;
-        let server = Server::of(content);
-        let (_scratch, folder) = folder();
-        let url = server.url("w.h5");
-        interrupted(&folder, &url, partial, version);
-        let before = server.requests().len();
-        let cached = fetch(&folder, &url).unwrap();
-        assert_eq!(std::fs::read(cached.path()).unwrap(), bytes);
-        assert_clean(&folder);
-        let requests = server.requests();
-        let from: Vec<_> = requests[before..]
-            .iter()
-            .map(|request| request.from)
-            .collect();
-        assert_eq!(from, expected, "{version:?}");
-    }
-}
-
-#[test]
-fn a_file_that_changes_during_the_download_starts_anew() {
-    let server = Server::new(|number| Content {
-        cut: (number == 0).then_some(70_000),
-        ..if number == 0 {
-            Content::new(&body(4), "a")
-        } else {
-            Content::new(&body(5), "b")
-        }
-    });
-    let (_scratch, folder) = folder();
-    let cached = fetch(&folder, &server.url("w.h5")).unwrap();
-    assert_eq!(std::fs::read(cached.path()).unwrap(), body(5));
-    assert_clean(&folder);
-}
-
-#[test]
-fn a_server_that_never_finishes_is_given_up() {
-    let server = Server::of(Content {
-        cut: Some(0),
-        ..Content::new(&body(6), "a")
-    });
-    let (_scratch, folder) = folder();
-    let error = fetch(&folder, &server.url("w.h5")).unwrap_err().to_string();
-    assert!(error.contains("after 0 of 200000 bytes"), "{error}");
-    assert_eq!(server.requests().len(), 4);
-    let whole: Vec<_> = folder.verify().unwrap();
-    assert_eq!(whole, []);
 }
 
 #[test]

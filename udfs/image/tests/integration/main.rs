@@ -5,6 +5,8 @@
 mod decode;
 #[cfg(feature = "http")]
 mod download;
+#[cfg(feature = "http")]
+mod download_interrupted;
 mod keras;
 mod laws;
 mod mobilenet_v2;
