@@ -18,8 +18,8 @@ pub mod weights;
 pub use binary_file::{BinaryFileOptions, BinaryFileTable, BinaryFileTableFactory, Oversize};
 pub use config::FeaturizeOptions;
 pub use session::{
-    SessionStateBuilderFeaturize, all_default_aggregate_functions, all_default_documentation,
-    all_default_physical_optimizer_rules, all_default_scalar_functions,
+    SessionStateBuilderFeaturize, aggregate_functions_of, all_default_aggregate_functions,
+    all_default_documentation, all_default_physical_optimizer_rules, all_default_scalar_functions,
     all_default_table_factories, enable_featurize, register_all,
 };
 

@@ -41,9 +41,13 @@ pub fn all_default_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     datafusion_functions_pca::all_default_aggregate_functions()
 }
 
-/// The same, writing to the temporary files of this runtime what does not fit in memory.
-fn aggregate_functions_of(runtime: &RuntimeEnv) -> Vec<Arc<AggregateUDF>> {
-    datafusion_functions_pca::aggregate_functions_with_disk_manager(&runtime.disk_manager)
+/// The same, with the memory and the temporary files of this runtime: to be registered anew when a session
+/// has got another one, as after `SET datafusion.runtime.memory_limit`.
+pub fn aggregate_functions_of(runtime: &RuntimeEnv) -> Vec<Arc<AggregateUDF>> {
+    datafusion_functions_pca::aggregate_functions_with(runtime, || {
+        let token = datafusion_functions_image::cancel::current();
+        Arc::new(move || token.is_cancelled())
+    })
 }
 
 /// Documentation of every function of the extension, by section, then by syntax.
@@ -129,8 +133,8 @@ fn bound_batches(options: &mut ConfigOptions) {
 /// Installs functions, table factories, rules and settings in a session that exists already.
 /// Statements that were prepared in it must be prepared again.
 ///
-/// What `pca_fit` cannot hold in memory goes to the temporary folders that the session has at this
-/// moment: call this again after `SET datafusion.runtime.temp_directory`.
+/// What `pca_fit` cannot hold in memory goes to the temporary folders, and what it takes is taken from the
+/// memory, that the session has at this moment: call this again after a `SET datafusion.runtime.…`.
 ///
 /// `datafusion.execution.batch_size` becomes 256 if it has DataFusion's default, so that wide rows
 /// stay within bounds; set it afterwards to have another.

@@ -1,12 +1,12 @@
 //! Long computations off the threads that run queries, and stopped when nobody wants them.
 //!
-//! `featurize` computes for seconds in one synchronous call. Polled in place, that call would keep
+//! `featurize` and `pca_fit` compute for seconds in one synchronous call. Polled in place, that call would keep
 //! a query thread, and with it timers and signals; the task that should drop the stream after
 //! Ctrl-C may be the very one that is blocked in it. The rule [`OffloadComputation`] therefore puts
 //! an [`OffloadExec`] above each operator that evaluates such a function. It polls its input on a
 //! thread for blocking work, and when its own stream is dropped it triggers the
-//! [cancel token](datafusion_functions_image::cancel) that the function finds on that thread. The
-//! kernels look at it every few milliseconds, so a query stops computing however many images a
+//! [cancel token](datafusion_functions_image::cancel) that the function finds on that thread. Kernels and
+//! fits look at it every few milliseconds, so a query stops computing however many images a
 //! batch holds.
 //!
 //! # Why not an asynchronous function

@@ -8,7 +8,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion_functions_image::looks_for_cancellation;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateOutputMode};
 
 use super::OffloadExec;
 
@@ -49,11 +49,21 @@ impl PhysicalOptimizerRule for OffloadComputation {
 
 /// Whether an expression of this operator, not of its inputs, calls such a function.
 fn computes_long(plan: &dyn ExecutionPlan) -> Result<bool> {
-    let mut found = false;
+    // Collecting rows is done in short pieces; it is the model that takes long.
+    let mut found = plan
+        .downcast_ref::<AggregateExec>()
+        .is_some_and(|aggregate| {
+            aggregate.mode().output_mode() == AggregateOutputMode::Final
+                && aggregate
+                    .aggr_expr()
+                    .iter()
+                    .any(|call| datafusion_functions_pca::looks_for_cancellation(call.fun()))
+        });
     plan.apply_expressions(&mut |root| {
         root.apply(|expression| {
             let call = expression.downcast_ref::<ScalarFunctionExpr>();
-            found |= call.is_some_and(|call| looks_for_cancellation(call.fun()));
+            found |= call
+                .is_some_and(|call| datafusion_functions_image::looks_for_cancellation(call.fun()));
             Ok(if found {
                 TreeNodeRecursion::Stop
             } else {

@@ -179,3 +179,34 @@ async fn explain_analyze_tells_what_the_functions_did() {
         assert!(line.contains(metric), "{metric} in {line}");
     }
 }
+
+/// The operator that makes the model is polled where it can be told to stop; those that collect rows, in
+/// short pieces, are not.
+#[tokio::test]
+async fn a_fit_stops_too() {
+    let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+    enable_featurize(&ctx).unwrap();
+    let rows = "SELECT value % 3 AS g, [value::FLOAT, (value * value % 7)::FLOAT] AS v
+                FROM generate_series(1, 100)";
+    for (sql, partial) in [
+        (format!("SELECT pca_fit(v, 1) FROM ({rows})"), true),
+        (
+            format!("SELECT g, pca_fit(v, 1) FROM ({rows}) GROUP BY g"),
+            true,
+        ),
+        (
+            format!("SELECT g, count(v) FROM ({rows}) GROUP BY g"),
+            false,
+        ),
+    ] {
+        let plan = ctx.sql(&sql).await.unwrap();
+        let plan = plan.create_physical_plan().await.unwrap();
+        let text = displayable(plan.as_ref()).indent(false).to_string();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (above, line) in lines.iter().zip(&lines[1..]) {
+            let fits = line.starts_with("AggregateExec") && !line.contains("mode=Partial");
+            assert_eq!(above.starts_with("OffloadExec"), fits && partial, "{text}");
+        }
+        assert_eq!(text.contains("OffloadExec"), partial, "{text}");
+    }
+}

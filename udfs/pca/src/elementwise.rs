@@ -43,18 +43,6 @@ pub(crate) fn add_deviations<T: Value>(sums: &mut [f64], row: &[T], shift: &[f64
     );
 }
 
-/// `target = (row − shift) − mean`.
-pub(crate) fn centre<T: Value>(target: &mut [f64], row: &[T], shift: &[f64], mean: &[f64]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (((z, &x), shift), mean) in target.iter_mut().zip(row).zip(shift).zip(mean) {
-                *z = (x.into() - shift) - mean;
-            }
-        },
-    );
-}
-
 /// `target = row / scale`, 0 where the scale is 0.
 pub(crate) fn divide<T: Value>(target: &mut [f64], row: &[T], scale: &[f64]) {
     Arch::new().dispatch(
@@ -133,8 +121,6 @@ mod tests {
         z.copy_from_slice(&scale);
         add_squares(&mut z, &row, &mean);
         check(&z, &|x, m, s| s + (x - m) * (x - m));
-        centre(&mut z, &row, &scale, &mean);
-        check(&z, &|x, m, s| (x - s) - m);
         z.copy_from_slice(&mean);
         add_deviations(&mut z, &row, &scale);
         check(&z, &|x, m, s| m + (x - s));

@@ -170,6 +170,9 @@ pub enum PcaError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// Whoever asked for the model does not want it any more.
+    #[error("the fit was cancelled")]
+    Cancelled,
     /// Rows could not be written to disk, or read back.
     #[error("cannot keep rows on disk: {0}")]
     Spill(String),

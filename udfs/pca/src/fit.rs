@@ -13,24 +13,28 @@
 //! ([`crate::spill`]), and where they or their Gram matrix are too large, they are fitted in passes
 //! over them ([`crate::stream`]).
 
+use crate::cancellation::{Cancellation, IsCancelled};
 use crate::eigen::{orient, self_adjoint};
 use crate::error::{PcaError, Result};
 use crate::gram;
 use crate::krylov::{self, Wanted};
 use crate::model::PcaModel;
 use crate::moments::Moments;
-use crate::options::FitOptions;
+use crate::options::{FitOptions, NComponents};
 use crate::rows::Rows;
 use crate::spill::Disk;
 use crate::stream::{self, Plan};
+use crate::syrk::Strips;
 use crate::value::{Value, first_not_finite};
 use datafusion_execution::disk_manager::DiskManager;
-use faer::{Mat, MatRef, Par};
-use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Bytes of the centred block that updates the moments.
-const BLOCK_BYTES: usize = 2 << 20;
+/// Bytes of the centred block that updates the moments, within [`BLOCK_ROWS`].
+const BLOCK_BYTES: usize = 4 << 20;
+
+/// Rows of that block: the fewer, the more often the moments are read and written; the more, the less of
+/// the block stays in the caches.
+const BLOCK_ROWS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// Residual of eigenpairs, relative to the largest eigenvalue: that of a full decomposition, so that
 /// rounding, which differs with the partitioning, is not amplified.
@@ -62,8 +66,9 @@ pub struct PcaFitter<T: Value> {
     /// Rows not yet in the moments.
     rows: Rows<T>,
     moments: Option<Moments>,
-    scratch: Vec<f64>,
+    scratch: Strips,
     disk: Disk,
+    cancellation: Cancellation,
 }
 
 /// What a fitter holds, for the partial aggregate to carry.
@@ -84,8 +89,9 @@ impl<T: Value> PcaFitter<T> {
             width: None,
             rows: Rows::new(0),
             moments: None,
-            scratch: vec![],
+            scratch: Strips::default(),
             disk: Disk::default(),
+            cancellation: Cancellation::default(),
         }
     }
 
@@ -93,6 +99,18 @@ impl<T: Value> PcaFitter<T> {
     #[must_use]
     pub fn with_disk_manager(self, manager: Arc<DiskManager>) -> Self {
         self.with_disk(Disk::new(manager))
+    }
+
+    /// Sets what [`Self::fit`] asks from time to time to know whether to go on. A full decomposition, which
+    /// is what few columns or most of the components need, is not interrupted.
+    #[must_use]
+    pub fn with_cancellation(mut self, is_cancelled: IsCancelled) -> Self {
+        self.set_cancellation(is_cancelled);
+        self
+    }
+
+    pub(crate) fn set_cancellation(&mut self, is_cancelled: IsCancelled) {
+        self.cancellation = Cancellation::new(is_cancelled);
     }
 
     pub(crate) fn with_disk(mut self, disk: Disk) -> Self {
@@ -123,22 +141,36 @@ impl<T: Value> PcaFitter<T> {
         size_of::<Self>()
             + self.rows.size()
             + self.moments.as_ref().map_or(0, Moments::size)
-            + self.scratch.capacity() * size_of::<f64>()
+            + self.scratch.size()
     }
 
-    /// Bytes that [`Self::fit`] will need beside those held.
+    /// Bytes that [`Self::fit`] will need beside those held, at most.
     pub(crate) fn fit_size(&self) -> usize {
         let width = self.rows.width();
+        let (n, held) = (self.n_samples(), self.rows.size());
+        let most = usize::try_from(n).unwrap_or(usize::MAX).min(width);
+        let k = match self.options.n_components {
+            NComponents::Count(k) => k.min(most),
+            NComponents::Ratio(_) => most,
+        };
+        // As columns, as rows, and as the value of SQL.
+        let components = matrix_bytes_of(k, width).saturating_mul(3);
         if self.folds() {
-            // The matrix to be decomposed, and the moments if they are still to be made.
-            let made = self.moments.as_ref().map_or(0, Moments::size);
-            return (2 * Moments::bytes(width)).saturating_sub(made);
+            let made = self
+                .moments
+                .as_ref()
+                .map_or_else(|| Moments::bytes(width), |_| 0);
+            // The matrix, all its eigenvectors, and as much again to compute them.
+            return matrix_bytes(width)
+                .saturating_mul(4)
+                .saturating_add(components)
+                .saturating_add(made);
         }
         if self.rows.is_in_memory() && self.gram_fits() {
-            return gram::bytes(self.rows.len(), width);
+            return gram::bytes(self.rows.len(), width).saturating_add(components);
         }
         // The rows in memory go to disk first if there is no room for both.
-        let (held, limit) = (self.rows.size(), self.options.memory_limit);
+        let limit = self.options.memory_limit;
         self.plan().map_or(0, |plan| {
             if held.saturating_add(plan.bytes) > limit {
                 plan.bytes.saturating_sub(held)
@@ -181,7 +213,7 @@ impl<T: Value> PcaFitter<T> {
             });
         }
         self.rows.push(row);
-        self.compact(Par::Seq)
+        self.compact(false)
     }
 
     fn set_width(&mut self, width: usize) {
@@ -218,7 +250,7 @@ impl<T: Value> PcaFitter<T> {
             (Some(_), None) => {}
         }
         self.rows.append(other.rows);
-        self.compact(Par::rayon(0))
+        self.compact(true)
     }
 
     pub(crate) fn into_parts(mut self) -> Parts<T> {
@@ -245,16 +277,17 @@ impl<T: Value> PcaFitter<T> {
 
     /// Rows that are added to the moments together.
     fn block_rows(width: usize) -> usize {
-        (BLOCK_BYTES / size_of::<f64>() / width.max(1)).clamp(64, 1024)
+        let rows = BLOCK_BYTES / size_of::<f64>() / width.max(1);
+        rows.clamp(*BLOCK_ROWS.start(), *BLOCK_ROWS.end())
     }
 
     /// True if moments of this width are affordable: the matrix, and its copy while it is decomposed.
     fn moments_fit(&self, width: usize) -> bool {
-        Moments::bytes(width) <= self.options.memory_limit / 2
+        matrix_bytes(width) <= self.options.memory_limit / 2
     }
 
     /// Moves rows into the moments once there are enough of them.
-    fn compact(&mut self, par: Par) -> Result<()> {
+    fn compact(&mut self, threaded: bool) -> Result<()> {
         let width = self.rows.width();
         let block = Self::block_rows(width);
         let enough = match self.moments {
@@ -262,7 +295,7 @@ impl<T: Value> PcaFitter<T> {
             None => block.max(width + 1),
         };
         if self.rows.len() >= enough && (self.moments.is_some() || self.moments_fit(width)) {
-            self.fold(par)?;
+            self.fold(threaded)?;
         }
         if self.rows.size() > self.options.memory_limit / 2 && !self.moments_fit(width) {
             // If not even that is enough, say so before the disk is full.
@@ -295,22 +328,25 @@ impl<T: Value> PcaFitter<T> {
     }
 
     /// Moves all rows into the moments.
-    fn fold(&mut self, par: Par) -> Result<()> {
+    fn fold(&mut self, threaded: bool) -> Result<()> {
         let rows = self.rows.take();
         let width = rows.width();
         let moments = self.moments.get_or_insert_with(|| Moments::new(width));
-        let scratch = &mut self.scratch;
+        let (scratch, cancellation) = (&mut self.scratch, &self.cancellation);
         if rows.is_in_memory() {
             let slices: Vec<&[T]> = rows.in_memory().collect();
             for block in slices.chunks(Self::block_rows(width)) {
-                moments.update(block.iter().copied(), scratch, par);
+                cancellation.check()?;
+                moments.update(block, scratch, threaded);
             }
             drop(slices);
             self.rows.recycle(rows);
             return Ok(());
         }
         rows.for_each_block(Self::block_rows(width), |block| {
-            moments.update(block.chunks_exact(width), scratch, par);
+            let rows: Vec<&[T]> = block.chunks_exact(width).collect();
+            cancellation.check()?;
+            moments.update(&rows, scratch, threaded);
             Ok(())
         })
     }
@@ -319,7 +355,7 @@ impl<T: Value> PcaFitter<T> {
     ///
     /// # Errors
     /// If there are fewer than two rows, or more components are asked for than min(rows, columns), or
-    /// than the memory allowed can hold.
+    /// than the memory allowed can hold; if it is cancelled.
     pub fn fit(&mut self) -> Result<PcaModel> {
         // On a thread of rayon's, from where the many small products need not be handed over to one.
         rayon::scope(|_| self.fit_here())
@@ -334,50 +370,54 @@ impl<T: Value> PcaFitter<T> {
             });
         }
         if self.folds() {
-            self.fold(Par::rayon(0))?;
+            self.fold(true)?;
         }
         if let Some(moments) = &self.moments {
-            return fit_moments(moments, self.null_rows, &self.options);
+            return fit_moments(moments, self.null_rows, &self.options, &self.cancellation);
         }
         if self.rows.is_in_memory() && self.gram_fits() {
-            return gram::fit(&self.rows, self.null_rows, &self.options);
+            return gram::fit(
+                &self.rows,
+                self.null_rows,
+                &self.options,
+                &self.cancellation,
+            );
         }
         let plan = self.plan()?;
         if self.rows.size().saturating_add(plan.bytes) > self.options.memory_limit {
             self.rows.spill(&self.disk)?;
         }
-        stream::fit(&self.rows, self.null_rows, &self.options, plan)
+        stream::fit(
+            &self.rows,
+            self.null_rows,
+            &self.options,
+            plan,
+            &self.cancellation,
+        )
     }
 }
 
-/// F M F / degrees, where M is given by its lower triangle and F is diagonal.
-fn symmetric(lower: MatRef<'_, f64>, factor: &[f64], degrees: f64) -> Mat<f64> {
-    let width = lower.nrows();
-    let mut full = Mat::zeros(width, width);
-    full.par_col_chunks_mut(64)
-        .zip(factor.par_chunks(64))
-        .enumerate()
-        .for_each(|(chunk, (mut columns, factors))| {
-            let start = chunk * 64;
-            for (i, row_factor) in factor.iter().enumerate() {
-                // A row of the chunk: left of the diagonal it is a row of the triangle, right of it a
-                // column.
-                for (j, column_factor) in factors.iter().enumerate() {
-                    let (row, column) = (i.max(start + j), i.min(start + j));
-                    columns[(i, j)] = lower[(row, column)] * row_factor * column_factor / degrees;
-                }
-            }
-        });
-    full
+/// Bytes of a square matrix of `f64`.
+fn matrix_bytes(width: usize) -> usize {
+    matrix_bytes_of(width, width)
+}
+
+fn matrix_bytes_of(rows: usize, columns: usize) -> usize {
+    rows.saturating_mul(columns)
+        .saturating_mul(size_of::<f64>())
 }
 
 /// Eigendecomposition of the covariance (or correlation) matrix, n − 1 in the denominator.
-fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Result<PcaModel> {
+fn fit_moments(
+    moments: &Moments,
+    null_rows: u64,
+    options: &FitOptions,
+    cancellation: &Cancellation,
+) -> Result<PcaModel> {
     let (n, width) = (moments.n(), moments.width());
     let mean = moments.mean();
     let degrees = n as f64 - 1.0;
-    let m2 = moments.m2();
-    let squares = m2.diagonal().column_vector();
+    let squares = moments.squares();
     if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
         return Err(PcaError::Overflow { column });
     }
@@ -390,10 +430,10 @@ fn fit_moments(moments: &Moments, null_rows: u64, options: &FitOptions) -> Resul
         .iter()
         .map(|s| if *s == 0.0 { 0.0 } else { 1.0 / s })
         .collect();
-    let covariance = symmetric(m2, &factor, degrees);
+    let covariance = moments.covariance(&factor, degrees);
     let total = covariance.diagonal().column_vector().iter().sum::<f64>();
     let wanted = Wanted::new(options.n_components, total);
-    let leading = krylov::leading(covariance.as_ref(), wanted, TOLERANCE)?;
+    let leading = krylov::leading(covariance.as_ref(), wanted, TOLERANCE, cancellation)?;
     let eigen = match leading {
         Some(eigen) => eigen,
         None => self_adjoint(covariance.as_ref())?,

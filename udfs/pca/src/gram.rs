@@ -15,6 +15,7 @@
 //! It is computed again in double precision if the wanted eigenvalues span more than four decades, so
 //! that what single precision loses cannot reach the eighth digit of the smallest of them.
 
+use crate::cancellation::Cancellation;
 use crate::eigen::{Eigen, orient, self_adjoint};
 use crate::elementwise::{self, Precision};
 use crate::error::{PcaError, Result};
@@ -59,12 +60,13 @@ pub(crate) fn fit<T: Value>(
     rows: &Rows<T>,
     null_rows: u64,
     options: &FitOptions,
+    cancellation: &Cancellation,
 ) -> Result<PcaModel> {
     let data = Standardised::new(rows, options)?;
     let (n, width) = (data.rows.len(), rows.width());
     let degrees = n as f64 - 1.0;
     let total = data.total / degrees;
-    let eigen = data.eigen(options.n_components)?;
+    let eigen = data.eigen(options.n_components, cancellation)?;
     let select = |squares: &[f64]| {
         let variances: Vec<f64> = squares.iter().map(|v| v / degrees).collect();
         let available = n.min(width);
@@ -156,7 +158,7 @@ impl<'a, T: Value> Standardised<'a, T> {
     }
 
     /// Eigenpairs of the Gram matrix, at least as many as are wanted.
-    fn eigen(&self, wanted: NComponents) -> Result<Eigen> {
+    fn eigen(&self, wanted: NComponents, cancellation: &Cancellation) -> Result<Eigen> {
         let (n, width) = (self.rows.len(), self.mean.len());
         let few = match wanted {
             NComponents::Count(k) => k * 6 <= n,
@@ -167,12 +169,12 @@ impl<'a, T: Value> Standardised<'a, T> {
             // In units of the root mean square, which single precision neither overflows nor loses.
             let unit = (self.total / (n * width) as f64).sqrt();
             if unit > 0.0 {
-                self.for_each_strip(unit, |z: MatRef<'_, f32>| tiles.add_f32(z));
+                self.for_each_strip(unit, cancellation, |z: MatRef<'_, f32>| tiles.add_f32(z))?;
             }
             let gram = tiles.into_full();
             // With a margin for what single precision makes of the sum.
             let margin = Wanted::new(wanted, (n * width) as f64 * (1.0 + 1e-6));
-            let leading = krylov::leading(gram.as_ref(), margin, 1e-9)?;
+            let leading = krylov::leading(gram.as_ref(), margin, 1e-9, cancellation)?;
             // Whether it is cheap to find the few; in double precision it will be no different.
             let cheap = leading.is_some();
             let mut eigen = match leading {
@@ -187,25 +189,31 @@ impl<'a, T: Value> Standardised<'a, T> {
             }
             drop(gram);
             if !cheap {
-                return self_adjoint(self.gram().as_ref());
+                return self_adjoint(self.gram(cancellation)?.as_ref());
             }
         }
-        let gram = self.gram();
-        match krylov::leading(gram.as_ref(), Wanted::new(wanted, self.total), 1e-12)? {
+        let gram = self.gram(cancellation)?;
+        let wanted = Wanted::new(wanted, self.total);
+        match krylov::leading(gram.as_ref(), wanted, 1e-12, cancellation)? {
             Some(eigen) => Ok(eigen),
             None => self_adjoint(gram.as_ref()),
         }
     }
 
     /// Z Zᵀ in double precision.
-    fn gram(&self) -> Mat<f64> {
+    fn gram(&self, cancellation: &Cancellation) -> Result<Mat<f64>> {
         let mut tiles = SymmetricTiles::zeros(self.rows.len(), TILE);
-        self.for_each_strip(1.0, |z: MatRef<'_, f64>| tiles.add_f64(z));
-        tiles.into_full()
+        self.for_each_strip(1.0, cancellation, |z: MatRef<'_, f64>| tiles.add_f64(z))?;
+        Ok(tiles.into_full())
     }
 
     /// Calls `f` with strips of Z / unit, each all rows of a range of columns.
-    fn for_each_strip<F: Precision>(&self, unit: f64, mut f: impl FnMut(MatRef<'_, F>)) {
+    fn for_each_strip<F: Precision>(
+        &self,
+        unit: f64,
+        cancellation: &Cancellation,
+        mut f: impl FnMut(MatRef<'_, F>),
+    ) -> Result<()> {
         let (n, width) = (self.rows.len(), self.mean.len());
         let scale: Vec<f64> = self.scale.iter().map(|scale| scale * unit).collect();
         let mut strip = vec![F::ZERO; n * STRIP.min(width)];
@@ -218,8 +226,10 @@ impl<'a, T: Value> Standardised<'a, T> {
                 .for_each(|(target, row)| {
                     self.standardise(row, &scale, start..start + len, target)
                 });
+            cancellation.check()?;
             f(MatRef::from_row_major_slice(filled, n, len));
         }
+        Ok(())
     }
 
     /// Zᵀ U, d × k, row-major.
@@ -321,9 +331,9 @@ mod tests {
     /// The components that the full decomposition of the covariance matrix gives.
     fn check(rows: &Rows<f64>, n_components: NComponents, tolerance: f64) -> usize {
         let options = FitOptions::new(n_components).with_scale(false);
-        let model = fit(rows, 0, &options).unwrap();
+        let model = fit(rows, 0, &options, &Cancellation::default()).unwrap();
         let data = Standardised::new(rows, &options).unwrap();
-        let all = self_adjoint(data.gram().as_ref()).unwrap();
+        let all = self_adjoint(data.gram(&Cancellation::default()).unwrap().as_ref()).unwrap();
         let degrees = rows.len() as f64 - 1.0;
         for (found, expected) in model.explained_variance().iter().zip(&all.values) {
             let error = (found * degrees / expected - 1.0).abs();
@@ -358,8 +368,8 @@ mod tests {
                 scaled.push(&row.iter().map(|x| x * unit).collect::<Vec<f64>>());
             }
             let options = FitOptions::new(NComponents::Count(20)).with_scale(false);
-            let expected = fit(&ordinary, 0, &options).unwrap();
-            let model = fit(&scaled, 0, &options).unwrap();
+            let expected = fit(&ordinary, 0, &options, &Cancellation::default()).unwrap();
+            let model = fit(&scaled, 0, &options, &Cancellation::default()).unwrap();
             let variances = model.explained_variance().iter();
             for (found, expected) in variances.zip(expected.explained_variance()) {
                 let error = found / (unit * unit) / expected - 1.0;
@@ -368,7 +378,13 @@ mod tests {
         }
         let mut constant = Rows::new(1200);
         (0..520).for_each(|_| constant.push(&[3.0; 1200]));
-        let model = fit(&constant, 0, &FitOptions::new(NComponents::Count(2))).unwrap();
+        let model = fit(
+            &constant,
+            0,
+            &FitOptions::new(NComponents::Count(2)),
+            &Cancellation::default(),
+        )
+        .unwrap();
         assert_eq!(model.explained_variance(), [0.0; 2]);
     }
 

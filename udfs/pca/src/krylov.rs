@@ -9,6 +9,7 @@
 //! look from outside of them ([`crate::complement`]) sees nothing larger, so the result is verified, not
 //! hoped for.
 
+use crate::cancellation::{Cancellable, Cancellation};
 use crate::checks::Checks;
 use crate::complement;
 use crate::eigen::{Eigen, self_adjoint};
@@ -111,9 +112,10 @@ pub(crate) struct Space {
 /// eigenvalue; `None` if a full decomposition is likely to be cheaper: the matrix is small, or the
 /// space has grown to half of its dimension without holding them. `matrix` is full, not triangular.
 pub(crate) fn leading(
-    mut matrix: MatRef<'_, f64>,
+    matrix: MatRef<'_, f64>,
     wanted: Wanted,
     tolerance: f64,
+    cancellation: &Cancellation,
 ) -> Result<Option<Eigen>> {
     let n = matrix.nrows();
     if !wanted.pays_off(n) {
@@ -125,7 +127,11 @@ pub(crate) fn leading(
         restarts: 0,
         eager: false,
     };
-    leading_of(&mut matrix, wanted, tolerance, space)
+    let mut operator = Cancellable {
+        operator: matrix,
+        cancellation,
+    };
+    leading_of(&mut operator, wanted, tolerance, space)
 }
 
 /// As [`leading`], of a matrix that is given by its products; `None` if the space has grown as far as
@@ -300,6 +306,13 @@ fn compress(basis: &mut Vec<f64>, n: usize, vectors: MatRef<'_, f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::PcaError;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn leading(matrix: MatRef<'_, f64>, wanted: Wanted, tolerance: f64) -> Result<Option<Eigen>> {
+        super::leading(matrix, wanted, tolerance, &Cancellation::default())
+    }
 
     /// A symmetric matrix with known eigenvalues: a reflection of a diagonal one.
     fn matrix(values: &[f64]) -> Mat<f64> {
@@ -490,5 +503,19 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn it_stops_when_told_to() {
+        let values: Vec<f64> = (0..600).map(|i| 100.0 / (1.0 + f64::from(i))).collect();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let cancellation = Cancellation::new(Arc::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed) == 3
+        }));
+        let matrix = matrix(&values);
+        let found = super::leading(matrix.as_ref(), Wanted::Count(40), 1e-10, &cancellation);
+        assert!(matches!(found, Err(PcaError::Cancelled)));
+        assert_eq!(asked.load(Ordering::Relaxed), 4);
     }
 }

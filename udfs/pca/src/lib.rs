@@ -18,7 +18,8 @@
 //! | `spill` | rows on disk |
 //! | `fit`, `gram`, `stream` | from either to a model |
 //! | `eigen`, `krylov`, `orthogonal`, `checks`, `complement` | decompositions, full and partial |
-//! | `parallel`, `elementwise` | what they are made of: products on all threads, loops in vector instructions |
+//! | `cancellation` | stopping them |
+//! | `parallel`, `syrk`, `elementwise` | what they are made of: products, loops in vector instructions |
 //! | `state` | partial aggregates |
 //! | `model`, `format`, `container` | the model, and its bytes |
 //! | `scaler` | the StandardScaler by itself |
@@ -27,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cancellation;
 mod checks;
 mod complement;
 mod container;
@@ -52,19 +54,21 @@ mod settings;
 mod spill;
 mod state;
 mod stream;
+mod syrk;
 mod transform;
 mod value;
 
+pub use cancellation::IsCancelled;
 pub use container::FORMAT_VERSION;
 pub use error::{PcaError, Result};
 pub use fit::PcaFitter;
-pub use functions::expr_fn;
+pub use functions::{CancellationSource, expr_fn, looks_for_cancellation};
 pub use model::PcaModel;
 pub use options::{Convention, DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
 pub use scaler::{Scaler, ScalerFitter};
 pub use value::Value;
 
-use datafusion_execution::disk_manager::DiskManager;
+use datafusion_execution::runtime_env::RuntimeEnv;
 use datafusion_expr::registry::FunctionRegistry;
 use datafusion_expr::{AggregateUDF, ScalarUDF};
 use log::debug;
@@ -82,11 +86,18 @@ pub fn all_default_aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     functions::aggregate_functions()
 }
 
-/// All aggregate functions of this crate; rows of `pca_fit` that do not fit in memory go to the
-/// temporary files of this disk manager, not to those of the system.
+/// All aggregate functions of this crate for sessions with this runtime: rows of `pca_fit` that do not
+/// fit in memory go to its temporary files, and the memory of a fit is taken from its pool. Fits whose
+/// query was cancelled learn it from what `cancellation` makes.
 #[must_use]
-pub fn aggregate_functions_with_disk_manager(manager: &Arc<DiskManager>) -> Vec<Arc<AggregateUDF>> {
-    let pca_fit = functions::pca_fit::PcaFit::new().with_disk_manager(Arc::clone(manager));
+pub fn aggregate_functions_with(
+    runtime: &RuntimeEnv,
+    cancellation: CancellationSource,
+) -> Vec<Arc<AggregateUDF>> {
+    let pca_fit = functions::pca_fit::PcaFit::new()
+        .with_disk_manager(Arc::clone(&runtime.disk_manager))
+        .with_memory_pool(Arc::clone(&runtime.memory_pool))
+        .with_cancellation(cancellation);
     let pca_fit = Arc::new(AggregateUDF::from(pca_fit));
     let mut aggregates = all_default_aggregate_functions();
     aggregates.retain(|function| function.name() != pca_fit.name());

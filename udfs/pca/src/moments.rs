@@ -1,7 +1,7 @@
 //! Mean and centred second moments of a set of rows, updated block by block and merged pairwise.
 //!
-//! The representation is (n, mean, M₂) with M₂ = Σ (x − mean)(x − mean)ᵀ, a d × d matrix of `f64`
-//! whatever the precision of the rows. Two sets merge exactly as in T. F. Chan, G. H. Golub and
+//! The representation is (n, mean, M₂) with M₂ = Σ (x − mean)(x − mean)ᵀ, a d × d matrix of `f64`,
+//! of which one triangle is kept, whatever the precision of the rows. Two sets merge exactly as in T. F. Chan, G. H. Golub and
 //! R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
 //! (Stanford STAN-CS-79-773, 1979): with δ = mean_b − mean_a,
 //!
@@ -15,14 +15,9 @@
 //! lose as many digits as the means are larger than the deviations.
 
 use crate::elementwise;
+use crate::syrk::{LowerTriangle, Strips};
 use crate::value::Value;
-use faer::linalg::matmul::matmul;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, MatMut, MatRef, Par};
-use rayon::prelude::*;
-
-/// Columns of M₂ that one thread works on.
-const PANEL: usize = if cfg!(test) { 4 } else { 256 };
+use faer::Mat;
 
 /// Sufficient statistics of a PCA: row count, column means, centred second moments.
 #[derive(Debug, Clone)]
@@ -32,8 +27,7 @@ pub(crate) struct Moments {
     shift: Vec<f64>,
     /// Relative to the shift.
     mean: Vec<f64>,
-    /// Lower triangle; what lies above the diagonal is not defined.
-    m2: Mat<f64>,
+    m2: LowerTriangle,
 }
 
 impl Moments {
@@ -42,15 +36,13 @@ impl Moments {
             n: 0,
             shift: vec![0.0; width],
             mean: vec![0.0; width],
-            m2: Mat::zeros(width, width),
+            m2: LowerTriangle::zeros(width),
         }
     }
 
-    /// Bytes that the moments of rows of this width take.
+    /// Bytes that the moments of rows of this width take: about 4 width².
     pub(crate) fn bytes(width: usize) -> usize {
-        width
-            .saturating_mul(width.saturating_add(2))
-            .saturating_mul(8)
+        LowerTriangle::bytes(width).saturating_add(width.saturating_mul(2 * size_of::<f64>()))
     }
 
     pub(crate) fn n(&self) -> u64 {
@@ -66,9 +58,14 @@ impl Moments {
         both.map(|(shift, mean)| shift + mean).collect()
     }
 
-    /// Lower triangle of M₂.
-    pub(crate) fn m2(&self) -> MatRef<'_, f64> {
-        self.m2.as_ref()
+    /// Diagonal of M₂.
+    pub(crate) fn squares(&self) -> Vec<f64> {
+        self.m2.diagonal()
+    }
+
+    /// F M₂ F / degrees, where F is the diagonal matrix of `factor`.
+    pub(crate) fn covariance(&self, factor: &[f64], degrees: f64) -> Mat<f64> {
+        self.m2.scaled(factor, degrees)
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -77,47 +74,26 @@ impl Moments {
 
     /// Adds one block of rows. All rows have the width of these moments.
     ///
-    /// `scratch` holds the centred block between calls, `(rows + 1) × width` values. `par` is
-    /// [`Par::Seq`] where the other partitions of the query keep the other cores busy.
-    pub(crate) fn update<'a, T: Value>(
-        &mut self,
-        rows: impl Iterator<Item = &'a [T]> + Clone,
-        scratch: &mut Vec<f64>,
-        par: Par,
-    ) {
-        let width = self.mean.len();
-        if self.n == 0
-            && let Some(first) = rows.clone().next()
-        {
+    /// `scratch` holds the centred block between calls, one row more than these. It is not `threaded`
+    /// where the other partitions of the query keep the other cores busy.
+    pub(crate) fn update<T: Value>(&mut self, rows: &[&[T]], scratch: &mut Strips, threaded: bool) {
+        let Some(first) = rows.first() else {
+            return;
+        };
+        if self.n == 0 {
             self.shift = first.iter().map(|&x| x.into()).collect();
         }
-        let mut n_b = 0_u64;
-        let mut mean_b = vec![0.0_f64; width];
-        for row in rows.clone() {
-            n_b += 1;
-            elementwise::add_deviations(&mut mean_b, row, &self.shift);
+        let mut mean = vec![0.0_f64; self.mean.len()];
+        for row in rows {
+            elementwise::add_deviations(&mut mean, row, &self.shift);
         }
-        if n_b == 0 {
-            return;
-        }
-        for sum in &mut mean_b {
-            *sum /= n_b as f64;
-        }
-        scratch.resize(n_b as usize * width, 0.0);
-        for (z, row) in scratch.chunks_exact_mut(width).zip(rows) {
-            elementwise::centre(z, row, &self.shift, &mean_b);
+        for sum in &mut mean {
+            *sum /= rows.len() as f64;
         }
         // The correction of the merge is one more row of the same product.
-        let weight = self.merge_means(n_b, &mean_b);
-        let columns = match weight {
-            Some((root, delta)) => {
-                scratch.extend(delta.iter().map(|d| d * root));
-                n_b as usize + 1
-            }
-            None => n_b as usize,
-        };
-        let z = MatRef::from_column_major_slice(scratch, width, columns);
-        self.add_product(z, par);
+        let correction = self.merge_means(rows.len() as u64, &mean);
+        scratch.fill(rows, &self.shift, &mean, correction.as_deref());
+        self.m2.add_product(scratch, threaded);
     }
 
     /// Adds the moments of another set of rows of the same width.
@@ -129,25 +105,21 @@ impl Moments {
             self.shift.clone_from(&other.shift);
         }
         let shifts = other.shift.iter().zip(&self.shift);
-        let mean_b: Vec<f64> = shifts
+        let mean: Vec<f64> = shifts
             .zip(&other.mean)
             .map(|((theirs, ours), mean)| (theirs - ours) + mean)
             .collect();
-        let weight = self.merge_means(other.n, &mean_b);
-        for j in 0..self.mean.len() {
-            let theirs = other.m2.col(j);
-            for (i, m) in self.m2.col_mut(j).iter_mut().enumerate().skip(j) {
-                *m += theirs[i];
-            }
-        }
-        if let Some((root, delta)) = weight {
-            let z: Vec<f64> = delta.iter().map(|d| d * root).collect();
-            self.add_product(MatRef::from_column_major_slice(&z, z.len(), 1), Par::Seq);
+        let correction = self.merge_means(other.n, &mean);
+        self.m2.add(&other.m2);
+        if let Some(correction) = correction {
+            let mut row = Strips::default();
+            row.fill::<f64>(&[], &self.shift, &mean, Some(&correction));
+            self.m2.add_product(&row, false);
         }
     }
 
-    /// Merges count and means, and returns √(n_a n_b / n) with δ, unless one side is empty.
-    fn merge_means(&mut self, n_b: u64, mean_b: &[f64]) -> Option<(f64, Vec<f64>)> {
+    /// Merges count and means, and returns √(n_a n_b / n) δ, unless one side is empty.
+    fn merge_means(&mut self, n_b: u64, mean_b: &[f64]) -> Option<Vec<f64>> {
         let (n_a, n) = (self.n, self.n + n_b);
         self.n = n;
         if n_a == 0 {
@@ -155,43 +127,20 @@ impl Moments {
             self.mean.extend_from_slice(mean_b);
             return None;
         }
-        let delta: Vec<f64> = mean_b.iter().zip(&self.mean).map(|(b, a)| b - a).collect();
         let share = n_b as f64 / n as f64;
-        for (mean, d) in self.mean.iter_mut().zip(&delta) {
-            *mean += d * share;
-        }
-        Some(((n_a as f64 * share).sqrt(), delta))
+        let root = (n_a as f64 * share).sqrt();
+        let means = self.mean.iter_mut().zip(mean_b);
+        let correction = means.map(|(mean, b)| {
+            let delta = b - *mean;
+            *mean += delta * share;
+            delta * root
+        });
+        Some(correction.collect())
     }
 
-    /// M₂ += z zᵀ, lower triangle only.
-    fn add_product(&mut self, z: MatRef<'_, f64>, par: Par) {
-        if par == Par::Seq {
-            add_lower(self.m2.as_mut(), z);
-            return;
-        }
-        // A number is summed from the same products in the same order, whatever the threads.
-        self.m2
-            .par_col_chunks_mut(PANEL)
-            .enumerate()
-            .for_each(|(i, panel)| {
-                let (start, columns) = (i * PANEL, panel.ncols());
-                let (_, panel) = panel.split_at_row_mut(start);
-                let (diagonal, below) = panel.split_at_row_mut(columns);
-                let z = z.subrows(start, z.nrows() - start);
-                let (upper, lower) = z.split_at_row(columns);
-                add_lower(diagonal, upper);
-                matmul(below, Accum::Add, lower, upper.transpose(), 1.0, Par::Seq);
-            });
-    }
-
-    /// The lower triangle of M₂, column after column.
+    /// The numbers of M₂.
     pub(crate) fn packed_m2(&self) -> Vec<f64> {
-        let width = self.mean.len();
-        let mut packed = Vec::with_capacity(width * (width + 1) / 2);
-        for j in 0..width {
-            packed.extend(self.m2.col(j).iter().skip(j));
-        }
-        packed
+        self.m2.to_vec()
     }
 
     /// The shift, and the means relative to it.
@@ -207,40 +156,13 @@ impl Moments {
         if mean.len() != width {
             return None;
         }
-        if packed.len() != width.checked_mul(width.checked_add(1)?)? / 2 {
-            return None;
-        }
-        let mut m2 = Mat::zeros(width, width);
-        let mut rest = packed;
-        for j in 0..width {
-            let (column, tail) = rest.split_at_checked(width - j)?;
-            for (m, &p) in m2.col_mut(j).iter_mut().skip(j).zip(column) {
-                *m = p;
-            }
-            rest = tail;
-        }
         Some(Self {
             n,
             shift: shift.to_vec(),
             mean: mean.to_vec(),
-            m2,
+            m2: LowerTriangle::from_slice(width, packed)?,
         })
     }
-}
-
-/// `m += z zᵀ`, lower triangle only.
-fn add_lower(m: MatMut<'_, f64>, z: MatRef<'_, f64>) {
-    triangular::matmul(
-        m,
-        BlockStructure::TriangularLower,
-        Accum::Add,
-        z,
-        BlockStructure::Rectangular,
-        z.transpose(),
-        BlockStructure::Rectangular,
-        1.0,
-        Par::Seq,
-    );
 }
 
 #[cfg(test)]
@@ -249,8 +171,17 @@ mod tests {
 
     fn moments(rows: &[Vec<f64>]) -> Moments {
         let mut m = Moments::new(rows[0].len());
-        m.update(rows.iter().map(Vec::as_slice), &mut vec![], Par::Seq);
+        update(&mut m, rows, false);
         m
+    }
+
+    fn update(moments: &mut Moments, rows: &[Vec<f64>], threaded: bool) {
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        moments.update(&rows, &mut Strips::default(), threaded);
+    }
+
+    fn m2(moments: &Moments) -> Mat<f64> {
+        moments.covariance(&vec![1.0; moments.width()], 1.0)
     }
 
     fn rows(n: usize, width: usize) -> Vec<Vec<f64>> {
@@ -273,7 +204,7 @@ mod tests {
             for b in 0..=a {
                 let mean_b = data.iter().map(|r| r[b]).sum::<f64>() / 9.0;
                 let expected: f64 = data.iter().map(|r| (r[a] - mean_a) * (r[b] - mean_b)).sum();
-                assert!((m.m2()[(a, b)] - expected).abs() < 1e-9);
+                assert!((m2(&m)[(a, b)] - expected).abs() < 1e-9);
             }
         }
     }
@@ -285,16 +216,12 @@ mod tests {
         let mut merged = moments(&data[..1]);
         merged.merge(&moments(&data[1..13]));
         merged.merge(&Moments::new(10));
-        merged.update(
-            data[13..].iter().map(Vec::as_slice),
-            &mut vec![],
-            Par::rayon(0),
-        );
+        update(&mut merged, &data[13..], true);
         assert_eq!(merged.n(), 40);
         for i in 0..10 {
             assert!((merged.mean()[i] - whole.mean()[i]).abs() < 1e-11);
             for j in 0..=i {
-                let (a, b) = (merged.m2()[(i, j)], whole.m2()[(i, j)]);
+                let (a, b) = (m2(&merged)[(i, j)], m2(&whole)[(i, j)]);
                 assert!((a - b).abs() < 1e-9, "({i}, {j}): {a} and {b}");
             }
         }
@@ -313,12 +240,12 @@ mod tests {
             .collect();
         let near = moments(&deviations);
         let mut merged = moments(&far[..70]);
-        merged.update(far[70..90].iter().map(Vec::as_slice), &mut vec![], Par::Seq);
+        update(&mut merged, &far[70..90], false);
         merged.merge(&moments(&far[90..]));
         for i in 0..5 {
             assert!((merged.mean()[i] - near.mean()[i] - 2_f64.powi(30)).abs() < 1e-6);
             for j in 0..=i {
-                let (a, b) = (merged.m2()[(i, j)], near.m2()[(i, j)]);
+                let (a, b) = (m2(&merged)[(i, j)], m2(&near)[(i, j)]);
                 assert!((a - b).abs() < 1e-11, "({i}, {j}): {a} and {b}");
             }
         }
@@ -330,7 +257,7 @@ mod tests {
         let packed = m.packed_m2();
         let back = Moments::from_packed(m.n(), &m.packed_means(), &packed).unwrap();
         assert_eq!((back.packed_m2(), back.mean()), (packed.clone(), m.mean()));
-        for width in [8, 9, 11] {
+        for width in [9, 11, 18] {
             assert!(Moments::from_packed(8, &vec![0.0; width], &packed).is_none());
         }
     }

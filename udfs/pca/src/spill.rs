@@ -19,14 +19,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::fs::File;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 /// Where rows go that do not fit in memory: the temporary files of a session, or the system's.
-///
-/// A handle, not an option: two functions that differ in it are the same function.
 #[derive(Clone)]
 pub(crate) struct Disk(Option<Arc<DiskManager>>);
 
@@ -63,18 +61,6 @@ impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Disk")
     }
-}
-
-impl PartialEq for Disk {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Disk {}
-
-impl Hash for Disk {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// A file of whole rows.

@@ -4,8 +4,8 @@
 //!
 //! * `header`, BinaryView: version, precision, counts, width (see [`Header`]);
 //! * `blocks`, List(BinaryView): if the header announces moments, their shift and the means relative
-//!   to it (2 d `f64`) and the lower triangle of M₂ column by column (d(d+1)/2 `f64`); if it announces rows on disk, their ticket
-//!   ([`crate::spill`]); then blocks of whole rows. All numbers are little-endian.
+//!   to it (2 d `f64`) and the lower triangle of M₂ in the squares of [`crate::syrk`] (about d²/2 `f64`);
+//!   if it announces rows on disk, their ticket ([`crate::spill`]); then blocks of whole rows. All numbers are little-endian.
 //!
 //! Within a process the blocks are the accumulator's own buffers: nothing is copied. A ticket is good
 //! in the process that issued it; elsewhere the merge fails and says why.
@@ -25,7 +25,7 @@ use datafusion_expr::utils::format_state_name;
 use std::sync::Arc;
 
 /// Version of the state; machines of one query must agree on it.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 /// Views of an Arrow array longer than this live in a buffer of their own.
 const INLINE: u32 = 12;

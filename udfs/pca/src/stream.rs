@@ -12,6 +12,7 @@
 //! Memory: the Krylov space, d values for each of its dimensions, and blocks of rows; none of it
 //! depends on the number of rows.
 
+use crate::cancellation::{Cancellable, Cancellation};
 use crate::eigen::orient;
 use crate::elementwise;
 use crate::error::{PcaError, Result};
@@ -139,11 +140,12 @@ pub(crate) fn fit<T: Value>(
     null_rows: u64,
     options: &FitOptions,
     plan: Plan,
+    cancellation: &Cancellation,
 ) -> Result<PcaModel> {
     let (n, width) = (rows.len(), rows.width());
     let available = n.min(width);
     let degrees = n as f64 - 1.0;
-    let mut data = Standardised::new(rows, options, plan.block_rows)?;
+    let data = Standardised::new(rows, options, plan.block_rows)?;
     let total = data.total / degrees;
     // An impossible number of components is an error before the work, not after it.
     let select = |variances: &[f64]| {
@@ -159,7 +161,13 @@ pub(crate) fn fit<T: Value>(
         eager: true,
     };
     let wanted = Wanted::new(options.n_components, data.total);
-    let Some(eigen) = krylov::leading_of(&mut data, wanted, TOLERANCE, space)? else {
+    let mut operator = Cancellable {
+        operator: data,
+        cancellation,
+    };
+    let found = krylov::leading_of(&mut operator, wanted, TOLERANCE, space)?;
+    let data = operator.operator;
+    let Some(eigen) = found else {
         return Err(PcaError::Space {
             dimension: plan.largest,
             limit: options.memory_limit,
@@ -363,9 +371,9 @@ mod tests {
             let (memory, disk) = rows(n, d, noise);
             for scale in [true, false] {
                 let options = FitOptions::new(NComponents::Count(k)).with_scale(scale);
-                let expected = gram::fit(&memory, 0, &options).unwrap();
+                let expected = gram::fit(&memory, 0, &options, &Cancellation::default()).unwrap();
                 let plan = Plan::try_new(d, 4, options.n_components, 1 << 30).unwrap();
-                let model = fit(&disk, 0, &options, plan).unwrap();
+                let model = fit(&disk, 0, &options, plan, &Cancellation::default()).unwrap();
                 let unit = expected.explained_variance()[0];
                 for (f, e) in model
                     .explained_variance()

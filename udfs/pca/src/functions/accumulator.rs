@@ -1,31 +1,46 @@
 //! The accumulator of `pca_fit`.
 
 use super::fit_arguments::NAME;
+use super::session::Session;
 use crate::error::{Counted, PcaError};
 use crate::features::Features;
 use crate::fit::PcaFitter;
 use crate::options::FitOptions;
-use crate::spill::Disk;
 use crate::state;
 use crate::value::Value;
 use arrow::array::{Array, ArrayRef, AsArray};
 use datafusion_common::{Result, ScalarValue, internal_err};
+use datafusion_execution::memory_pool::MemoryReservation;
 use datafusion_expr::Accumulator;
 
 /// Accumulates rows of one group in one partition.
 #[derive(Debug)]
 pub(crate) struct PcaAccumulator<T: Value> {
     fitter: PcaFitter<T>,
+    session: Session,
     /// Whether it has merged partial aggregates, so that it is the one that will fit.
     merged: bool,
 }
 
 impl<T: Value> PcaAccumulator<T> {
-    pub(crate) fn new(options: FitOptions, disk: Disk) -> Self {
+    pub(crate) fn new(options: FitOptions, session: Session) -> Self {
         Self {
-            fitter: PcaFitter::new(options).with_disk(disk),
+            fitter: PcaFitter::new(options).with_disk(session.disk.clone()),
+            session,
             merged: false,
         }
+    }
+
+    /// Takes the memory of the fit from the pool, unless [`Accumulator::size`] has reported it.
+    fn reserve(&self) -> Result<Option<MemoryReservation>> {
+        if self.merged {
+            return Ok(None);
+        }
+        let bytes = self.fitter.fit_size();
+        self.session.reserve(NAME, bytes).map_err(|e| {
+            let rows = self.fitter.n_samples();
+            e.context(format!("{NAME} needs {bytes} bytes to fit {rows} rows"))
+        })
     }
 
     fn update(&mut self, features: &Features<T>) -> Result<(), PcaError> {
@@ -49,19 +64,22 @@ impl<T: Value> Accumulator for PcaAccumulator<T> {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        let _reserved = self.reserve()?;
+        if let Some(source) = self.session.cancellation {
+            self.fitter.set_cancellation(source());
+        }
         let model = self.fitter.fit().map_err(|e| e.in_function(NAME))?;
         Ok(ScalarValue::BinaryView(Some(model.encode())))
     }
 
-    /// What is held and, once it is clear that this accumulator will fit, what that will take: the
-    /// pool is asked before, as nothing can be asked during the fit.
+    /// What is held and, once it is clear that this accumulator will fit, what that will take. Of rows that
+    /// are not partial aggregates nobody knows whether they will be fitted here or sent on.
     fn size(&self) -> usize {
-        let fit = if self.merged {
-            self.fitter.fit_size()
-        } else {
-            0
+        let fit = match self.merged {
+            true => self.fitter.fit_size(),
+            false => 0,
         };
-        self.fitter.size() + fit
+        size_of_val(&self.session) + self.fitter.size() + fit
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {

@@ -93,6 +93,7 @@ pub(crate) fn options(args: &AccumulatorArgs) -> Result<FitOptions> {
     for (index, name) in ARGUMENTS.iter().enumerate().take(args.exprs.len()).skip(2) {
         let value = constant(NAME, args, index, name)?;
         options = match (*name, value) {
+            (_, value) if value.is_null() => options,
             ("scale", ScalarValue::Boolean(Some(scale))) => options.with_scale(scale),
             ("convention", value) if text(&value).is_some() => {
                 let convention = Convention::try_from_name(text(&value).unwrap_or_default());

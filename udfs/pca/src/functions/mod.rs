@@ -20,9 +20,11 @@ mod pca_scree;
 mod pca_transform;
 pub mod scaler_fit;
 mod scaler_transform;
+mod session;
 mod signature;
 mod udf;
 
+pub use self::session::CancellationSource;
 use self::udf::Udf;
 use datafusion_expr::{AggregateUDF, ScalarUDF};
 use datafusion_functions::make_udf_function;
@@ -116,4 +118,10 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
 /// The aggregate functions.
 pub(crate) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     vec![pca_fit_udaf(), scaler_fit_udaf()]
+}
+
+/// True for a function whose fit may take long and stops when its query is cancelled: whatever its name in
+/// the session, or on whichever machine.
+pub fn looks_for_cancellation(function: &AggregateUDF) -> bool {
+    function.inner().is::<pca_fit::PcaFit>()
 }

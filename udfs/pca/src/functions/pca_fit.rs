@@ -2,6 +2,7 @@
 
 use super::accumulator::PcaAccumulator;
 use super::fit_arguments::{self, ARGUMENTS, NAME};
+use super::session::{CancellationSource, Session};
 use super::signature::listed;
 use crate::features::{self, Precision};
 use crate::options::{Convention, DEFAULT_MEMORY_LIMIT};
@@ -11,6 +12,7 @@ use crate::state;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, internal_err, plan_err};
 use datafusion_execution::disk_manager::DiskManager;
+use datafusion_execution::memory_pool::MemoryPool;
 use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::function::{
     AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs,
@@ -24,7 +26,7 @@ use std::sync::Arc;
     doc_section(label = "PCA Functions"),
     description = "Fits a principal component analysis to the rows of a group and returns it as one value, to be given to `pca_transform` or stored in a table. The rows are standardised first unless `scale` is false. Definitions are those of scikit-learn's StandardScaler and PCA, computed in 64-bit floats: the standard deviation divides by n, explained variances by n - 1, a constant column has scale 1, and the largest entry of each component is positive. NULL rows are ignored. The value is in the safetensors layout (tensors `mean`, `scale`, `components`, `explained_variance`, `explained_variance_ratio`).
 
-With n rows of d values, the fit takes the first of three routes that fits in `memory_limit`. (1) n > d, and d × d moments of 8 d² bytes take at most half of it: only count, means and moments are kept, block by block (Chan, Golub and LeVeque 1979), so that memory does not depend on n. (2) The rows, kept as they came, take at most half of it, and fit with their n × n Gram matrix, 16 n² bytes: its eigenvectors give the components (Sirovich 1987). A large Gram matrix is computed in 32-bit floats first, which only select the subspace; variances and components are computed from the rows in 64 bits. (3) Otherwise rows beyond half of the limit go to temporary files of DataFusion's disk manager, and the block Lanczos method reads them once for every 64 dimensions of its space (Halko, Martinsson, Shkolnisky and Tygert 2011); that takes about 8 d (3 k + 500) bytes. Routes 1 and 2 use the block Lanczos method (Golub and Underwood 1977) instead of a full decomposition if few components are wanted, whose variances span less than four decades. It always ends on residuals of the components and on a look for larger ones that it may have missed, so that results are verified. Partial results of partitions merge exactly, and so do those of machines, except that rows on the disk of one machine cannot be read by another, which is an error.",
+With n rows of d values, the fit takes the first of three routes that fits in `memory_limit`. (1) n > d, and a d × d matrix of 8 d² bytes takes at most half of it: only count, means and second moments (half of that matrix) are kept, block by block (Chan, Golub and LeVeque 1979), so that memory does not depend on n. (2) The rows, kept as they came, take at most half of it, and fit with their n × n Gram matrix, 16 n² bytes: its eigenvectors give the components (Sirovich 1987). A large Gram matrix is computed in 32-bit floats first, which only select the subspace; variances and components are computed from the rows in 64 bits. (3) Otherwise rows beyond half of the limit go to temporary files of DataFusion's disk manager, and the block Lanczos method reads them once for every 64 dimensions of its space (Halko, Martinsson, Shkolnisky and Tygert 2011); that takes about 8 d (3 k + 500) bytes. Routes 1 and 2 use the block Lanczos method (Golub and Underwood 1977) instead of a full decomposition if few components are wanted, whose variances span less than four decades. It always ends on residuals of the components and on a look for larger ones that it may have missed, so that results are verified. Partial results of partitions merge exactly, and so do those of machines, except that rows on the disk of one machine cannot be read by another, which is an error.",
     syntax_example = "pca_fit(features, n_components [, scale [, convention [, memory_limit]]])",
     sql_example = r#"```sql
 > CREATE TABLE model AS SELECT pca_fit(features, 0.9) AS pca FROM features;
@@ -53,14 +55,14 @@ With n rows of d values, the fit takes the first of three routes that fits in `m
     ),
     argument(
         name = "memory_limit",
-        description = "Constant: bytes of memory that the rows or moments of each group may take in each partition, such as 2147483648 or '2G'; components and the model come on top. Default `featurize.pca_memory_limit`, or 1G. An argument can only be given by name if those before it are given too: `pca_fit(features, 0.9, scale => true, convention => 'spark')`."
+        description = "Constant: bytes of memory that the rows or moments of each group may take in each partition, such as 2147483648 or '2G'; components and the model come on top. Default `featurize.pca_memory_limit`, or 1G. Named arguments leave no gap, so NULL stands for a default in between: `pca_fit(features, 0.9, scale => NULL, convention => 'spark')`."
     )
 )]
 /// The SQL function `pca_fit`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct PcaFit {
     signature: Signature,
-    disk: Disk,
+    session: Session,
 }
 
 impl Default for PcaFit {
@@ -75,16 +77,31 @@ impl PcaFit {
     pub fn new() -> Self {
         Self {
             signature: listed(&ARGUMENTS, fit_arguments::examples()),
-            disk: Disk::default(),
+            session: Session::default(),
         }
     }
 
     /// Sets where rows go that do not fit in memory. A session that registers the function hands its
-    /// own over, since an accumulator does not see the session; the function is the same all the
-    /// same, and what a plan carries is its name.
+    /// own over, since an accumulator does not see the session.
     #[must_use]
     pub fn with_disk_manager(mut self, manager: Arc<DiskManager>) -> Self {
-        self.disk = Disk::new(manager);
+        self.session.disk = Disk::new(manager);
+        self
+    }
+
+    /// Sets the pool that is asked for the memory of a fit. What is held before is reported by the
+    /// accumulator, as by any other.
+    #[must_use]
+    pub fn with_memory_pool(mut self, pool: Arc<dyn MemoryPool>) -> Self {
+        self.session.pool = Some(pool);
+        self
+    }
+
+    /// Sets how a fit learns that its query was cancelled. The source is called when a fit starts, on
+    /// the thread that polls the aggregate.
+    #[must_use]
+    pub fn with_cancellation(mut self, source: CancellationSource) -> Self {
+        self.session.cancellation = Some(source);
         self
     }
 }
@@ -118,8 +135,12 @@ impl AggregateUDFImpl for PcaFit {
             return internal_err!("{NAME} without arguments");
         };
         Ok(match features::precision(features.data_type())? {
-            Precision::Single => Box::new(PcaAccumulator::<f32>::new(options, self.disk.clone())),
-            Precision::Double => Box::new(PcaAccumulator::<f64>::new(options, self.disk.clone())),
+            Precision::Single => {
+                Box::new(PcaAccumulator::<f32>::new(options, self.session.clone()))
+            }
+            Precision::Double => {
+                Box::new(PcaAccumulator::<f64>::new(options, self.session.clone()))
+            }
         })
     }
 

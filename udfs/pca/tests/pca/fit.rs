@@ -37,8 +37,8 @@ fn errors_of_the_arguments() {
     );
     let list = DataType::new_list(DataType::Float64, true);
     message(
-        accumulator(&list, &[ScalarValue::from(1), ScalarValue::Boolean(None)]),
-        "Error during planning: pca_fit: scale must be true or false, got NULL",
+        accumulator(&list, &[ScalarValue::from(1), ScalarValue::from("yes")]),
+        "Error during planning: pca_fit: scale must be true or false, got Utf8",
     );
     message(
         accumulator(&list, &[]),

@@ -14,4 +14,5 @@ mod golden_values;
 mod laws;
 mod registration;
 mod scaler;
+mod session;
 mod spill;
