@@ -1,10 +1,14 @@
 //! What happens when a machine goes away, or lacks something.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 
-use crate::processes::{Cluster, create_images, error, has_files, run, wait_for};
+use crate::processes::{Cluster, DETECTION, create_images, error, has_files, run, wait_for};
+
+/// How long a query may take from when the scheduler knows that an executor is gone.
+const RECOVERY: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(
@@ -31,7 +35,10 @@ async fn every_image_comes_once_although_an_executor_is_killed() {
         .unwrap();
     assert!(!query.is_finished());
     cluster.executors[1].kill();
+    let killed = Instant::now();
     let rows = query.await.unwrap();
+    let elapsed = killed.elapsed();
+    assert!(elapsed < DETECTION + RECOVERY, "{elapsed:?}");
     let paths: Vec<&str> = rows.column(0).as_string::<i32>().iter().flatten().collect();
     assert_eq!(paths.len(), 48);
     assert_eq!(paths.iter().collect::<HashSet<_>>().len(), 48);
@@ -40,22 +47,36 @@ async fn every_image_comes_once_although_an_executor_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn executors_without_weights_say_so() {
     let empty = tempfile::tempdir().unwrap();
-    let empty = empty.path().display().to_string();
-    let proxy = "http://127.0.0.1:9"; // No network: nothing listens there.
+    let folder = empty.path().display().to_string();
     let cluster = Cluster::start_with(
         2,
         &[
-            ("FEATURIZE_WEIGHTS_DIR", &empty),
-            ("https_proxy", proxy),
-            ("HTTPS_PROXY", proxy),
+            ("FEATURIZE_WEIGHTS_DIR", &folder),
+            // Nothing listens there.
+            ("FEATURIZE_WEIGHTS_URL", "http://127.0.0.1:9/weights"),
         ],
     );
     let ctx = cluster.session().await;
     create_images(&ctx).await;
-    let missing = "/no/such/weights.safetensors";
-    let sql = format!("SELECT featurize(content, 'mobilenet_v2', '{missing}') FROM images");
-    let message = error(&ctx, &sql).await;
-    assert!(message.contains(missing), "{message}");
+    for (weights, reasons) in [
+        (
+            "/no/such/weights.safetensors",
+            ["/no/such/weights.safetensors"].as_slice(),
+        ),
+        ("imagenet", &["http://127.0.0.1:9/weights", "mobilenet_v2"]),
+        (
+            "http://127.0.0.1:9/mine.h5",
+            &["http://127.0.0.1:9/mine.h5"],
+        ),
+    ] {
+        let sql = format!("SELECT featurize(content, 'mobilenet_v2', '{weights}') FROM images");
+        let message = error(&ctx, &sql).await;
+        for reason in reasons {
+            assert!(message.contains(reason), "{message}");
+        }
+    }
+    let left = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(left, 0, "no half of a file is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@
 
 mod commit;
 mod failures;
+mod once;
 mod pipeline;
 mod processes;
 mod rows;

@@ -19,6 +19,13 @@ use tempfile::TempDir;
 /// For whatever should take seconds but has a machine full of other work to compete with.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
+/// After how many seconds without a heartbeat the scheduler gives an executor up, and how often it looks.
+const TIMEOUT_SECONDS: u64 = 5;
+const LOOK_SECONDS: u64 = 1;
+
+/// How long the scheduler takes, at most, to know that an executor is gone.
+pub(crate) const DETECTION: Duration = Duration::from_secs(TIMEOUT_SECONDS + LOOK_SECONDS);
+
 pub(crate) struct Cluster {
     port: u16,
     environment: Vec<(String, String)>,
@@ -87,7 +94,8 @@ impl Cluster {
             &environment,
             &format!(
                 "scheduler --bind-port 0 --min-ready-executors {executors} \
-                 --executor-timeout-seconds 5 --expire-dead-executor-interval-seconds 1"
+                 --executor-timeout-seconds {TIMEOUT_SECONDS} \
+                 --expire-dead-executor-interval-seconds {LOOK_SECONDS}"
             ),
         );
         let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
@@ -179,15 +187,18 @@ pub(crate) fn wait_for(condition: impl Fn() -> bool) {
 
 /// Whether there is a file below `folder`.
 pub(crate) fn has_files(folder: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return false;
-    };
-    entries.flatten().any(|entry| {
+    files(folder).next().is_some()
+}
+
+/// The length of every file below `folder`.
+pub(crate) fn files(folder: &Path) -> impl Iterator<Item = u64> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.flat_map(|entry| -> Box<dyn Iterator<Item = u64>> {
         let path = entry.path();
         if path.is_dir() {
-            has_files(&path)
+            Box::new(files(&path))
         } else {
-            true
+            Box::new(std::fs::metadata(path).into_iter().map(|file| file.len()))
         }
     })
 }
