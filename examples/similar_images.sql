@@ -33,7 +33,7 @@ WHERE path LIKE '%/Banana/0_100.jpg';
 
 -- cosine_distance is 1 less the cosine of the angle between two vectors: 0 is the same direction.
 SELECT label, split_part(path, '/', -1) AS image,
-       round(cosine_distance(features_pca, (SELECT vector FROM query)), 4) AS distance
+       abs(round(cosine_distance(features_pca, (SELECT vector FROM query)), 4)) AS distance
 FROM vectors
 ORDER BY distance, path
 LIMIT 6;
@@ -48,10 +48,10 @@ LIMIT 6;
 
 -- An image file that is not in the table, put through the same network and model.
 SELECT label, split_part(path, '/', -1) AS image,
-       round(cosine_distance(features_pca, (
+       abs(round(cosine_distance(features_pca, (
            SELECT pca_transform(featurize(content, 'mobilenet_v2'), (SELECT pca FROM model))
            FROM images
-           WHERE path LIKE '%/Kiwi/3_100.jpg')), 4) AS distance
+           WHERE path LIKE '%/Kiwi/3_100.jpg')), 4)) AS distance
 FROM vectors
 ORDER BY distance, path
 LIMIT 3;

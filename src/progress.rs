@@ -170,8 +170,8 @@ impl ProgressMonitor {
     /// A monitor of `plan`, which is about to be executed.
     pub fn new(plan: Arc<dyn ExecutionPlan>) -> Self {
         Self {
-            total: Figures::of(plan.as_ref()).total,
-            infers: infers(plan.as_ref()),
+            total: Figures::of(plan.as_ref()).total(network_calls(plan.as_ref())),
+            infers: network_calls(plan.as_ref()) > 0,
             plan,
             started: Instant::now(),
             before: counters::current(),
@@ -213,26 +213,32 @@ impl ProgressMonitor {
     }
 }
 
-/// Whether an operator of `plan` calls a function that runs a network. Rows that were read are not
-/// images that are done then.
-fn infers(plan: &dyn ExecutionPlan) -> bool {
-    let mut found = false;
+/// Calls to functions that run a network, in the operator of `plan` that has most of them. Rows that were
+/// read are not images that are done then, and each image is done as often. Not the sum: an aggregate in
+/// two stages names its arguments twice.
+fn network_calls(plan: &dyn ExecutionPlan) -> u64 {
+    let mut found = 0;
     // An operator that cannot name its expressions has none of these.
     let _ = plan.apply_expressions(&mut |root| {
         root.apply(|expression| {
             let call = expression.downcast_ref::<ScalarFunctionExpr>();
-            found |= call.is_some_and(|call| NETWORK_FUNCTIONS.contains(&call.fun().name()));
+            let runs = call.is_some_and(|call| NETWORK_FUNCTIONS.contains(&call.fun().name()));
+            found += u64::from(runs);
             Ok(TreeNodeRecursion::Continue)
         })
     });
-    found || plan.children().iter().any(|child| infers(child.as_ref()))
+    let children = plan.children();
+    let below = children.iter().map(|child| network_calls(child.as_ref()));
+    below.fold(found, u64::max)
 }
 
 /// What the operators of a plan have counted.
 #[derive(Debug, Default)]
 struct Figures {
     /// `None` once one leaf does not know how much it has.
-    total: Option<u64>,
+    rows: Option<u64>,
+    /// The part of them whose content is fetched; `None` if that is not known, or there are none.
+    files: Option<u64>,
     read: u64,
     files_fetched: u64,
     files_skipped: u64,
@@ -243,11 +249,20 @@ struct Figures {
 impl Figures {
     fn of(plan: &dyn ExecutionPlan) -> Self {
         let mut figures = Self {
-            total: Some(0),
+            rows: Some(0),
             ..Self::default()
         };
         figures.add(plan);
         figures
+    }
+
+    /// What there is to do: with networks, all images that are fetched as often as they are called;
+    /// other tables in the plan, such as a list of what to take, are no images.
+    fn total(&self, network_calls: u64) -> Option<u64> {
+        match self.files {
+            Some(files) if network_calls > 0 => Some(files * network_calls),
+            _ => self.rows,
+        }
     }
 
     fn add(&mut self, plan: &dyn ExecutionPlan) {
@@ -267,10 +282,11 @@ impl Figures {
             self.read += rows.unwrap_or(0) as u64;
             let known = StatisticsContext::new().compute(plan, &StatisticsArgs::new());
             let known = known.map_or(Precision::Absent, |statistics| statistics.num_rows);
-            self.total = match (self.total, known.get_value()) {
-                (Some(total), Some(rows)) => Some(total + *rows as u64),
-                _ => None,
-            };
+            let known = known.get_value().map(|rows| *rows as u64);
+            self.rows = self.rows.zip(known).map(|(total, rows)| total + rows);
+            if fetches {
+                self.files = known.map(|rows| self.files.unwrap_or(0) + rows);
+            }
         } else {
             for child in children {
                 self.add(child.as_ref());

@@ -249,6 +249,7 @@ def features(out):
     files = sorted(pathlib.Path(out).glob("features/*.parquet"))
     table = pa.concat_tables([pq.read_table(file, columns=["path", "features"]) for file in files])
     names = ["/".join(path.rsplit("/", 2)[1:]).replace("%20", " ") for path in table["path"].to_pylist()]
+    assert len(names) == len(set(names)), f"{out}: {len(names) - len(set(names))} images more than once"
     # Some add whether items may be missing to the type, so not by the whole column.
     return {name: np.array(value.as_py(), "f8") for name, value in zip(names, table["features"])}
 
@@ -260,7 +261,7 @@ def check(engine, job, ours, images):
     import numpy as np
 
     found = features(job["out"])
-    assert found.keys() == ours.keys(), f"{engine}: {len(found)} images of {images}"
+    assert found.keys() == ours.keys() and len(found) == images, f"{engine}: {len(found)} images of {images}"
     mean = np.mean(list(ours.values()), axis=0)
     apart = max(
         float(np.linalg.norm(found[name] - value) / np.linalg.norm(value - mean))
@@ -277,6 +278,13 @@ def check(engine, job, ours, images):
                 rows += 1
         assert rows == images, f"{engine}: {rows} rows of {images}"
     return apart
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, found {number}")
+    return number
 
 
 def some_images(folder, number, target):
@@ -326,7 +334,7 @@ def table(results, images, arguments):
         "",
         f"{images:,} JPEGs on the local disk, the same random weights, start of the program included; "
         f"medians of {arguments.rounds} interleaved rounds; {versions(arguments.engines)}; {machine()}, "
-        f"{datetime.date.today()}, by `python benches/peers/pipeline.py`.",
+        f"{datetime.date.today()}, by `python benches/peers/pipeline.py --folder …`.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -357,7 +365,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "examples" / "fruits")
-    parser.add_argument("--images", type=int, help="only so many of them")
+    parser.add_argument("--images", type=positive, help="only so many of them")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=names(JOBS), default=list(JOBS))
     parser.add_argument("--engines", type=names(["spark", "daft"]), default=["spark", "daft"])

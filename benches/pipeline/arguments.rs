@@ -107,7 +107,11 @@ impl Arguments {
     /// When a word is no argument, or its value is none for it.
     pub(crate) fn parse(words: &[String]) -> Result<Self, Box<dyn Error>> {
         if words.is_empty() || words.iter().any(|word| word == "--test") {
-            return Ok(Self::test());
+            let other = |word: &&String| !["--test", "--bench"].contains(&word.as_str());
+            return match words.iter().find(other) {
+                Some(word) => Err(format!("--test takes no other argument, found '{word}'").into()),
+                None => Ok(Self::test()),
+            };
         }
         let mut arguments = Self::new();
         let (mut drawn, mut folder) = (Drawn::default(), None);
@@ -145,17 +149,35 @@ impl Arguments {
             Some(folder) => drawn.or_folder(folder)?,
             None => drawn.data(),
         };
-        let images = match arguments.setup.data {
-            Data::Drawn { images, .. } => images,
-            Data::Folder(_) => 0,
-        };
-        if arguments.update_readme && images != README_IMAGES {
-            return Err(format!(
-                "--update-readme is for {README_IMAGES} drawn images: leave --images and --folder out"
-            )
-            .into());
-        }
+        arguments.check()?;
         Ok(arguments)
+    }
+
+    /// What would fail only after all images have gone through the network.
+    fn check(&self) -> Result<(), String> {
+        let usual = Self::new();
+        if self.update_readme && (&self.setup, &self.models) != (&usual.setup, &usual.models) {
+            return Err(format!(
+                "--update-readme is for {README_IMAGES} drawn images and all else as it is by default: \
+                 give --rounds only"
+            ));
+        }
+        if let Data::Drawn { images, .. } = self.setup.data {
+            if images < 2 {
+                return Err("--images: a PCA needs 2 at least".to_owned());
+            }
+            let features = match self.models.iter().any(|model| model == "mobilenet_v2") {
+                true => 1280,
+                false => 25_088,
+            };
+            let most = images.min(features);
+            if self.setup.components.parse().is_ok_and(|k: usize| k > most) {
+                return Err(format!(
+                    "--components: {images} images of {features} features have {most} at most"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

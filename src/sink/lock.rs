@@ -148,7 +148,7 @@ impl Lock {
                         return exec_err!(
                             "'{target}' is being written by another run ({}, since {}, last sign \
                              of life {} s ago); wait for it to end. Should its machine be dead: \
-                             run this again in {} s, or remove '{path}' by hand",
+                             run this again in {} s, or remove _temporary/_LOCK below it by hand",
                             describe(&file),
                             file.since,
                             silent.num_seconds().max(0),

@@ -77,7 +77,9 @@ impl WriteOptions {
     /// Whether a statement with the option `name` can only be planned by this crate's formats.
     pub fn is_option(name: &str) -> bool {
         let name = name.to_ascii_lowercase();
-        Self::is_ours(&name) || Self::is_ours(&format!("format.{name}"))
+        Self::is_ours(&name)
+            || Self::is_ours(&format!("{PREFIX}{name}"))
+            || Self::mistyped(std::iter::once(&name)).is_some()
     }
 
     /// What to say of options that the format refused, if one of them is nearly ours.

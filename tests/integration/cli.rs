@@ -137,3 +137,81 @@ fn progress_is_told_as_json_lines() {
     let output = featurize(&["-q", "-c", "SELECT 1"]);
     assert_eq!(text(&output.stderr), "");
 }
+
+#[test]
+fn other_formats_than_tables_get_all_rows() {
+    let sql = "SELECT value FROM generate_series(1, 20000)";
+    for (format, lines) in [("csv", 20_001), ("tsv", 20_001), ("nd-json", 20_000)] {
+        let output = featurize(&["-q", "--format", format, "-c", sql]);
+        assert_eq!(text(&output.stdout).lines().count(), lines, "{format}");
+    }
+    let output = featurize(&["-q", "--format", "json", "-c", sql]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text(&output.stdout)).unwrap();
+    assert_eq!(rows.len(), 20_000);
+    assert_eq!(rows[19_999]["value"], 20_000);
+}
+
+#[test]
+fn csv_has_nested_values_as_text() {
+    let sql = "SELECT [1.5, 2.0] AS l, struct(1 AS a, 'x' AS b) AS s, CAST(NULL AS INT[]) AS n";
+    let output = featurize(&["-q", "--format", "csv", "-c", sql]);
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(
+        text(&output.stdout),
+        "l,s,n\n\"[1.5, 2.0]\",\"{a: 1, b: x}\",\n"
+    );
+    let output = featurize(&["-q", "--format", "csv", "-c", "SHOW FUNCTIONS"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for name in [
+        "featurize",
+        "featurize_model_info",
+        "image_info",
+        "pca_fit",
+        "scaler_fit",
+    ] {
+        assert!(
+            text(&output.stdout).contains(&format!("\n{name},")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn settings_go_back_to_their_defaults() {
+    let sql = "SET featurize.model = 'mobilenet_v2'; SET featurize.threads = 3;
+        RESET featurize.model; RESET featurize.weights_dir;
+        SHOW featurize.model; SHOW featurize.threads; RESET featurize.modle";
+    let output = featurize(&["-q", "--format", "csv", "-c", sql]);
+    let rows = text(&output.stdout);
+    assert!(rows.contains("featurize.model,vgg16"), "{rows}");
+    assert!(rows.contains("featurize.threads,3"), "{rows}");
+    let error = text(&output.stderr);
+    assert!(error.contains("did you mean 'model'"), "{error}");
+}
+
+#[test]
+fn mistyped_options_of_writing_are_met_with_the_right_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = format!(
+        "COPY (SELECT 1 AS a) TO '{}/x/' STORED AS PARQUET OPTIONS ('write_mod' 'overwrite')",
+        folder.path().display()
+    );
+    let error = text(&featurize(&["-q", "-c", &sql]).stderr);
+    assert!(error.contains("did you mean 'write_mode'"), "{error}");
+}
+
+#[test]
+fn a_reader_may_stop_reading() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_featurize"))
+        .args(["-q", "--format", "csv", "-c"])
+        .arg("SELECT value FROM generate_series(1, 10000000)")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(program.stdout.take());
+    let output = program.wait_with_output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(141));
+}

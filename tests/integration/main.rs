@@ -8,6 +8,7 @@ mod counting_store;
 mod examples;
 mod faulty_store;
 mod guide;
+mod interrupt;
 mod kill;
 mod pipeline;
 mod readme;

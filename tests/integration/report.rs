@@ -142,7 +142,7 @@ fn a_page_stands_alone_and_is_the_same_every_time() {
     }
     assert!(page.contains("one was fitted for this page"));
     assert!(page.contains("<dt>written by</dt>"));
-    assert!(page.contains("neither the network nor the weights"));
+    assert!(page.contains("Not recorded: the network and the weights."));
 }
 
 #[test]

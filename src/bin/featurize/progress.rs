@@ -207,7 +207,11 @@ impl StatementProgress {
             && let Some(monitor) = monitor
         {
             let state = if succeeded { "finished" } else { "failed" };
-            print_line(self.statement, state, monitor.progress());
+            let mut progress = monitor.progress();
+            if succeeded {
+                progress.remaining = Some(Duration::ZERO);
+            }
+            print_line(self.statement, state, progress);
         }
     }
 

@@ -105,6 +105,11 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
             println!("Output format is {:?}.", session.print_options.format);
             Ok(())
         }
+        Command::Include(Some(file)) => {
+            let sql = std::fs::read_to_string(&file)
+                .map_err(|e| exec_datafusion_err!("could not read '{file}': {e}"))?;
+            statements::run(session, &sql, Some(&file)).await
+        }
         Command::ListFunctions => {
             println!("{}", help::list_functions()?);
             Ok(())

@@ -22,8 +22,8 @@ use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistr
 use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::PrintOptions;
-use datafusion_featurize::SessionStateBuilderFeaturize;
 use datafusion_featurize::image::all_scalar_functions_with;
+use datafusion_featurize::{SessionStateBuilderFeaturize, aggregate_functions_of};
 
 use crate::args::Args;
 use crate::progress::{ObservePlan, ProgressDisplay};
@@ -43,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) progress: ProgressDisplay,
     /// Whether somebody reads the results on a screen.
     on_terminal: bool,
+    /// Whether queries run in this process.
+    is_local: bool,
 }
 
 impl Session {
@@ -95,7 +97,21 @@ impl Session {
             },
             progress,
             on_terminal: std::io::stdout().is_terminal(),
+            #[cfg(not(feature = "cluster"))]
+            is_local: true,
+            #[cfg(feature = "cluster")]
+            is_local: args.remote.is_none(),
         })
+    }
+
+    /// Hands the memory pool and the temporary folders to the functions that use them, after a statement has
+    /// replaced these.
+    pub(crate) fn runtime_has_changed(&self) {
+        if self.is_local {
+            for function in aggregate_functions_of(&self.ctx.runtime_env()) {
+                self.ctx.register_udaf(function.as_ref().clone());
+            }
+        }
     }
 
     /// Whether values that would flood the screen are shown by their beginning.

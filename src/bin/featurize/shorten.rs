@@ -47,6 +47,34 @@ pub(crate) fn shorten(batch: &RecordBatch, options: &FormatOptions<'_>) -> Resul
     )?)
 }
 
+/// Lists and structs in full as text, which is what CSV can hold: `[1.0, 2.5, -3e-7]`.
+pub(crate) fn nested_to_text(batch: &RecordBatch) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns());
+    let columns = columns.map(|(field, column)| {
+        if !field.data_type().is_nested() {
+            return Ok((Arc::clone(field), Arc::clone(column)));
+        }
+        let formatter = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?;
+        let texts = (0..column.len()).map(|row| {
+            column
+                .is_valid(row)
+                .then(|| formatter.value(row).to_string())
+        });
+        let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
+        Ok((
+            Arc::new(Field::new(field.name(), DataType::Utf8, true)),
+            texts,
+        ))
+    });
+    let (fields, columns): (Vec<_>, Vec<_>) =
+        columns.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    Ok(RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns,
+    )?)
+}
+
 fn is_long(data_type: &DataType) -> bool {
     data_type.is_binary() || data_type.is_list()
 }

@@ -3,22 +3,28 @@
 //! `datafusion_cli::exec` runs a statement and prints its result. Three things are done here because
 //! it cannot: a script that fails ends with an error (its file runner prints errors and goes on),
 //! statements take options that it does not know and refuses: those of `STORED AS BINARYFILE`, and
-//! those of writing (`write_mode` and its like); and it prints vectors and images in full.
+//! those of writing (`write_mode` and its like); and it prints vectors and images in full on a terminal,
+//! none of them as CSV, and of JSON and CSV as many rows as of a table.
 
+use datafusion::arrow::json::ArrayWriter;
 use datafusion::common::instant::Instant;
 use datafusion::common::{Result, plan_datafusion_err};
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::config::{ConfigEntry, ExtensionOptions};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::sql::parser::{DFParser, ResetStatement, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use datafusion_cli::exec::exec_from_commands;
+use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
+use datafusion_featurize::FeaturizeOptions;
 use datafusion_featurize::binary_file::FILE_TYPE;
 use datafusion_featurize::sink::WriteOptions;
 use futures::TryStreamExt;
 
 use crate::session::Session;
-use crate::shorten::{shorten, shortened_schema};
+use crate::shorten::{nested_to_text, shorten, shortened_schema};
 
 /// Runs every statement of `sql`. Errors name `source` and the line, if there is a source.
 pub(crate) async fn run(session: &Session, sql: &str, source: Option<&str>) -> Result<()> {
@@ -42,24 +48,30 @@ async fn run_one(session: &Session, sql: &str) -> Result<()> {
     } = session;
     let mut statements = DFParser::parse_sql_with_dialect(sql, dialect(session)?.as_ref())?;
     match statements.pop_front() {
-        Some(statement) if is_ours(&statement) || is_query(&statement) && session.shortens() => {
+        Some(Statement::Reset(ResetStatement::Variable(variable)))
+            if reset(session, &variable.to_string())? => {}
+        Some(statement) if is_ours(&statement) || returns_rows(&statement) => {
             let progress = progress.start();
             let result = Box::pin(run_ours(session, statement)).await;
             progress.finish(result.is_ok());
-            result
+            result?;
         }
         // What is explained is the plan without the operator that observes it.
         Some(Statement::Explain(_)) => {
-            exec_from_commands(ctx, vec![sql.to_owned()], print_options).await
+            exec_from_commands(ctx, vec![sql.to_owned()], print_options).await?;
         }
-        Some(_) => {
+        Some(statement) => {
             let progress = progress.start();
             let result = exec_from_commands(ctx, vec![sql.to_owned()], print_options).await;
             progress.finish(result.is_ok());
-            result
+            result?;
+            if sets_runtime(&statement) {
+                session.runtime_has_changed();
+            }
         }
-        None => Ok(()),
+        None => {}
     }
+    Ok(())
 }
 
 /// Runs a statement without datafusion-cli, and prints its result.
@@ -73,6 +85,10 @@ async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
     let options = ctx.copied_config().options().format.clone();
     let mut stream = result.execute_stream().await?;
     let mut schema = stream.schema();
+    if print_options.format != PrintFormat::Table {
+        let rows = print_all(session, stream).await?;
+        return print_options.print_batches(schema, &[], started, rows, &options);
+    }
     if session.shortens() {
         schema = shortened_schema(&schema);
     }
@@ -97,8 +113,104 @@ async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
     print_options.print_batches(schema, &shown, started, rows, &options)
 }
 
-fn is_query(statement: &Statement) -> bool {
-    matches!(statement, Statement::Statement(sql) if matches!(**sql, SqlStatement::Query(_)))
+/// Whether the statement replaces the session's memory pool or temporary folders.
+fn sets_runtime(statement: &Statement) -> bool {
+    let prefix = "datafusion.runtime.";
+    match statement {
+        Statement::Statement(sql) => matches!(
+            &**sql,
+            SqlStatement::Set(set) if set.to_string().to_ascii_lowercase().contains(prefix)
+        ),
+        Statement::Reset(reset) => reset.to_string().to_ascii_lowercase().contains(prefix),
+        _ => false,
+    }
+}
+
+/// Prints all rows as they come, and returns how many there were.
+async fn print_all(session: &Session, mut stream: SendableRecordBatchStream) -> Result<usize> {
+    let format = session.print_options.format;
+    let mut json = (format == PrintFormat::Json).then(|| ArrayWriter::new(std::io::stdout()));
+    let is_csv = matches!(format, PrintFormat::Csv | PrintFormat::Tsv);
+    let options = session.ctx.copied_config().options().format.clone();
+    let mut rows = 0;
+    while let Some(mut batch) = stream.try_next().await? {
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        if let Some(json) = &mut json {
+            json.write(&batch)?;
+        } else {
+            if is_csv {
+                batch = nested_to_text(&batch)?;
+            }
+            let is_first = rows == 0;
+            format.print_batches(
+                &mut std::io::stdout().lock(),
+                batch.schema(),
+                std::slice::from_ref(&batch),
+                MaxRows::Unlimited,
+                is_first,
+                &options,
+            )?;
+        }
+        rows += batch.num_rows();
+    }
+    if let Some(mut json) = json
+        && rows > 0
+    {
+        json.finish()?;
+        println!();
+    }
+    Ok(rows)
+}
+
+/// `RESET featurize.…`, which DataFusion knows for its own settings only; false for those.
+fn reset(session: &Session, variable: &str) -> Result<bool> {
+    let variable = variable.to_ascii_lowercase();
+    let Some(name) = variable.strip_prefix("featurize.") else {
+        return Ok(false);
+    };
+    let state = session.ctx.state_ref();
+    let mut state = state.write();
+    let options = state.config_mut().options_mut();
+    let current = options.extensions.get::<FeaturizeOptions>();
+    let current = current.map(ExtensionOptions::entries).unwrap_or_default();
+    let setting = |entry: &ConfigEntry| entry.key.rsplit('.').next().map(str::to_owned);
+    if !current
+        .iter()
+        .any(|entry| setting(entry).as_deref() == Some(name))
+    {
+        // Says that there is no such setting, and which is near.
+        options.set(&variable, "")?;
+    }
+    // The defaults, and all others as they are.
+    let mut settings = FeaturizeOptions::default();
+    for entry in current {
+        if let (Some(other), Some(value)) = (setting(&entry), &entry.value)
+            && other != name
+        {
+            settings.set(&other, value)?;
+        }
+    }
+    options.extensions.insert(settings);
+    Ok(true)
+}
+
+/// Whether the result of the statement is rows of any number.
+fn returns_rows(statement: &Statement) -> bool {
+    let Statement::Statement(sql) = statement else {
+        return false;
+    };
+    matches!(
+        **sql,
+        SqlStatement::Query(_)
+            | SqlStatement::Execute { .. }
+            | SqlStatement::ExplainTable { .. }
+            | SqlStatement::ShowColumns { .. }
+            | SqlStatement::ShowFunctions { .. }
+            | SqlStatement::ShowTables { .. }
+            | SqlStatement::ShowVariable { .. }
+    )
 }
 
 /// Whether datafusion-cli would refuse the options of the statement.

@@ -10,10 +10,10 @@ use datafusion::config::FormatOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_featurize::image::models::Architecture;
 use datafusion_featurize::image::weights::{
-    FileState, OnProgress, Stage, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
+    FileState, FileStatus, OnProgress, Stage, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
 };
 use datafusion_featurize::weights::SessionStores;
-use indicatif::ProgressBar;
+use indicatif::{HumanBytes, ProgressBar};
 
 use crate::progress::{BARS, ProgressDisplay, style};
 use crate::session::Session;
@@ -56,15 +56,15 @@ pub(crate) fn run(session: &Session, command: &WeightsCommand) -> Result<()> {
 
 fn list(session: &Session, folder: &WeightsFolder) -> Result<()> {
     let files = folder.files().map_err(failed)?;
+    if session.shortens() {
+        print!("{}", listing(folder, &files));
+        return Ok(());
+    }
     let texts = |values: Vec<Option<String>>| -> ArrayRef { Arc::new(StringArray::from(values)) };
     let models = files
         .iter()
         .map(|file| Some(file.architecture?.to_string()));
-    let states = files.iter().map(|file| match file.state {
-        FileState::Cached => "cached",
-        FileState::Partial => "partial",
-        _ => "absent",
-    });
+    let states = files.iter().map(|file| state(file));
     let lengths = files.iter().map(|file| file.length);
     let paths = files.iter().map(|file| folder.path().join(&file.name));
     print(
@@ -86,6 +86,34 @@ fn list(session: &Session, folder: &WeightsFolder) -> Result<()> {
             ),
         ],
     )
+}
+
+/// The files as a person reads them: names and hashes are too long for the columns of a table.
+fn listing(folder: &WeightsFolder, files: &[FileStatus]) -> String {
+    let mut text = format!("In {}:\n", folder.path().display());
+    for file in files {
+        let model = match file.architecture {
+            Some(architecture) => architecture.to_string(),
+            None => "(from a URL)".to_owned(),
+        };
+        text += &format!("\n{model}: {}", state(file));
+        if file.length > 0 {
+            text += &format!(", {}", HumanBytes(file.length));
+        }
+        text += &format!("\n  {}\n", file.name);
+        if let Some(sha256) = &file.sha256 {
+            text += &format!("  sha256 {sha256}\n");
+        }
+    }
+    text
+}
+
+fn state(file: &FileStatus) -> &'static str {
+    match file.state {
+        FileState::Cached => "cached",
+        FileState::Partial => "partial",
+        _ => "absent",
+    }
 }
 
 fn fetch(session: &Session, folder: &WeightsFolder, models: &[String]) -> Result<()> {

@@ -87,7 +87,20 @@ fn nonsense_is_named() {
         ),
         (
             "--update-readme --images 5",
-            "--update-readme is for 3110 drawn images: leave --images and --folder out",
+            "--update-readme is for 3110 drawn images and all else as it is by default: give --rounds only",
+        ),
+        (
+            "--update-readme --model vgg16",
+            "--update-readme is for 3110 drawn images and all else as it is by default: give --rounds only",
+        ),
+        ("--images 1", "--images: a PCA needs 2 at least"),
+        (
+            "--images 9 --components 10",
+            "--components: 9 images of 1280 features have 9 at most",
+        ),
+        (
+            "--test --rounds 2",
+            "--test takes no other argument, found '--rounds'",
         ),
     ] {
         assert_eq!(parse(line), Err(message.to_owned()), "{line}");

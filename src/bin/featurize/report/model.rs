@@ -1,5 +1,6 @@
 //! The fitted model: given, or fitted here.
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::prelude::SessionContext;
 
@@ -99,10 +100,23 @@ impl Scree {
              pca_n_samples(pca), array_length(pca_mean(pca)) FROM {MODEL}"
         );
         let described = table::rows(ctx, &sql).await?;
+        let ratios = floats(&table::value(&described, 1)?)?;
+        if let (Origin::Given(_), Vectors::Scores(_)) = (&origin, &columns.vectors) {
+            let sql = format!("SELECT max(array_length({vectors})) FROM {}", features.name);
+            let scores = table::value(&table::rows(ctx, &sql).await?, 0)?;
+            let scores = scores.cast_to(&DataType::UInt64)?;
+            if scores != ScalarValue::UInt64(Some(ratios.len() as u64)) {
+                return features.refuse(&format!(
+                    "has {scores} scores in a row, but the model of --model has {} components; \
+                     give the model that they were made with",
+                    ratios.len()
+                ));
+            }
+        }
         Ok(Self {
             origin,
             eigenvalues: floats(&table::value(&described, 0)?)?,
-            ratios: floats(&table::value(&described, 1)?)?,
+            ratios,
             samples: count(&table::value(&described, 2)?)?,
             dimension: usize::try_from(count(&table::value(&described, 3)?)?).unwrap_or(usize::MAX),
         })

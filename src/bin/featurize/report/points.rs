@@ -44,6 +44,12 @@ pub(super) struct Scatter {
     pub(super) points: Vec<Point>,
     /// Rows in the sample that have no vector, or one that is not finite.
     pub(super) without_vector: usize,
+    /// Whether some rows are left out because there are so many.
+    pub(super) sampled: bool,
+    /// Rows that have no path.
+    pub(super) without_path: u64,
+    /// Rows whose path another row has.
+    pub(super) repeated: u64,
     /// Whether there is a second component.
     pub(super) planar: bool,
 }
@@ -57,8 +63,17 @@ impl Scatter {
         scree: &Scree,
         limit: usize,
     ) -> Result<Self> {
-        let drawn = draw(ctx, features, columns, labels, limit).await?;
-        let all = drawn.len() as u64 == labels.rows();
+        let Offered {
+            drawn,
+            rows,
+            without_path,
+        } = draw(ctx, features, columns, labels, limit).await?;
+        let sampled = labels.rows() > limit as u64;
+        let all = !sampled;
+        let repeated = match sampled {
+            true => 0,
+            false => rows - drawn.len() as u64,
+        };
         let mut scores = scores(ctx, features, columns, scree, (!all).then_some(&*drawn)).await?;
         let total = drawn.len();
         let points: Vec<Point> = drawn
@@ -76,6 +91,9 @@ impl Scatter {
             .collect();
         Ok(Self {
             without_vector: total - points.len(),
+            sampled,
+            without_path,
+            repeated,
             points,
             planar: scree.ratios.len() > 1,
         })
@@ -97,6 +115,13 @@ impl Scatter {
     }
 }
 
+/// The rows that were drawn, and how many they were drawn from.
+struct Offered {
+    drawn: Vec<Drawn>,
+    rows: u64,
+    without_path: u64,
+}
+
 /// Streams paths and labels, which are short, through the sampler.
 async fn draw(
     ctx: &SessionContext,
@@ -104,7 +129,8 @@ async fn draw(
     columns: &Columns,
     labels: &Labels,
     limit: usize,
-) -> Result<Vec<Drawn>> {
+) -> Result<Offered> {
+    let (mut rows, mut without_path) = (0, 0);
     let counts: Vec<u64> = labels.labels.iter().map(|label| label.rows).collect();
     let mut sampler = Sampler::new(&quotas(&counts, limit));
     let sql = format!(
@@ -119,12 +145,21 @@ async fn draw(
         let names: &StringViewArray = table::column(&batch, 1)?;
         for (path, name) in paths.iter().zip(names) {
             let label = name.and_then(|name| labels.position(name));
-            if let (Some(path), Some(label)) = (path, label) {
-                sampler.offer(label, path);
+            match (path, label) {
+                (Some(path), Some(label)) => {
+                    rows += 1;
+                    sampler.offer(label, path);
+                }
+                (None, _) => without_path += 1,
+                _ => {}
             }
         }
     }
-    Ok(sampler.finish())
+    Ok(Offered {
+        drawn: sampler.finish(),
+        rows,
+        without_path,
+    })
 }
 
 /// The first two scores of the rows of `sample`, or of all rows, by path.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion_common::types::logical_string;
 use datafusion_common::{DataFusionError, Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{
     Coercion, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, Signature, TypeSignature,
@@ -45,7 +46,14 @@ pub(super) fn signature() -> Signature {
 /// Signature of a function of the model and the weights. It is not immutable, as a file may change.
 pub(super) fn model_signature() -> Signature {
     let names = CONSTANTS.into_iter().take(2);
-    signature_of(&[TypeSignatureClass::Any], names, Volatility::Stable)
+    signature_of(
+        &[
+            TypeSignatureClass::Native(logical_string()),
+            TypeSignatureClass::Any,
+        ],
+        names,
+        Volatility::Stable,
+    )
 }
 
 /// A first argument of one of these classes that must be there, then constants that need not.

@@ -267,6 +267,7 @@ fn choose<T: Copy>(argument: &str, text: &str, choices: &[(&str, T)]) -> Result<
     let nearest = choices
         .iter()
         .map(|(name, _)| (levenshtein(&text.to_lowercase(), name), name))
+        .filter(|(distance, name)| *distance <= text.len().max(name.len()).div_ceil(2))
         .min()
         .map(|(_, name)| format!("; did you mean '{name}'?"))
         .unwrap_or_default();

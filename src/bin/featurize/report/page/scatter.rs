@@ -51,18 +51,21 @@ fn caption(report: &Report) -> String {
     let Scatter {
         points,
         without_vector,
+        sampled,
+        without_path,
+        repeated,
         planar,
     } = &report.scatter;
     let rows = report.labels.rows();
     let drawn = (points.len() + without_vector) as u64;
-    let mut text = if drawn < rows {
+    let mut text = if *sampled {
         format!(
             "A sample of {} of {}, drawn by label with a fixed seed.",
             thousands(drawn),
             counted(rows, "image")
         )
     } else {
-        format!("All {}.", counted(rows, "image"))
+        format!("All {}.", counted(drawn, "image"))
     };
     if *without_vector > 0 {
         let verb = if *without_vector == 1 { "has" } else { "have" };
@@ -70,6 +73,25 @@ fn caption(report: &Report) -> String {
             " {} of them {verb} no vector.",
             thousands(*without_vector as u64)
         );
+    }
+    if *repeated > 0 {
+        let verb = if *repeated == 1 {
+            "row repeats"
+        } else {
+            "rows repeat"
+        };
+        text += &format!(
+            " {} {verb} the path of another; each path is drawn once.",
+            thousands(*repeated)
+        );
+    }
+    if *without_path > 0 {
+        let verb = if *without_path == 1 {
+            "row without a path is"
+        } else {
+            "rows without a path are"
+        };
+        text += &format!(" {} {verb} not drawn.", thousands(*without_path));
     }
     if !planar {
         text += " The model has one component only, so all lie on a line.";

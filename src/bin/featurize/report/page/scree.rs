@@ -52,9 +52,10 @@ pub(super) fn section(page: &mut String, scree: &Scree, images: u64) -> Result<(
         )?,
         None => write!(
             page,
-            "The {} of the model explain {} of the variance, less than {}: \
+            "The {} of the model explain{} {} of the variance, less than {}: \
              <code>pca_fit(features, {MARK})</code> keeps as many as that takes.",
             counted(components, "component"),
+            if components == 1 { "s" } else { "" },
             percent(kept, 1),
             percent(MARK, 0)
         )?,

@@ -190,13 +190,27 @@ pub(super) fn provenance(page: &mut String, report: &Report) -> Result<()> {
         fact(page, name, value)?;
     }
     *page += "</dl>\n";
-    let silent = features.keys().all(Facts::is_empty);
     *page += "<h3>What the files say of the vectors</h3>\n";
-    if silent {
-        *page += "<p>Nothing: neither the network nor the weights that made them are known. \
-                  <code>featurize_model_info</code> tells them, to be stored beside.</p>\n";
-    } else {
+    if !features.keys().all(Facts::is_empty) {
         descriptions(page, features.iter(), *examined)?;
+    }
+    // What a session had set is not a part of its queries, and so not of their results.
+    let unknown: Vec<&str> = [
+        ("featurize.model", "network"),
+        ("featurize.weights", "weights"),
+    ]
+    .into_iter()
+    .filter(|(fact, _)| features.keys().any(|facts| !facts.contains_key(*fact)))
+    .map(|(_, name)| name)
+    .collect();
+    if !unknown.is_empty() {
+        writeln!(
+            page,
+            "<p>Not recorded: the {}. Only arguments of <code>featurize</code> are, not what \
+             <code>SET</code> has chosen; vectors of different ones may be mixed unseen. \
+             <code>featurize_model_info</code> tells them, to be stored beside.</p>",
+            unknown.join(" and the ")
+        )?;
     }
     if writers.keys().any(|facts| !facts.is_empty()) {
         *page += "<h3>What they say of themselves</h3>\n";
