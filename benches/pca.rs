@@ -37,6 +37,10 @@ use datafusion_featurize::enable_featurize;
 use datafusion_featurize::pca::{FitOptions, NComponents, PcaFitter, PcaModel};
 use serde_json::{Value, json};
 
+/// As in the `featurize` program.
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One thing to measure.
 #[derive(Clone, Copy)]
 struct Case {

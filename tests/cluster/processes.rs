@@ -191,7 +191,7 @@ pub(crate) fn has_files(folder: &Path) -> bool {
 }
 
 /// The length of every file below `folder`.
-pub(crate) fn files(folder: &Path) -> impl Iterator<Item = u64> {
+pub(crate) fn files(folder: &Path) -> impl Iterator<Item = u64> + use<> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.flat_map(|entry| -> Box<dyn Iterator<Item = u64>> {
         let path = entry.path();

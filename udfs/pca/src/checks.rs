@@ -6,16 +6,23 @@ use crate::krylov::{Space, Wanted};
 pub(crate) struct Checks {
     space: Space,
     next: usize,
-    /// Dimension at which the residuals were last looked at, and what [`Self::plan`] was told.
+    /// Dimension at which the residuals were last looked at, and what [`Self::plan`] was told; before the
+    /// first look, where residuals begin to fall, and from where.
     previous: Option<(usize, f64)>,
+    /// Whether that was seen.
+    looked: bool,
 }
 
 impl Checks {
-    pub(crate) fn new(wanted: Wanted, space: Space) -> Self {
+    pub(crate) fn new(wanted: Wanted, tolerance: f64, space: Space) -> Self {
         Self {
             space,
             next: Self::first(wanted, space),
-            previous: None,
+            previous: match wanted {
+                Wanted::Count(k) => Some((k, -tolerance.ln())),
+                Wanted::Sum(_) => None,
+            },
+            looked: false,
         }
     }
 
@@ -40,14 +47,17 @@ impl Checks {
         let step = match (self.previous, behind) {
             _ if self.space.eager => 0,
             (Some((at, before)), Some(behind)) if before > behind => {
-                let pace = (before - behind) / (used - at) as f64;
-                ((0.8 * behind / pace) as usize).min(used / 2).max(block)
+                let pace = (before - behind) / used.saturating_sub(at).max(1) as f64;
+                // The pace since the beginning is less than that of today.
+                let share = if self.looked { 0.8 } else { 0.5 };
+                ((share * behind / pace) as usize).min(used / 2).max(block)
             }
             // Soon, to see the pace.
             (None, Some(_)) => 2 * block,
             _ => (used / 5).max(block),
         };
         self.next = used + step;
+        self.looked |= behind.is_some();
         self.previous = behind.map(|behind| (used, behind));
     }
 
@@ -74,8 +84,13 @@ mod tests {
             restarts: 0,
             eager: false,
         };
-        let mut checks = Checks::new(Wanted::Count(123), space);
+        let mut checks = Checks::new(Wanted::Count(123), 1e-14, space);
         assert!(!checks.due(320) && checks.due(336));
+        // By 12.2 in 213 dimensions so far.
+        checks.plan(336, Some(20.0));
+        assert_eq!(checks.next, 336 + 168);
+        let mut checks = Checks::new(Wanted::Sum(1.0), 1e-14, space);
+        assert!(!checks.due(95) && checks.due(96));
         checks.plan(336, None);
         assert_eq!(checks.next, 336 + 67);
         checks.plan(336, Some(20.0));

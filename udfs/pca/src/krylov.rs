@@ -158,7 +158,7 @@ pub(crate) fn leading_of(
     // Size of the matrix, as far as it has been seen.
     let mut size = 0.0_f64;
     let mut used = 0;
-    let mut checks = Checks::new(wanted, space);
+    let mut checks = Checks::new(wanted, tolerance, space);
     let mut restarts = space.restarts;
     let mut looks = 0;
     while used + block.ncols() <= largest && block.ncols() > 0 {

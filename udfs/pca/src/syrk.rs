@@ -419,7 +419,7 @@ mod tests {
         let mut triangle = product(&values(9, 11), None, false);
         triangle.add(&triangle.clone());
         let factor: Vec<f64> = (0..11).map(f64::from).collect();
-        let once = product(&values(9, 11), None, false).scaled(&vec![1.0; 11], 1.0);
+        let once = product(&values(9, 11), None, false).scaled(&[1.0; 11], 1.0);
         let scaled = triangle.scaled(&factor, 4.0);
         for i in 0..11 {
             for j in 0..11 {
