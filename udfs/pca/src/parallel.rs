@@ -7,6 +7,7 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// Rows of a piece: few enough that a matrix of a thousand rows is shared evenly.
 const ROWS: usize = 128;
@@ -38,12 +39,14 @@ pub(crate) fn symmetric_product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f
 }
 
 /// The lower triangle of a symmetric matrix in square tiles, to which products z zᵀ are added.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct SymmetricTiles {
     dimension: usize,
     tile: usize,
     /// Row and column of the tile, and its values.
     tiles: Vec<(usize, usize, Mat<f64>)>,
+    /// Products in single precision, one for each thread, kept between calls.
+    pieces: Vec<Mutex<Vec<f32>>>,
 }
 
 impl SymmetricTiles {
@@ -57,6 +60,9 @@ impl SymmetricTiles {
             dimension,
             tile,
             tiles,
+            pieces: (0..=rayon::current_num_threads())
+                .map(|_| Mutex::default())
+                .collect(),
         }
     }
 
@@ -81,29 +87,33 @@ impl SymmetricTiles {
     /// 24 bits, sums over several are not.
     pub(crate) fn add_f32(&mut self, z: MatRef<'_, f32>) {
         let tile = self.tile;
-        self.tiles.par_iter_mut().for_each_init(
-            Vec::new,
-            |scratch: &mut Vec<f32>, (i, j, values)| {
-                let (m, n) = (values.nrows(), values.ncols());
-                scratch.resize(m * n, 0.0);
-                let left = z.subrows(*i * tile, m);
-                let right = z.subrows(*j * tile, n);
-                let mut piece = MatMut::from_column_major_slice_mut(scratch, m, n);
-                matmul(
-                    piece.as_mut(),
-                    Accum::Replace,
-                    left,
-                    right.transpose(),
-                    1.0,
-                    Par::Seq,
-                );
-                for (target, source) in values.col_iter_mut().zip(piece.as_ref().col_iter()) {
-                    for (t, s) in target.iter_mut().zip(source.iter()) {
-                        *t += f64::from(*s);
-                    }
+        let pieces = &self.pieces;
+        self.tiles.par_iter_mut().for_each(|(i, j, values)| {
+            let (m, n) = (values.nrows(), values.ncols());
+            let left = z.subrows(*i * tile, m);
+            let right = z.subrows(*j * tile, n);
+            let piece = rayon::current_thread_index().and_then(|thread| pieces.get(thread));
+            // A thread has its own, so nobody waits; one that is none of rayon's takes the last.
+            let piece = piece.or(pieces.last());
+            let mut piece = piece.map(|piece| piece.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut spare = vec![];
+            let piece = piece.as_deref_mut().unwrap_or(&mut spare);
+            piece.resize(m * n, 0.0);
+            let mut piece = MatMut::from_column_major_slice_mut(piece, m, n);
+            matmul(
+                piece.as_mut(),
+                Accum::Replace,
+                left,
+                right.transpose(),
+                1.0,
+                Par::Seq,
+            );
+            for (target, source) in values.col_iter_mut().zip(piece.as_ref().col_iter()) {
+                for (t, s) in target.iter_mut().zip(source.iter()) {
+                    *t += f64::from(*s);
                 }
-            },
-        );
+            }
+        });
     }
 
     /// The whole matrix, both triangles.

@@ -401,6 +401,39 @@ mod tests {
         }
     }
 
+    /// What this machine would not choose computes the same, but for the rounding of products where there
+    /// are no fused instructions.
+    #[test]
+    fn every_instruction_set_agrees() {
+        fn with<S: Simd>(simd: S, data: &[Vec<f32>]) -> Vec<f64> {
+            let width = data[0].len();
+            let rows: Vec<&[f32]> = data.iter().map(Vec::as_slice).collect();
+            let mut z = Strips::default();
+            z.fill(&rows, &vec![0.5; width], &vec![0.25; width], None);
+            let mut triangle = LowerTriangle::zeros(width);
+            let (z, columns) = (&z, &mut triangle.columns()[..]);
+            simd.vectorize(Update {
+                z,
+                columns,
+                first: 0,
+            });
+            triangle.to_vec()
+        }
+        for width in [1, 8, 9, 31, 66, 250] {
+            let data = values(19, width);
+            let expected = product(&data, None, false).to_vec();
+            let scalar = with(pulp::Scalar::new(), &data);
+            assert_eq!(scalar.len(), expected.len());
+            for (found, expected) in scalar.iter().zip(&expected) {
+                assert!((found - expected).abs() <= 1e-12 * expected.abs().max(1.0));
+            }
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                assert_eq!(with(simd, &data), expected);
+            }
+        }
+    }
+
     #[test]
     fn numbers_come_back() {
         let triangle = product(&values(9, 21), None, false);
