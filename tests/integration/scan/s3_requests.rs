@@ -79,11 +79,19 @@ async fn requests_in_flight_reach_the_setting() {
 
 /// Waits for the server to have nothing to do, and makes sure that it stays so.
 async fn assert_quiet(server: &S3Server) {
-    server.idle().await;
-    let kinds = [Kind::List, Kind::Get, Kind::Head];
-    let before = kinds.map(|kind| server.requests(kind));
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(kinds.map(|kind| server.requests(kind)), before);
+    let requests = || [Kind::List, Kind::Get, Kind::Head].map(|kind| server.requests(kind));
+    // What was on its way when the query ended may arrive a little later, on a busy machine.
+    let mut is_quiet = false;
+    for _ in 0..5 {
+        server.idle().await;
+        let before = requests();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        is_quiet = requests() == before;
+        if is_quiet {
+            break;
+        }
+    }
+    assert!(is_quiet, "requests go on: {:?}", requests());
 }
 
 #[tokio::test(flavor = "multi_thread")]
