@@ -10,6 +10,7 @@ mod apply;
 mod calls;
 mod fit;
 mod golden;
+mod golden_large;
 mod golden_values;
 mod laws;
 mod registration;
