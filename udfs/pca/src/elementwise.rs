@@ -6,25 +6,13 @@
 use crate::value::Value;
 use pulp::Arch;
 
-/// `sums += row`.
-pub(crate) fn add<T: Value>(sums: &mut [f64], row: &[T]) {
+/// `squares += ((row − shift) − mean)²`.
+pub(crate) fn add_squares<T: Value>(squares: &mut [f64], row: &[T], shift: &[f64], mean: &[f64]) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (sum, &x) in sums.iter_mut().zip(row) {
-                *sum += x.into();
-            }
-        },
-    );
-}
-
-/// `squares += (row − mean)²`.
-pub(crate) fn add_squares<T: Value>(squares: &mut [f64], row: &[T], mean: &[f64]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for ((sum, &x), mean) in squares.iter_mut().zip(row).zip(mean) {
-                let deviation = x.into() - mean;
+            for (((sum, &x), shift), mean) in squares.iter_mut().zip(row).zip(shift).zip(mean) {
+                let deviation = (x.into() - shift) - mean;
                 *sum += deviation * deviation;
             }
         },
@@ -74,6 +62,26 @@ pub(crate) fn standardise<T: Value, F: Precision>(
     );
 }
 
+/// `target = ((row − shift) − mean) / scale`, 0 where the scale is 0, in the precision of the target.
+pub(crate) fn standardise_shifted<T: Value, F: Precision>(
+    target: &mut [F],
+    row: &[T],
+    shift: &[f64],
+    mean: &[f64],
+    scale: &[f64],
+) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let columns = shift.iter().zip(mean).zip(scale);
+            for ((z, &x), ((shift, mean), &scale)) in target.iter_mut().zip(row).zip(columns) {
+                let quotient = ((x.into() - shift) - mean) / scale;
+                *z = F::round(if scale == 0.0 { 0.0 } else { quotient });
+            }
+        },
+    );
+}
+
 /// What an `f64` may be rounded to.
 pub(crate) trait Precision: Copy + Send + Sync {
     const ZERO: Self;
@@ -115,12 +123,9 @@ mod tests {
             }
         };
         let or_zero = |value: f64, scale: f64| if scale == 0.0 { 0.0 } else { value / scale };
-        let mut z = mean.clone();
-        add(&mut z, &row);
-        check(&z, &|x, m, _| m + x);
-        z.copy_from_slice(&scale);
-        add_squares(&mut z, &row, &mean);
-        check(&z, &|x, m, s| s + (x - m) * (x - m));
+        let mut z = scale.clone();
+        add_squares(&mut z, &row, &mean, &mean);
+        check(&z, &|x, m, s| s + (x - m - m) * (x - m - m));
         z.copy_from_slice(&mean);
         add_deviations(&mut z, &row, &scale);
         check(&z, &|x, m, s| m + (x - s));
@@ -128,6 +133,9 @@ mod tests {
         check(&z, &|x, _, s| or_zero(x, s));
         standardise(&mut z, &row, &mean, &scale);
         check(&z, &|x, m, s| or_zero(x - m, s));
+        standardise_shifted(&mut z, &row, &mean, &mean, &scale);
+        check(&z, &|x, m, s| or_zero(x - m - m, s));
+        standardise(&mut z, &row, &mean, &scale);
         let mut single = [0.0_f32; 37];
         standardise(&mut single, &row, &mean, &scale);
         assert!(single.iter().zip(&z).all(|(s, z)| *s == *z as f32));

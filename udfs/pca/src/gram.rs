@@ -13,7 +13,7 @@
 //!
 //! That is also why a large Gram matrix is first computed in single precision, at twice the speed.
 //! It is computed again in double precision if the wanted eigenvalues span more than four decades, so
-//! that what single precision loses cannot reach the eighth digit of the smallest of them.
+//! that what single precision loses reaches no more than the seventh digit of the smallest of them.
 
 use crate::cancellation::Cancellation;
 use crate::eigen::{Eigen, orient, self_adjoint};
@@ -92,10 +92,10 @@ pub(crate) fn fit<T: Value>(
     }
     orient(&mut components, width);
     let variances = squares.iter().map(|s| s / degrees).collect();
-    PcaModel::try_new(
-        data.mean, data.scale, components, variances, total, n as u64,
-    )
-    .map(|m| m.with_null_rows(null_rows).with_options(options))
+    let means = data.shift.iter().zip(&data.mean);
+    let mean = means.map(|(shift, mean)| shift + mean).collect();
+    PcaModel::try_new(mean, data.scale, components, variances, total, n as u64)
+        .map(|m| m.with_null_rows(null_rows).with_options(options))
 }
 
 /// The rows in an order of their own, with the statistics of their columns.
@@ -103,6 +103,10 @@ pub(crate) fn fit<T: Value>(
 /// Sorting the rows makes the fit independent, to the last bit, of how they were partitioned.
 struct Standardised<'a, T> {
     rows: Vec<&'a [T]>,
+    /// The first row: what is left of a mean after rounding would look like a component where means are
+    /// much larger than deviations.
+    shift: Vec<f64>,
+    /// Relative to the shift.
     mean: Vec<f64>,
     scale: Vec<f64>,
     /// Sum of the squares of Z, which is the sum of all eigenvalues.
@@ -114,12 +118,15 @@ impl<'a, T: Value> Standardised<'a, T> {
         let mut sorted: Vec<&[T]> = rows.in_memory().collect();
         sorted.sort_unstable_by(|a, b| compare(a, b));
         let (count, width) = (sorted.len() as u64, rows.width());
+        let first = sorted.first().copied().unwrap_or_default();
+        let shift: Vec<f64> = first.iter().map(|&x| x.into()).collect();
         let mut mean = vec![0.0_f64; width];
         let mut squares = vec![0.0_f64; width];
         mean.par_chunks_mut(STRIP)
             .zip(squares.par_chunks_mut(STRIP))
+            .zip(shift.par_chunks(STRIP))
             .enumerate()
-            .for_each(|(strip, (mean, squares))| {
+            .for_each(|(strip, ((mean, squares), shift))| {
                 let start = strip * STRIP;
                 let columns = || {
                     sorted
@@ -127,11 +134,11 @@ impl<'a, T: Value> Standardised<'a, T> {
                         .filter_map(|row| row.get(start..start + strip_len(width, start)))
                 };
                 for row in columns() {
-                    elementwise::add(mean, row);
+                    elementwise::add_deviations(mean, row, shift);
                 }
                 mean.iter_mut().for_each(|sum| *sum /= count as f64);
                 for row in columns() {
-                    elementwise::add_squares(squares, row, mean);
+                    elementwise::add_squares(squares, row, shift, mean);
                 }
             });
         if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
@@ -139,8 +146,8 @@ impl<'a, T: Value> Standardised<'a, T> {
         }
         let scale: Vec<f64> = squares
             .iter()
-            .zip(&mean)
-            .map(|(&s, &m)| options.column_scale(count, m, s))
+            .zip(shift.iter().zip(&mean))
+            .map(|(&s, (shift, mean))| options.column_scale(count, shift + mean, s))
             .collect();
         let standardised = squares
             .iter()
@@ -151,6 +158,7 @@ impl<'a, T: Value> Standardised<'a, T> {
             .sum();
         Ok(Self {
             rows: sorted,
+            shift,
             mean,
             scale,
             total,
@@ -269,11 +277,12 @@ impl<'a, T: Value> Standardised<'a, T> {
     ) {
         let slices = (
             row.get(columns.clone()),
+            self.shift.get(columns.clone()),
             self.mean.get(columns.clone()),
             scale.get(columns),
         );
-        if let (Some(row), Some(mean), Some(scale)) = slices {
-            elementwise::standardise(target, row, mean, scale);
+        if let (Some(row), Some(shift), Some(mean), Some(scale)) = slices {
+            elementwise::standardise_shifted(target, row, shift, mean, scale);
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! Two Arrow columns, so that a state can be shuffled like any other row:
 //!
-//! * `header`, BinaryView: version, precision, counts, width (see [`Header`]);
+//! * `header`, BinaryView: version, precision, counts, width (see [`Header`]), and the blocks if they are
+//!   small, each after its length;
 //! * `blocks`, List(BinaryView): if the header announces moments, their shift and the means relative
 //!   to it (2 d `f64`) and the lower triangle of M₂ in the squares of [`crate::syrk`] (about d²/2 `f64`);
 //!   if it announces rows on disk, their ticket ([`crate::spill`]); then blocks of whole rows. All numbers are little-endian.
 //!
-//! Within a process the blocks are the accumulator's own buffers: nothing is copied. A ticket is good
+//! Within a process the blocks are the accumulator's own buffers: nothing is copied. Many groups of few rows
+//! would be as many buffers, which every slice of the column refers to; hence the small blocks in the header.
+//! A ticket is good
 //! in the process that issued it; elsewhere the merge fails and says why.
 
 use crate::error::{PcaError, Result};
@@ -26,6 +29,9 @@ use std::sync::Arc;
 
 /// Version of the state; machines of one query must agree on it.
 const VERSION: u64 = 4;
+
+/// Bytes of all blocks up to which they travel in the header.
+const SMALL: usize = 4096;
 
 /// Views of an Arrow array longer than this live in a buffer of their own.
 const INLINE: u32 = 12;
@@ -74,11 +80,9 @@ impl Header {
         fields.iter().flat_map(|v| v.to_le_bytes()).collect()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self> {
-        let malformed = || PcaError::State(format!("its header has {} bytes", bytes.len()));
-        let (fields, []) = bytes.as_chunks() else {
-            return Err(malformed());
-        };
+    /// The header, and the bytes that follow it.
+    fn decode(bytes: &[u8]) -> Result<(Self, &[u8])> {
+        let (fields, _) = bytes.as_chunks();
         let [
             version,
             value_bytes,
@@ -86,9 +90,13 @@ impl Header {
             null_rows,
             moment_rows,
             disk_rows,
+            ..,
         ] = fields
         else {
-            return Err(malformed());
+            return Err(PcaError::State(format!(
+                "its header has {} bytes",
+                bytes.len()
+            )));
         };
         let header = Self {
             version: u64::from_le_bytes(*version),
@@ -104,7 +112,37 @@ impl Header {
                 header.version
             )));
         }
-        Ok(header)
+        let rest = bytes.get(size_of::<[u64; 6]>()..).unwrap_or_default();
+        Ok((header, rest))
+    }
+}
+
+/// Appends small blocks to the header.
+fn append_blocks(header: &mut Vec<u8>, blocks: Vec<Buffer>) {
+    for block in blocks {
+        header.extend((block.len() as u64).to_le_bytes());
+        header.extend(block.as_slice());
+    }
+}
+
+/// What [`append_blocks`] has appended.
+fn appended_blocks(mut bytes: &[u8]) -> Result<BinaryViewArray> {
+    // Each in a buffer of its own size: what is kept of them is kept whole.
+    let mut blocks = vec![];
+    while let Some((length, rest)) = bytes.split_first_chunk() {
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((block, rest)) = rest.split_at_checked(length) else {
+            return Err(PcaError::State(
+                "a block in its header breaks off".to_string(),
+            ));
+        };
+        blocks.push(Buffer::from(block));
+        bytes = rest;
+    }
+    if bytes.is_empty() {
+        block_array(blocks).map_err(|e| PcaError::State(e.to_string()))
+    } else {
+        Err(PcaError::State("its header breaks off".to_string()))
     }
 }
 
@@ -124,10 +162,16 @@ pub(crate) fn encode<T: Value>(mut parts: Parts<T>) -> Result<Vec<ScalarValue>> 
         buffers.push(Buffer::from_vec(moments.packed_means()));
         buffers.push(Buffer::from_vec(moments.packed_m2()));
     }
+    // A ticket is known by its buffer.
+    let is_movable = segments.is_empty();
     if !segments.is_empty() {
         buffers.push(issue_ticket(segments));
     }
     buffers.extend(parts.rows.take_buffers());
+    let mut header = header.encode();
+    if is_movable && buffers.iter().map(Buffer::len).sum::<usize>() <= SMALL {
+        append_blocks(&mut header, std::mem::take(&mut buffers));
+    }
     let blocks = block_array(buffers).map_err(|e| PcaError::State(e.to_string()))?;
     let blocks = ListArray::try_new(
         block_field(),
@@ -137,7 +181,7 @@ pub(crate) fn encode<T: Value>(mut parts: Parts<T>) -> Result<Vec<ScalarValue>> 
     )
     .map_err(|e| PcaError::State(e.to_string()))?;
     Ok(vec![
-        ScalarValue::BinaryView(Some(header.encode())),
+        ScalarValue::BinaryView(Some(header)),
         ScalarValue::List(Arc::new(blocks)),
     ])
 }
@@ -164,7 +208,14 @@ fn block_array(buffers: Vec<Buffer>) -> Result<BinaryViewArray, ArrowError> {
 
 /// Decodes one state. Blocks stay where they are if they are aligned.
 pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Result<Parts<T>> {
-    let header = Header::decode(header)?;
+    let (header, rest) = Header::decode(header)?;
+    let appended;
+    let blocks = if rest.is_empty() {
+        blocks
+    } else {
+        appended = appended_blocks(rest)?;
+        &appended
+    };
     if header.value_bytes != size_of::<T>() as u64 {
         return Err(PcaError::State(format!(
             "its values have {} bytes instead of {}",

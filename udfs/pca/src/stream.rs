@@ -182,16 +182,19 @@ pub(crate) fn fit<T: Value>(
     drop(eigen);
     orient(&mut components, width);
     let variances = variances.into_iter().take(k).collect();
-    PcaModel::try_new(
-        data.mean, data.scale, components, variances, total, n as u64,
-    )
-    .map(|m| m.with_null_rows(null_rows).with_options(options))
+    let means = data.shift.iter().zip(&data.mean);
+    let mean = means.map(|(shift, mean)| shift + mean).collect();
+    PcaModel::try_new(mean, data.scale, components, variances, total, n as u64)
+        .map(|m| m.with_null_rows(null_rows).with_options(options))
 }
 
 /// The rows, with the statistics of their columns; as an operator, ZᵀZ.
 struct Standardised<'a, T: Value> {
     rows: &'a Rows<T>,
     block_rows: usize,
+    /// The first row, as in [`crate::gram`].
+    shift: Vec<f64>,
+    /// Relative to the shift.
     mean: Vec<f64>,
     scale: Vec<f64>,
     /// Sum of the squares of Z, which is the sum of all eigenvalues.
@@ -209,13 +212,18 @@ impl<'a, T: Value> Standardised<'a, T> {
         let width = rows.width();
         let (mut mean, mut squares) = (vec![0.0_f64; width], vec![0.0_f64; width]);
         let mut seen = 0_usize;
+        let mut shift = vec![];
         rows.for_each_block(block_rows, |block| {
+            if shift.is_empty() {
+                shift.extend(block.iter().take(width).map(|&x| -> f64 { x.into() }));
+            }
             let count = block.len() / width;
             let merged = (seen + count) as f64;
             mean.par_chunks_mut(STRIP)
                 .zip(squares.par_chunks_mut(STRIP))
+                .zip(shift.par_chunks(STRIP))
                 .enumerate()
-                .for_each(|(strip, (mean, squares))| {
+                .for_each(|(strip, ((mean, squares), shift))| {
                     let columns = strip * STRIP..strip * STRIP + mean.len();
                     let rows = || {
                         block
@@ -224,11 +232,11 @@ impl<'a, T: Value> Standardised<'a, T> {
                     };
                     let mut own_mean = vec![0.0_f64; mean.len()];
                     for row in rows() {
-                        elementwise::add(&mut own_mean, row);
+                        elementwise::add_deviations(&mut own_mean, row, shift);
                     }
                     own_mean.iter_mut().for_each(|sum| *sum /= count as f64);
                     for row in rows() {
-                        elementwise::add_squares(squares, row, &own_mean);
+                        elementwise::add_squares(squares, row, shift, &own_mean);
                     }
                     let weight = seen as f64 * count as f64 / merged;
                     let share = count as f64 / merged;
@@ -246,8 +254,8 @@ impl<'a, T: Value> Standardised<'a, T> {
         }
         let scale: Vec<f64> = squares
             .iter()
-            .zip(&mean)
-            .map(|(&s, &m)| options.column_scale(seen as u64, m, s))
+            .zip(shift.iter().zip(&mean))
+            .map(|(&s, (shift, mean))| options.column_scale(seen as u64, shift + mean, s))
             .collect();
         let standardised = squares
             .iter()
@@ -257,6 +265,7 @@ impl<'a, T: Value> Standardised<'a, T> {
         Ok(Self {
             rows,
             block_rows,
+            shift,
             mean,
             scale,
             total,
@@ -277,6 +286,7 @@ impl<T: Value> Operator for Standardised<'_, T> {
         let Self {
             rows,
             block_rows,
+            shift,
             mean,
             scale,
             z,
@@ -291,12 +301,13 @@ impl<T: Value> Operator for Standardised<'_, T> {
             z.par_chunks_mut(n * STRIP)
                 .zip(products.par_chunks_mut(n * k))
                 .zip(mean.par_chunks(STRIP).zip(scale.par_chunks(STRIP)))
+                .zip(shift.par_chunks(STRIP))
                 .enumerate()
-                .for_each(|(strip, ((z, product), (mean, scale)))| {
+                .for_each(|(strip, (((z, product), (mean, scale)), shift))| {
                     let (start, len) = (strip * STRIP, mean.len());
                     for (z, row) in z.chunks_exact_mut(len).zip(block.chunks_exact(width)) {
                         let row = row.get(start..).unwrap_or_default();
-                        elementwise::standardise(z, row, mean, scale);
+                        elementwise::standardise_shifted(z, row, shift, mean, scale);
                     }
                     matmul(
                         MatMut::from_column_major_slice_mut(product, n, k),

@@ -222,7 +222,10 @@ impl LowerTriangle {
                                 .and_then(|Lane(lane)| lane.get(along))
                                 .copied()
                                 .unwrap_or(0.0);
-                            column[i * STRIP + r] = value * (row * by) / divisor;
+                            // By the larger index first, so that both triangles round alike; one after the other,
+                            // as the product of both may be out of range.
+                            let (first, last) = if transposed { (by, *row) } else { (*row, by) };
+                            column[i * STRIP + r] = value * first * last / divisor;
                         }
                     }
                 }

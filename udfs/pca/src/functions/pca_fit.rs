@@ -51,11 +51,11 @@ With n rows of d values, the fit takes the first of three routes that fits in `m
     ),
     argument(
         name = "convention",
-        description = "Constant: 'scikit-learn' (default), or 'spark' for Spark ML's StandardScaler and PCA: the standard deviation divides by n - 1, a constant column becomes 0, and `pca_transform` does not subtract the mean."
+        description = "Constant: 'scikit-learn' (default), or 'spark' for Spark ML's StandardScaler and PCA: the standard deviation divides by n - 1, a constant column becomes 0, and `pca_transform` does not subtract the mean. By name it wants `scale` before it, which may be NULL: `pca_fit(features, 0.9, scale => NULL, convention => 'spark')`."
     ),
     argument(
         name = "memory_limit",
-        description = "Constant: bytes of memory that the rows or moments of each group may take in each partition, such as 2147483648 or '2G'; components and the model come on top. Default `featurize.pca_memory_limit`, or 1G. Named arguments leave no gap, so NULL stands for a default in between: `pca_fit(features, 0.9, scale => NULL, convention => 'spark')`."
+        description = "Constant: bytes of memory that the rows or moments of each group may take in each partition, such as 2147483648 or '2G'; components and the model come on top. Default `featurize.pca_memory_limit`, or 1G."
     )
 )]
 /// The SQL function `pca_fit`.

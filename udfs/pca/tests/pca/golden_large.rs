@@ -113,6 +113,42 @@ fn wide() {
     check(520, 700, Convention::Spark, &SPARK_WIDE);
 }
 
+/// The same deviations around 0 and around 2⁴⁰, where they are still exact: by the Gram matrix, by moments,
+/// and in passes over rows on disk.
+#[test]
+fn large_means_cost_no_digits() {
+    for (n, d, limit) in [
+        (40, 60, 1 << 30),
+        (90, 60, 1 << 30),
+        (1800, 1500, 8_000_000),
+    ] {
+        let fit = |mean: f64| {
+            let options = FitOptions::new(NComponents::Count(2)).with_scale(false);
+            let mut fitter = PcaFitter::<f64>::new(options.with_memory_limit(limit));
+            for row in data(n, d) {
+                let row: Vec<f64> = row
+                    .iter()
+                    .map(|x| (x * 1024.0).round() / 1024.0 + mean)
+                    .collect();
+                fitter.push(&row).unwrap();
+            }
+            fitter.fit().unwrap()
+        };
+        let (near, far) = (fit(0.0), fit(2_f64.powi(40)));
+        for (found, expected) in far
+            .explained_variance()
+            .iter()
+            .zip(near.explained_variance())
+        {
+            assert!(
+                (found / expected - 1.0).abs() < 1e-12,
+                "{found}, expected {expected}"
+            );
+        }
+        close(far.components(), near.components(), 1e-11);
+    }
+}
+
 const TALL: Large = Large {
     explained_variance: &[
         288.2855385524297,
