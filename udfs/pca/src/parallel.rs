@@ -94,7 +94,7 @@ impl SymmetricTiles {
             let right = z.subrows(*j * tile, n);
             let piece = rayon::current_thread_index().and_then(|thread| pieces.get(thread));
             // A thread has its own, so nobody waits; one that is none of rayon's takes the last.
-            let piece = piece.or(pieces.last());
+            let piece = piece.or_else(|| pieces.last());
             let mut piece = piece.map(|piece| piece.lock().unwrap_or_else(PoisonError::into_inner));
             let mut spare = vec![];
             let piece = piece.as_deref_mut().unwrap_or(&mut spare);
