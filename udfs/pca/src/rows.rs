@@ -58,6 +58,11 @@ impl<T: Value> Rows<T> {
         if (self.open.len() + row.len()) * size_of::<T>() > BLOCK_BYTES {
             self.seal();
         }
+        if self.open.capacity() == 0 && !self.sealed.is_empty() {
+            // There are many: a block at once is not copied while it grows.
+            let rows = BLOCK_BYTES / size_of::<T>() / row.len().max(1);
+            self.open.reserve_exact(rows.max(1) * row.len());
+        }
         self.open.extend_from_slice(row);
         self.len += 1;
     }
@@ -97,7 +102,9 @@ impl<T: Value> Rows<T> {
     fn seal(&mut self) {
         if !self.open.is_empty() {
             let mut block = std::mem::take(&mut self.open);
-            block.shrink_to_fit();
+            if block.len() < block.capacity() / 8 * 7 {
+                block.shrink_to_fit();
+            }
             self.sealed.push(block.into());
         }
     }
