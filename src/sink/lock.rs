@@ -142,7 +142,9 @@ impl Lock {
                     return Ok(lock);
                 }
                 Some(file) if !is_abandoned(&file, is_live(file.run)) => {
-                    let now = now(store, target, run).await?;
+                    let Some(now) = now(store, target, run).await? else {
+                        continue; // The other run has just ended.
+                    };
                     let silent = now - renewed;
                     if silent < ABANDONED_AFTER {
                         return exec_err!(
@@ -267,13 +269,21 @@ async fn find(
     }
 }
 
-/// The store's clock, which need not be this machine's.
-async fn now(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<DateTime<Utc>> {
+/// The store's clock, which need not be this machine's; `None` if another run, which cleans up when it ends,
+/// has removed the object that tells it.
+async fn now(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<Option<DateTime<Utc>>> {
     let probe = target.run_folder(run).join("clock");
-    store.put(&probe, "".into()).await?;
-    let now = store.head(&probe).await?.last_modified;
-    store.delete(&probe).await?;
-    Ok(now)
+    let told = async {
+        store.put(&probe, "".into()).await?;
+        let now = store.head(&probe).await?.last_modified;
+        store.delete(&probe).await?;
+        Ok(now)
+    };
+    match told.await {
+        Ok(now) => Ok(Some(now)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Renews a lock until it is dropped.
