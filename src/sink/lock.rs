@@ -265,6 +265,11 @@ async fn find(
             Ok(Some((file, renewed)))
         }
         Err(object_store::Error::NotFound { .. }) => Ok(None),
+        // On the local disk the folder may go while the object is renamed to its name.
+        Err(object_store::Error::Generic {
+            store: "LocalFileSystem",
+            ..
+        }) => Ok(None),
         Err(e) => Err(e.into()),
     }
 }
