@@ -265,11 +265,6 @@ async fn find(
             Ok(Some((file, renewed)))
         }
         Err(object_store::Error::NotFound { .. }) => Ok(None),
-        // On the local disk the folder may go while the object is renamed to its name.
-        Err(object_store::Error::Generic {
-            store: "LocalFileSystem",
-            ..
-        }) => Ok(None),
         Err(e) => Err(e.into()),
     }
 }
@@ -286,9 +281,25 @@ async fn now(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<Opti
     };
     match told.await {
         Ok(now) => Ok(Some(now)),
-        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(e) if is_missing(&e) => Ok(None),
         Err(e) => Err(e.into()),
     }
+}
+
+/// Whether an object is not there, or its folder, which on the local disk may go while the object is given
+/// its name.
+fn is_missing(error: &object_store::Error) -> bool {
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return true;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(e) = cause {
+        if let Some(e) = e.downcast_ref::<std::io::Error>() {
+            return e.kind() == std::io::ErrorKind::NotFound;
+        }
+        cause = e.source();
+    }
+    false
 }
 
 /// Renews a lock until it is dropped.
