@@ -4,6 +4,7 @@
 //! channel; the channel varies fastest) and get the same back.
 
 mod activation;
+mod cache;
 mod depthwise;
 mod direct;
 mod error;
@@ -21,6 +22,7 @@ mod stack;
 mod testing;
 mod winograd;
 
+pub use cache::prefetch;
 pub use error::{KernelError, Result};
 pub use mobilenet::{ConvWeights, InvertedResidualBuilder, InvertedResidualStack, Window};
 pub use pool::{CancelToken, ComputePool, Load};

@@ -24,13 +24,13 @@ use crate::options::{FitOptions, NComponents};
 use crate::rows::Rows;
 use crate::spill::Disk;
 use crate::stream::{self, Plan};
-use crate::syrk::Strips;
+use crate::strips::Strips;
 use crate::value::{Value, first_not_finite};
 use datafusion_execution::disk_manager::DiskManager;
 use std::sync::Arc;
 
 /// Bytes of the centred block that updates the moments, within [`BLOCK_ROWS`].
-const BLOCK_BYTES: usize = 4 << 20;
+const BLOCK_BYTES: usize = 2 << 20;
 
 /// Rows of that block: the fewer, the more often the moments are read and written; the more, the less of
 /// the block stays in the caches.

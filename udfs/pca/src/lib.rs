@@ -54,7 +54,9 @@ mod settings;
 mod spill;
 mod state;
 mod stream;
+mod strips;
 mod syrk;
+mod tile;
 mod transform;
 mod value;
 

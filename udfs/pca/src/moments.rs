@@ -15,7 +15,8 @@
 //! lose as many digits as the means are larger than the deviations.
 
 use crate::elementwise;
-use crate::syrk::{LowerTriangle, Strips};
+use crate::strips::Strips;
+use crate::syrk::LowerTriangle;
 use crate::value::Value;
 use faer::Mat;
 

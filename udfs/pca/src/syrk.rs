@@ -6,113 +6,16 @@
 //! in which it is updated. The blocking is that of K. Goto and R. A. van de Geijn, "Anatomy of
 //! high-performance matrix multiplication", ACM Transactions on Mathematical Software 34, 2008.
 //!
-//! Every number is the sum of its products in the order of the rows, by fused multiplications and
-//! additions where the machine has them, whatever the width of its vectors and the number of threads.
+//! Numbers do not depend on the machine's vectors ([`crate::tile`]) nor on the number of threads.
 
-use crate::value::Value;
+use crate::strips::{Lane, STRIP, Strips};
+use crate::tile::{TALL, add_products};
 use faer::Mat;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Columns that lie together.
-const STRIP: usize = 8;
-
-/// As many values of a row or of a column as a strip is wide: a line of the cache.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[repr(align(64))]
-struct Lane([f64; STRIP]);
-
-const ZERO: Lane = Lane([0.0; STRIP]);
-
 /// Bytes of rows that are to stay in the second level of the cache.
 const CACHE: usize = 512 << 10;
-
-/// Rows in strips of [`STRIP`] columns: all rows of the first strip, then those of the second. The last
-/// strip is filled up with zeros.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Strips {
-    lanes: Vec<Lane>,
-    rows: usize,
-}
-
-impl Strips {
-    /// Bytes held.
-    pub(crate) fn size(&self) -> usize {
-        self.lanes.capacity() * size_of::<Lane>()
-    }
-
-    /// Replaces what is held by `(row − shift) − mean` of these rows and, after them, `last`.
-    pub(crate) fn fill<T: Value>(
-        &mut self,
-        rows: &[&[T]],
-        shift: &[f64],
-        mean: &[f64],
-        last: Option<&[f64]>,
-    ) {
-        self.rows = rows.len() + usize::from(last.is_some());
-        self.lanes.clear();
-        self.lanes
-            .resize(self.rows * shift.len().div_ceil(STRIP), ZERO);
-        Arch::new().dispatch(
-            #[inline(always)]
-            || self.centre(rows, shift, mean),
-        );
-        let strips = self.lanes.chunks_exact_mut(self.rows);
-        for (strip, values) in strips.zip(last.unwrap_or_default().chunks(STRIP)) {
-            if let Some(Lane(lane)) = strip.last_mut() {
-                lane.iter_mut()
-                    .zip(values)
-                    .for_each(|(x, value)| *x = *value);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn centre<T: Value>(&mut self, rows: &[&[T]], shift: &[f64], mean: &[f64]) {
-        // A few rows at a time, so that a page of a strip is met once.
-        for (block, rows) in rows.chunks(STRIP).enumerate() {
-            let strips = self.lanes.chunks_exact_mut(self.rows);
-            let columns = shift.chunks(STRIP).zip(mean.chunks(STRIP));
-            for (s, (strip, (shift, mean))) in strips.zip(columns).enumerate() {
-                let lanes = strip.iter_mut().skip(block * STRIP);
-                for (Lane(lane), row) in lanes.zip(rows) {
-                    let row = row.get(s * STRIP..).unwrap_or_default();
-                    let whole = (row.first_chunk(), shift.first_chunk(), mean.first_chunk());
-                    if let (Some(row), Some(shift), Some(mean)) = whole {
-                        whole_deviations(lane, row, shift, mean);
-                    } else {
-                        deviations(lane, row, shift, mean);
-                    }
-                }
-            }
-        }
-    }
-
-    /// All rows of a strip; none if there is no such strip.
-    fn strip(&self, s: usize) -> &[Lane] {
-        let rows = s * self.rows..(s + 1) * self.rows;
-        self.lanes.get(rows).unwrap_or_default()
-    }
-}
-
-/// As [`deviations`], of lengths that the compiler knows.
-#[inline(always)]
-fn whole_deviations<T: Value>(
-    target: &mut [f64; STRIP],
-    row: &[T; STRIP],
-    shift: &[f64; STRIP],
-    mean: &[f64; STRIP],
-) {
-    deviations(target, row, shift, mean);
-}
-
-/// `target = (row − shift) − mean`.
-#[inline(always)]
-fn deviations<T: Value>(target: &mut [f64; STRIP], row: &[T], shift: &[f64], mean: &[f64]) {
-    for (((z, &x), shift), mean) in target.iter_mut().zip(row).zip(shift).zip(mean) {
-        *z = (x.into() - shift) - mean;
-    }
-}
 
 /// The lower triangle of a symmetric matrix, in squares of [`STRIP`] rows and columns: from the square on
 /// the diagonal downwards, strip of columns after strip. Each is kept column after column; those on the
@@ -128,7 +31,7 @@ impl LowerTriangle {
         let strips = width.div_ceil(STRIP);
         Self {
             width,
-            lanes: vec![ZERO; strips * (strips + 1) / 2 * STRIP],
+            lanes: vec![Lane::ZERO; strips * (strips + 1) / 2 * STRIP],
         }
     }
 
@@ -248,88 +151,17 @@ struct Update<'a, 'b> {
 impl WithSimd for Update<'_, '_> {
     type Output = ();
 
-    /// The sums of a tile fill most of the registers: 24 of 32, 8 of 16.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match S::F64_LANES {
-            8 => self.tiles::<S, 3, 1, 8>(simd),
-            4 => self.tiles::<S, 1, 2, 4>(simd),
-            2 => self.tiles::<S, 1, 4, 4>(simd),
-            _ => self.tiles::<S, 1, 8, 1>(simd),
-        }
-    }
-}
-
-impl Update<'_, '_> {
-    /// All tiles of `HEIGHT` strips of rows by `COLUMNS` columns, where a strip is `VECTORS` vectors.
-    #[inline(always)]
-    fn tiles<S: Simd, const HEIGHT: usize, const VECTORS: usize, const COLUMNS: usize>(
-        self,
-        simd: S,
-    ) {
         let Self { z, columns, first } = self;
-        let strips = z.lanes.len().checked_div(z.rows).unwrap_or(0);
-        let cached = CACHE / size_of::<Lane>() / z.rows.max(1) / HEIGHT * HEIGHT;
-        for block in (first..strips).step_by(cached.max(HEIGHT)) {
-            let end = strips.min(block + cached.max(HEIGHT));
+        let cached = CACHE / size_of::<Lane>() / z.rows().max(1) / TALL * TALL;
+        for block in (first..z.len()).step_by(cached.max(TALL)) {
+            let end = z.len().min(block + cached.max(TALL));
             for (j, column) in (first..end).zip(columns.iter_mut()) {
                 let from = block.max(j);
-                let Some(squares) = column.get_mut((from - j) * STRIP..(end - j) * STRIP) else {
-                    continue;
-                };
-                let (squares, _) = squares.as_chunks_mut::<STRIP>();
-                let (tall, rest) = squares.as_chunks_mut::<HEIGHT>();
-                let right = z.strip(j);
-                let mut i = from;
-                for squares in tall {
-                    let left = std::array::from_fn(|h| z.strip(i + h));
-                    tile::<S, HEIGHT, VECTORS, COLUMNS>(simd, left, right, squares);
-                    i += HEIGHT;
-                }
-                for square in rest {
-                    let squares = std::array::from_mut(square);
-                    tile::<S, 1, VECTORS, COLUMNS>(simd, [z.strip(i)], right, squares);
-                    i += 1;
-                }
-            }
-        }
-    }
-}
-
-/// Adds the products of strips `left` and the strip `right` to squares one below the other. The sums stay
-/// in registers over all rows.
-#[inline(always)]
-fn tile<S: Simd, const HEIGHT: usize, const VECTORS: usize, const COLUMNS: usize>(
-    simd: S,
-    left: [&[Lane]; HEIGHT],
-    right: &[Lane],
-    squares: &mut [[Lane; STRIP]; HEIGHT],
-) {
-    let left = left.map(|strip| strip.get(..right.len()).unwrap_or_default());
-    let zero = simd.splat_f64s(0.0);
-    for start in (0..STRIP).step_by(COLUMNS) {
-        let mut sums = [[[zero; VECTORS]; HEIGHT]; COLUMNS];
-        for (k, Lane(factors)) in right.iter().enumerate() {
-            let mut values = [[zero; VECTORS]; HEIGHT];
-            for (values, strip) in values.iter_mut().zip(&left) {
-                let (vectors, _) = S::as_simd_f64s(&strip[k].0);
-                values.copy_from_slice(vectors);
-            }
-            for (sums, factor) in sums.iter_mut().zip(&factors[start..]) {
-                let factor = simd.splat_f64s(*factor);
-                for (sums, values) in sums.iter_mut().zip(&values) {
-                    for (sum, value) in sums.iter_mut().zip(values) {
-                        *sum = simd.mul_add_e_f64s(*value, factor, *sum);
-                    }
-                }
-            }
-        }
-        for (c, sums) in sums.iter().enumerate() {
-            for (square, sums) in squares.iter_mut().zip(sums) {
-                let (target, _) = S::as_mut_simd_f64s(&mut square[start + c].0);
-                for (target, sum) in target.iter_mut().zip(sums) {
-                    *target = simd.add_f64s(*target, *sum);
-                }
+                let squares = column.get_mut((from - j) * STRIP..(end - j) * STRIP);
+                let (squares, _) = squares.unwrap_or_default().as_chunks_mut();
+                add_products(simd, z, from, z.strip(j), squares);
             }
         }
     }

@@ -62,13 +62,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, line: *const Lanes) {
-        // SAFETY: a prefetch accesses no memory as far as the language is concerned, and SSE is
-        // part of x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-    }
-
-    #[inline(always)]
     fn add(self, a: Pair, b: Pair) -> Pair {
         // SAFETY: see above.
         unsafe { Pair(_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)) }

@@ -16,6 +16,7 @@ mod isa;
 mod neon;
 mod portable;
 
+use crate::cache::prefetch_line;
 pub use isa::Isa;
 pub(crate) use isa::{Arch, Kernel};
 
@@ -72,7 +73,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Writes one line.
     fn store(self, to: &mut Lanes, value: Self::V);
     /// Asks for a line that will be read soon; it may lie anywhere, even outside of any buffer.
-    fn prefetch(self, line: *const Lanes);
+    #[inline(always)]
+    fn prefetch(self, line: *const Lanes) {
+        prefetch_line(line.cast());
+    }
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`.

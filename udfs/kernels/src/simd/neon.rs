@@ -80,10 +80,6 @@ impl Simd for Neon {
         }
     }
 
-    /// Does nothing: there is no stable way to say it.
-    #[inline(always)]
-    fn prefetch(self, _: *const Lanes) {}
-
     #[inline(always)]
     fn add(self, a: Quad, b: Quad) -> Quad {
         by_register!(vaddq_f32, a, b)

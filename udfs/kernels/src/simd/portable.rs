@@ -36,10 +36,6 @@ impl Simd for Portable {
         to.0 = value;
     }
 
-    /// Does nothing: there is no stable way to say it.
-    #[inline(always)]
-    fn prefetch(self, _: *const Lanes) {}
-
     #[inline(always)]
     fn add(self, a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |a, b| a + b)
