@@ -1,6 +1,8 @@
 //! Object stores: which one a location needs, and with which credentials.
 
 pub(crate) mod errors;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod options;
 pub(crate) mod requests;
 pub(crate) mod retry;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
@@ -99,7 +101,7 @@ async fn s3(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn Obje
     let mut aws = AwsOptions::default();
     for (key, value) in options.iter().filter(|(key, _)| key.starts_with("aws.")) {
         aws.set(key, value)
-            .map_err(|_| plan_datafusion_err!("unknown option or bad value: '{key}'"))?;
+            .map_err(|_| options::refused(key, "aws", &options::AWS))?;
     }
     let has_keys = aws.access_key_id.is_some();
     if aws.skip_signature == Some(true) && !has_keys {
@@ -135,7 +137,7 @@ async fn s3(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn Obje
         };
         let name: AmazonS3ConfigKey = format!("aws_{name}")
             .parse()
-            .map_err(|_| plan_datafusion_err!("unknown option '{key}'"))?;
+            .map_err(|_| options::refused(key, "aws", &options::AWS))?;
         builder = builder.with_config(name, value);
     }
     build_s3(builder)
@@ -161,9 +163,14 @@ fn gcs(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn ObjectSto
         let Some(name) = key.strip_prefix("gcp.") else {
             continue;
         };
+        let name = match name {
+            // As datafusion-cli has it.
+            "application_credentials_path" => "application_credentials",
+            name => name,
+        };
         let name: GoogleConfigKey = name
             .parse()
-            .map_err(|_| plan_datafusion_err!("unknown option '{key}'"))?;
+            .map_err(|_| options::refused(key, "gcp", &options::GCP))?;
         builder = builder.with_config(name, value);
     }
     let connector = transport::Connector::try_new()?;
@@ -248,7 +255,29 @@ mod tests {
             .await
             .unwrap_err()
             .to_string();
-        assert!(error.contains("'aws.secret_acess_key'"), "{error}");
+        let expected =
+            "no option 'aws.secret_acess_key' (did you mean 'aws.secret_access_key'?); the options";
+        assert!(error.contains(expected), "{error}");
         assert!(!error.contains("hush"), "{error}");
+    }
+
+    #[cfg(feature = "gcp")]
+    #[tokio::test]
+    async fn options_of_google_are_those_that_are_named() {
+        let error = registered("gs://b/x", &[("gcp.service_account", "/none")]).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("/none"), "it is one: {error}");
+        for name in options::GCP {
+            let option = format!("gcp.{name}");
+            let error = registered("gs://b/x", &[(&*option, "/none")]).await;
+            let error = error.unwrap_err().to_string();
+            assert!(!error.contains("there is no option"), "{error}");
+        }
+        let error = registered("gs://b/x", &[("gcp.service_acount_path", "/none")]).await;
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("did you mean 'gcp.service_account_path'?"),
+            "{error}"
+        );
     }
 }

@@ -201,6 +201,57 @@ fn mistyped_options_of_writing_are_met_with_the_right_ones() {
 }
 
 #[test]
+fn mistyped_names_are_met_with_those_that_exist() {
+    let table = "CREATE TABLE images AS SELECT 1 AS a;";
+    for (sql, name) in [
+        ("SELECT * FROM imges", "images"),
+        ("SELECT i.a FROM images JOIN imagess i ON true", "images"),
+        (
+            "WITH i AS (SELECT 1) SELECT * FROM public.imaegs, i",
+            "images",
+        ),
+        ("EXPLAIN SELECT * FROM imges", "images"),
+        ("INSERT INTO imges VALUES (1)", "images"),
+        ("COPY imges TO '/nowhere/x.csv'", "images"),
+        ("SET featurise.model = 'vgg16'", "featurize.model"),
+        (
+            "SET datafusion.execution.batchsize = 1",
+            "datafusion.execution.batch_size",
+        ),
+        (
+            "RESET datafusion.execution.batchsize",
+            "datafusion.execution.batch_size",
+        ),
+        ("SHOW featurize.modl", "featurize.model"),
+        (
+            "CREATE EXTERNAL TABLE i STORED AS BINARYFLE LOCATION '/x/'",
+            "BINARYFILE",
+        ),
+        (
+            "CREATE EXTERNAL TABLE i STORED AS BINARYFILE LOCATION 's3://b/' OPTIONS ('aws.endpoint_url' 'x')",
+            "'aws.endpoint'",
+        ),
+    ] {
+        let output = featurize(&["-q", "-c", table, "-c", sql]);
+        let error = text(&output.stderr);
+        assert!(
+            error.contains(&format!("did you mean {name}?")),
+            "{sql}: {error}"
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+    for sql in [
+        "SELECT * FROM nowhere",
+        "SELECT b FROM images WHERE a = 'x'",
+    ] {
+        let output = featurize(&["-q", "-c", table, "-c", sql]);
+        let error = text(&output.stderr);
+        assert!(!error.contains("did you mean"), "{sql}: {error}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
 fn a_reader_may_stop_reading() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_featurize"))
         .args(["-q", "--format", "csv", "-c"])

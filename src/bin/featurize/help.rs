@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::Documentation;
 use datafusion::prelude::SessionContext;
 use datafusion_featurize::all_default_documentation;
+
+use crate::hints::nearest;
 
 /// `\d`: tables and views, but for those of `information_schema`.
 pub(crate) const LIST_TABLES: &str = "SELECT table_schema, table_name, table_type \
@@ -58,16 +59,6 @@ pub(crate) fn describe_function(ctx: &SessionContext, name: &str) -> Result<Stri
             exec_err!("there is no function {name}; {hint}")
         }
     }
-}
-
-/// The name that most resembles a mistyped one, if one does.
-fn nearest<'a>(mistyped: &str, names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    names
-        .map(|name| (levenshtein(mistyped, name), name))
-        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
-        // Of several at the same distance always the same one.
-        .min()
-        .map(|(_, name)| name)
 }
 
 fn describe(doc: &Documentation) -> Result<String> {

@@ -4,6 +4,7 @@ mod args;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod help;
+mod hints;
 mod progress;
 mod repl;
 mod report;

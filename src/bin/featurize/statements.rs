@@ -23,6 +23,7 @@ use datafusion_featurize::binary_file::FILE_TYPE;
 use datafusion_featurize::sink::WriteOptions;
 use futures::TryStreamExt;
 
+use crate::hints::explained;
 use crate::session::Session;
 use crate::shorten::{nested_to_text, shorten, shortened_schema};
 
@@ -40,36 +41,45 @@ pub(crate) async fn run(session: &Session, sql: &str, source: Option<&str>) -> R
 }
 
 async fn run_one(session: &Session, sql: &str) -> Result<()> {
+    let mut statements = DFParser::parse_sql_with_dialect(sql, dialect(session)?.as_ref())?;
+    match statements.pop_front() {
+        Some(statement) => execute(session, sql, &statement)
+            .await
+            .map_err(|e| explained(&session.ctx, &statement, e)),
+        None => Ok(()),
+    }
+}
+
+/// Runs a statement, of which the text is also at hand.
+async fn execute(session: &Session, sql: &str, statement: &Statement) -> Result<()> {
     let Session {
         ctx,
         print_options,
         progress,
         ..
     } = session;
-    let mut statements = DFParser::parse_sql_with_dialect(sql, dialect(session)?.as_ref())?;
-    match statements.pop_front() {
-        Some(Statement::Reset(ResetStatement::Variable(variable)))
+    match statement {
+        Statement::Reset(ResetStatement::Variable(variable))
             if reset(session, &variable.to_string())? => {}
-        Some(statement) if is_ours(&statement) || returns_rows(&statement) => {
+        // What is explained is the plan without the operator that observes it.
+        Statement::Explain(_) => {
+            exec_from_commands(ctx, vec![sql.to_owned()], print_options).await?;
+        }
+        _ if is_ours(statement) || returns_rows(statement) => {
             let progress = progress.start();
-            let result = Box::pin(run_ours(session, statement)).await;
+            let result = Box::pin(run_ours(session, statement.clone())).await;
             progress.finish(result.is_ok());
             result?;
         }
-        // What is explained is the plan without the operator that observes it.
-        Some(Statement::Explain(_)) => {
-            exec_from_commands(ctx, vec![sql.to_owned()], print_options).await?;
-        }
-        Some(statement) => {
+        _ => {
             let progress = progress.start();
             let result = exec_from_commands(ctx, vec![sql.to_owned()], print_options).await;
             progress.finish(result.is_ok());
             result?;
-            if sets_runtime(&statement) {
+            if sets_runtime(statement) {
                 session.runtime_has_changed();
             }
         }
-        None => {}
     }
     Ok(())
 }
