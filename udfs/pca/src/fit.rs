@@ -89,7 +89,7 @@ impl<T: Value> PcaFitter<T> {
             width: None,
             rows: Rows::new(0),
             moments: None,
-            scratch: Strips::default(),
+            scratch: Strips::empty(),
             disk: Disk::default(),
             cancellation: Cancellation::default(),
         }

@@ -22,8 +22,9 @@ use crate::error::{PcaError, Result};
 use crate::krylov::{self, Wanted};
 use crate::model::PcaModel;
 use crate::options::{FitOptions, NComponents};
-use crate::parallel::SymmetricTiles;
 use crate::rows::Rows;
+use crate::strips::Strips;
+use crate::syrk::LowerTriangle;
 use crate::value::Value;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
@@ -31,11 +32,8 @@ use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-/// Columns of the strips that Z is worked through in.
-const STRIP: usize = 512;
-
-/// Rows of a tile of the Gram matrix.
-const TILE: usize = 256;
+/// Columns of the panels that Z is worked through in.
+const PANEL: usize = 512;
 
 /// Multiplications above which the Gram matrix is tried in single precision: fewer in tests, which
 /// could not afford the work.
@@ -49,7 +47,7 @@ const SPAN: f64 = 1e4;
 /// or Krylov space, and strips of Z.
 pub(crate) fn bytes(rows: usize, width: usize) -> usize {
     let matrix = rows.saturating_mul(rows).saturating_mul(2);
-    let strips = rows.saturating_mul(STRIP.min(width)).saturating_mul(2);
+    let strips = rows.saturating_mul(PANEL.min(width)).saturating_mul(2);
     matrix
         .saturating_add(strips)
         .saturating_mul(size_of::<f64>())
@@ -122,12 +120,12 @@ impl<'a, T: Value> Standardised<'a, T> {
         let shift: Vec<f64> = first.iter().map(|&x| x.into()).collect();
         let mut mean = vec![0.0_f64; width];
         let mut squares = vec![0.0_f64; width];
-        mean.par_chunks_mut(STRIP)
-            .zip(squares.par_chunks_mut(STRIP))
-            .zip(shift.par_chunks(STRIP))
+        mean.par_chunks_mut(PANEL)
+            .zip(squares.par_chunks_mut(PANEL))
+            .zip(shift.par_chunks(PANEL))
             .enumerate()
             .for_each(|(strip, ((mean, squares), shift))| {
-                let start = strip * STRIP;
+                let start = strip * PANEL;
                 let columns = || {
                     sorted
                         .iter()
@@ -173,13 +171,14 @@ impl<'a, T: Value> Standardised<'a, T> {
             NComponents::Ratio(_) => true,
         };
         if few && (n * n) as f64 * width as f64 > LARGE {
-            let mut tiles = SymmetricTiles::zeros(n, TILE);
+            let mut triangle = LowerTriangle::zeros(n);
             // In units of the root mean square, which single precision neither overflows nor loses.
             let unit = (self.total / (n * width) as f64).sqrt();
             if unit > 0.0 {
-                self.for_each_strip(unit, cancellation, |z: MatRef<'_, f32>| tiles.add_f32(z))?;
+                self.for_each_panel(unit, cancellation, |z| triangle.add_single_product(z))?;
             }
-            let gram = tiles.into_full();
+            let gram = triangle.scaled(&vec![1.0; n], 1.0);
+            drop(triangle);
             // With a margin for what single precision makes of the sum.
             let margin = Wanted::new(wanted, (n * width) as f64 * (1.0 + 1e-6));
             let leading = krylov::leading(gram.as_ref(), margin, 1e-9, cancellation)?;
@@ -210,32 +209,30 @@ impl<'a, T: Value> Standardised<'a, T> {
 
     /// Z Zᵀ in double precision.
     fn gram(&self, cancellation: &Cancellation) -> Result<Mat<f64>> {
-        let mut tiles = SymmetricTiles::zeros(self.rows.len(), TILE);
-        self.for_each_strip(1.0, cancellation, |z: MatRef<'_, f64>| tiles.add_f64(z))?;
-        Ok(tiles.into_full())
+        let n = self.rows.len();
+        let mut triangle = LowerTriangle::zeros(n);
+        self.for_each_panel(1.0, cancellation, |z| triangle.add_product(z, true))?;
+        Ok(triangle.scaled(&vec![1.0; n], 1.0))
     }
 
-    /// Calls `f` with strips of Z / unit, each all rows of a range of columns.
-    fn for_each_strip<F: Precision>(
+    /// Calls `f` with the transposes of panels of Z / unit, each all rows of a range of columns.
+    fn for_each_panel<F: Precision, const N: usize>(
         &self,
         unit: f64,
         cancellation: &Cancellation,
-        mut f: impl FnMut(MatRef<'_, F>),
+        mut f: impl FnMut(&Strips<F, N>),
     ) -> Result<()> {
         let (n, width) = (self.rows.len(), self.mean.len());
         let scale: Vec<f64> = self.scale.iter().map(|scale| scale * unit).collect();
-        let mut strip = vec![F::ZERO; n * STRIP.min(width)];
-        for start in (0..width).step_by(STRIP) {
-            let len = strip_len(width, start);
-            let (filled, _) = strip.split_at_mut(n * len);
-            filled
-                .par_chunks_mut(len)
-                .zip(&self.rows)
-                .for_each(|(target, row)| {
-                    self.standardise(row, &scale, start..start + len, target)
-                });
+        let mut strips = Strips::empty();
+        for start in (0..width).step_by(PANEL) {
+            let columns = start..width.min(start + PANEL);
+            strips.fill_transposed(n, columns.len(), |i, target| {
+                let row = self.rows.get(i).copied().unwrap_or_default();
+                self.standardise(row, &scale, columns.clone(), target);
+            });
             cancellation.check()?;
-            f(MatRef::from_row_major_slice(filled, n, len));
+            f(&strips);
         }
         Ok(())
     }
@@ -244,7 +241,7 @@ impl<'a, T: Value> Standardised<'a, T> {
     fn project(&self, u: MatRef<'_, f64>) -> Vec<f64> {
         let (n, width, k) = (self.rows.len(), self.mean.len(), u.ncols());
         // Narrower than the strips of the Gram matrix, because each thread has one of its own.
-        let step = STRIP / 2;
+        let step = PANEL / 2;
         let mut projected = vec![0.0; width * k];
         projected
             .par_chunks_mut(step * k)
@@ -289,7 +286,7 @@ impl<'a, T: Value> Standardised<'a, T> {
 
 /// Columns of the strip that starts here.
 fn strip_len(width: usize, start: usize) -> usize {
-    STRIP.min(width - start)
+    PANEL.min(width - start)
 }
 
 fn compare<T: Value>(a: &[T], b: &[T]) -> Ordering {

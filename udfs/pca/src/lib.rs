@@ -51,6 +51,7 @@ mod rows;
 mod scaler;
 mod scree;
 mod settings;
+mod single_tile;
 mod spill;
 mod state;
 mod stream;

@@ -113,7 +113,7 @@ impl Moments {
         let correction = self.merge_means(other.n, &mean);
         self.m2.add(&other.m2);
         if let Some(correction) = correction {
-            let mut row = Strips::default();
+            let mut row = Strips::empty();
             row.fill::<f64>(&[], &self.shift, &mean, Some(&correction));
             self.m2.add_product(&row, false);
         }
@@ -178,7 +178,7 @@ mod tests {
 
     fn update(moments: &mut Moments, rows: &[Vec<f64>], threaded: bool) {
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
-        moments.update(&rows, &mut Strips::default(), threaded);
+        moments.update(&rows, &mut Strips::empty(), threaded);
     }
 
     fn m2(moments: &Moments) -> Mat<f64> {

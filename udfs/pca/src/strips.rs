@@ -1,32 +1,47 @@
 //! Columns that lie together, in the order in which [`crate::tile`] multiplies them.
 
+use crate::elementwise::Precision;
 use crate::value::Value;
 use pulp::Arch;
+use rayon::prelude::*;
 
-/// Columns that lie together.
+/// Columns of `f64` that lie together.
 pub(crate) const STRIP: usize = 8;
+
+/// Columns of `f32` that lie together.
+pub(crate) const SINGLE_STRIP: usize = 16;
 
 /// As many values of a row or of a column as a strip is wide: a line of the cache.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(align(64))]
-pub(crate) struct Lane(pub(crate) [f64; STRIP]);
+pub(crate) struct Lane<F = f64, const N: usize = STRIP>(pub(crate) [F; N]);
 
-impl Lane {
-    pub(crate) const ZERO: Self = Self([0.0; STRIP]);
+impl<F: Precision, const N: usize> Lane<F, N> {
+    pub(crate) const ZERO: Self = Self([F::ZERO; N]);
 }
 
-/// A matrix in strips of [`STRIP`] columns: all rows of the first strip, then those of the second. The last
-/// strip is filled up with zeros.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Strips {
-    lanes: Vec<Lane>,
+/// A matrix in strips of N columns: all rows of the first strip, then those of the second. The last strip is
+/// filled up with zeros.
+#[derive(Debug, Clone)]
+pub(crate) struct Strips<F = f64, const N: usize = STRIP> {
+    lanes: Vec<Lane<F, N>>,
     rows: usize,
 }
 
-impl Strips {
+/// In single precision.
+pub(crate) type SingleStrips = Strips<f32, SINGLE_STRIP>;
+
+impl<F: Precision, const N: usize> Strips<F, N> {
+    pub(crate) fn empty() -> Self {
+        Self {
+            lanes: vec![],
+            rows: 0,
+        }
+    }
+
     /// Bytes held.
     pub(crate) fn size(&self) -> usize {
-        self.lanes.capacity() * size_of::<Lane>()
+        self.lanes.capacity() * size_of::<Lane<F, N>>()
     }
 
     /// Rows of every strip.
@@ -40,7 +55,7 @@ impl Strips {
     }
 
     /// All rows of a strip; none if there is no such strip.
-    pub(crate) fn strip(&self, s: usize) -> &[Lane] {
+    pub(crate) fn strip(&self, s: usize) -> &[Lane<F, N>] {
         let rows = s * self.rows..(s + 1) * self.rows;
         self.lanes.get(rows).unwrap_or_default()
     }
@@ -48,13 +63,37 @@ impl Strips {
     /// Makes room for a matrix of this size. The last strip is zero, others hold what was there before.
     fn resize(&mut self, rows: usize, columns: usize) {
         self.rows = rows;
-        self.lanes
-            .resize(rows * columns.div_ceil(STRIP), Lane::ZERO);
-        let others = rows * (columns / STRIP);
+        self.lanes.resize(rows * columns.div_ceil(N), Lane::ZERO);
+        let others = rows * (columns / N);
         let last = self.lanes.get_mut(others..).unwrap_or_default();
         last.fill(Lane::ZERO);
     }
 
+    /// Replaces what is held by the transpose of a matrix of so many columns, whose rows `write` writes,
+    /// given their number; on all threads of rayon's.
+    pub(crate) fn fill_transposed(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        write: impl Fn(usize, &mut [F]) + Sync,
+    ) {
+        self.resize(columns, rows);
+        let strips = self.lanes.par_chunks_mut(columns.max(1)).enumerate();
+        strips.for_each_init(
+            || vec![F::ZERO; columns],
+            |row, (s, strip)| {
+                for c in 0..N.min(rows - s * N) {
+                    write(s * N + c, row);
+                    for (Lane(lane), value) in strip.iter_mut().zip(&*row) {
+                        lane[c] = *value;
+                    }
+                }
+            },
+        );
+    }
+}
+
+impl Strips {
     /// Replaces what is held by `(row − shift) − mean` of these rows and, after them, `last`.
     pub(crate) fn fill<T: Value>(
         &mut self,
@@ -130,7 +169,7 @@ mod tests {
 
     #[test]
     fn strips_hold_what_they_are_filled_with_and_zeros() {
-        let mut strips = Strips::default();
+        let mut strips = Strips::empty();
         assert_eq!((strips.len(), strips.size()), (0, 0));
         for (n, d) in [(9, 20), (3, 8), (1, 1), (20, 3)] {
             let data: Vec<Vec<f32>> = (0..n)
@@ -150,6 +189,30 @@ mod tests {
                     };
                     assert_eq!(at(&strips, i, j), expected);
                 }
+            }
+            check_transposed::<f64, STRIP>(&data);
+            check_transposed::<f32, SINGLE_STRIP>(&data);
+        }
+    }
+
+    fn check_transposed<F, const N: usize>(data: &[Vec<f32>])
+    where
+        F: Precision + std::fmt::Debug + PartialEq + Default,
+    {
+        let (n, d) = (data.len(), data[0].len());
+        let mut strips = Strips::<F, N>::empty();
+        // What was there before leaves no trace.
+        strips.fill_transposed(n + 20, d, |_, row| row.fill(F::round(9.0)));
+        strips.fill_transposed(n, d, |i, row| {
+            for (target, value) in row.iter_mut().zip(&data[i]) {
+                *target = F::round(f64::from(*value) + 1.0);
+            }
+        });
+        assert_eq!((strips.rows(), strips.len()), (d, n.div_ceil(N)));
+        for i in 0..strips.len() * N {
+            for j in 0..d {
+                let value = data.get(i).map_or(0.0, |row| f64::from(row[j]) + 1.0);
+                assert_eq!(strips.strip(i / N)[j].0[i % N], F::round(value));
             }
         }
     }

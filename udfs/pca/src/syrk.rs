@@ -8,8 +8,9 @@
 //!
 //! Numbers do not depend on the machine's vectors ([`crate::tile`]) nor on the number of threads.
 
-use crate::strips::{Lane, STRIP, Strips};
-use crate::tile::{TALL, add_products};
+use crate::single_tile::{Half, add_single_products};
+use crate::strips::{Lane, STRIP, SingleStrips, Strips};
+use crate::tile::{Square, TALL, add_products};
 use faer::Mat;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -68,6 +69,25 @@ impl LowerTriangle {
 
     /// Adds Z′Z of rows of the same width; on all threads of rayon's if `threaded`.
     pub(crate) fn add_product(&mut self, z: &Strips, threaded: bool) {
+        self.for_each_panel(threaded, |columns, first| {
+            Arch::new().dispatch(Update { z, columns, first });
+        });
+    }
+
+    /// As [`Self::add_product`] on all threads, of rows in single precision, in which their products are
+    /// summed, too.
+    pub(crate) fn add_single_product(&mut self, z: &SingleStrips) {
+        self.for_each_panel(true, |columns, first| {
+            Arch::new().dispatch(SingleUpdate { z, columns, first });
+        });
+    }
+
+    /// Calls `update` with the squares of neighbouring strips of columns and the number of the first.
+    fn for_each_panel(
+        &mut self,
+        threaded: bool,
+        update: impl Fn(&mut [&mut [Square]], usize) + Sync,
+    ) {
         /// Strips of columns that one thread works on.
         const PANEL: usize = if cfg!(test) { 1 } else { 16 };
 
@@ -76,18 +96,18 @@ impl LowerTriangle {
             columns
                 .par_chunks_mut(PANEL)
                 .enumerate()
-                .for_each(|(i, panel)| update(z, panel, i * PANEL));
+                .for_each(|(i, panel)| update(panel, i * PANEL));
         } else {
-            update(z, &mut columns, 0);
+            update(&mut columns, 0);
         }
     }
 
     /// The squares of every strip of columns.
-    fn columns(&mut self) -> Vec<&mut [Lane]> {
+    fn columns(&mut self) -> Vec<&mut [Square]> {
         let strips = self.width.div_ceil(STRIP);
-        let mut rest = self.lanes.as_mut_slice();
+        let (mut rest, _) = self.lanes.as_chunks_mut();
         (0..strips)
-            .map_while(|j| rest.split_off_mut(..(strips - j) * STRIP))
+            .map_while(|j| rest.split_off_mut(..strips - j))
             .collect()
     }
 
@@ -137,14 +157,10 @@ impl LowerTriangle {
     }
 }
 
-/// Adds Z′Z to strips of columns, of which this is the `first`.
-fn update(z: &Strips, columns: &mut [&mut [Lane]], first: usize) {
-    Arch::new().dispatch(Update { z, columns, first });
-}
-
+/// Adds Z′Z to strips of columns, of which one is the `first`.
 struct Update<'a, 'b> {
     z: &'a Strips,
-    columns: &'a mut [&'b mut [Lane]],
+    columns: &'a mut [&'b mut [Square]],
     first: usize,
 }
 
@@ -154,17 +170,55 @@ impl WithSimd for Update<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { z, columns, first } = self;
-        let cached = CACHE / size_of::<Lane>() / z.rows().max(1) / TALL * TALL;
-        for block in (first..z.len()).step_by(cached.max(TALL)) {
-            let end = z.len().min(block + cached.max(TALL));
+        let block = cached(z.rows());
+        for from in (first..z.len()).step_by(block) {
+            let end = z.len().min(from + block);
             for (j, column) in (first..end).zip(columns.iter_mut()) {
-                let from = block.max(j);
-                let squares = column.get_mut((from - j) * STRIP..(end - j) * STRIP);
-                let (squares, _) = squares.unwrap_or_default().as_chunks_mut();
+                let from = from.max(j);
+                let squares = column.get_mut(from - j..end - j).unwrap_or_default();
                 add_products(simd, z, from, z.strip(j), squares);
             }
         }
     }
+}
+
+/// As [`Update`] in single precision, where a strip is two of the triangle's.
+struct SingleUpdate<'a, 'b> {
+    z: &'a SingleStrips,
+    columns: &'a mut [&'b mut [Square]],
+    first: usize,
+}
+
+impl WithSimd for SingleUpdate<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { z, columns, first } = self;
+        let block = cached(z.rows());
+        for from in (first / 2..z.len()).step_by(block) {
+            let end = z.len().min(from + block);
+            for (j, column) in (first..2 * end).zip(columns.iter_mut()) {
+                let right = Half {
+                    strip: z.strip(j / 2),
+                    second: j % 2 == 1,
+                };
+                let from = from.max(j / 2);
+                // The square above the diagonal is not there, nor is one below the last row.
+                let above = 2 * from < j;
+                let start = (2 * from).saturating_sub(j);
+                let squares = column.get_mut(start..).unwrap_or_default();
+                let count = (2 * (end - from) - usize::from(above)).min(squares.len());
+                let (squares, _) = squares.split_at_mut(count);
+                add_single_products(simd, z, from, right, above, squares);
+            }
+        }
+    }
+}
+
+/// Strips of so many rows that stay in the second level of the cache together.
+fn cached(rows: usize) -> usize {
+    (CACHE / size_of::<Lane>() / rows.max(1) / TALL * TALL).max(TALL)
 }
 
 #[cfg(test)]
@@ -185,7 +239,7 @@ mod tests {
     fn product(data: &[Vec<f32>], last: Option<&[f64]>, threaded: bool) -> LowerTriangle {
         let width = data[0].len();
         let rows: Vec<&[f32]> = data.iter().map(Vec::as_slice).collect();
-        let mut z = Strips::default();
+        let mut z = Strips::empty();
         // What was there before leaves no trace.
         z.fill(
             &[vec![9.0_f32; width].as_slice(); 3],
@@ -236,6 +290,37 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn single_precision_gives_the_product_too(n in 1_usize..60, width in 1_usize..40) {
+            // Numbers whose products and sums are exact.
+            let data = values(n, width);
+            let row = |i: usize, target: &mut [f32]| target.copy_from_slice(&data[i]);
+            let mut z = SingleStrips::empty();
+            z.fill_transposed(n, width, row);
+            let mut triangle = LowerTriangle::zeros(n);
+            for _ in 0..2 {
+                triangle.add_single_product(&z);
+            }
+            let found = triangle.scaled(&vec![1.0; n], 2.0);
+            for i in 0..n {
+                for j in 0..n {
+                    let products = data[i].iter().zip(&data[j]).map(|(a, b)| f64::from(a * b));
+                    prop_assert_eq!(found[(i, j)], products.sum::<f64>(), "({}, {})", i, j);
+                }
+            }
+            // Nothing is added beyond the last row.
+            let all: f64 = triangle.to_vec().iter().map(|v| v.abs()).sum();
+            let (mut inside, strip) = (0.0, |i: usize| i / STRIP);
+            for i in 0..n {
+                for j in (0..n).filter(|j| strip(*j) <= strip(i)) {
+                    inside += 2.0 * found[(i, j)].abs();
+                }
+            }
+            prop_assert!((all - inside).abs() <= 1e-9 * all);
+        }
+    }
+
     /// What this machine would not choose computes the same, but for the rounding of products where there
     /// are no fused instructions.
     #[test]
@@ -243,7 +328,7 @@ mod tests {
         fn with<S: Simd>(simd: S, data: &[Vec<f32>]) -> Vec<f64> {
             let width = data[0].len();
             let rows: Vec<&[f32]> = data.iter().map(Vec::as_slice).collect();
-            let mut z = Strips::default();
+            let mut z = Strips::empty();
             z.fill(&rows, &vec![0.5; width], &vec![0.25; width], None);
             let mut triangle = LowerTriangle::zeros(width);
             let (z, columns) = (&z, &mut triangle.columns()[..]);
@@ -264,6 +349,35 @@ mod tests {
             }
             #[cfg(target_arch = "x86_64")]
             if let Some(simd) = pulp::x86::V3::try_new() {
+                assert_eq!(with(simd, &data), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_in_single_precision() {
+        fn with<S: Simd>(simd: S, data: &[Vec<f32>]) -> Vec<f64> {
+            let (n, width) = (data.len(), data[0].len());
+            let mut z = SingleStrips::empty();
+            z.fill_transposed(n, width, |i, target| target.copy_from_slice(&data[i]));
+            let mut triangle = LowerTriangle::zeros(n);
+            let (z, columns) = (&z, &mut triangle.columns()[..]);
+            simd.vectorize(SingleUpdate {
+                z,
+                columns,
+                first: 0,
+            });
+            triangle.to_vec()
+        }
+        for n in [1, 9, 16, 31, 250] {
+            let data = values(n, 40);
+            let expected = with(pulp::Scalar::new(), &data);
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                assert_eq!(with(simd, &data), expected);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V4::try_new() {
                 assert_eq!(with(simd, &data), expected);
             }
         }
