@@ -15,10 +15,10 @@ use crate::complement;
 use crate::eigen::{Eigen, self_adjoint};
 use crate::error::Result;
 use crate::options::NComponents;
-use crate::orthogonal::{NOISE, arbitrary, next_block, orthogonalise};
+use crate::orthogonal::{arbitrary, next_block, orthogonalise};
 use crate::parallel::{product, symmetric_product};
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use crate::restart::{compress, kept};
+use faer::{Mat, MatRef};
 
 /// Columns that are multiplied together if the matrix is in memory.
 const BLOCK: usize = 16;
@@ -264,43 +264,6 @@ pub(crate) fn leading_of(
         }
     }
     Ok(None)
-}
-
-/// How many of the leading Ritz pairs a space that is full starts anew from, if there is room for those
-/// beside a block of so many columns: those that are wanted and half of the others. If there are not
-/// enough, as in a matrix of lower rank than the space's dimension, those that are not zero.
-fn kept(reached: Option<usize>, values: &[f64], largest: usize, block: usize) -> Option<usize> {
-    let room = largest.checked_sub(block)?;
-    if let Some(count) = reached {
-        let keep = (count + largest.saturating_sub(count) / 2).min(room);
-        return (keep >= count).then_some(keep);
-    }
-    let zero = values.first()? * NOISE;
-    let useful = values.iter().take_while(|v| **v > zero).count();
-    (useful <= room).then_some(useful)
-}
-
-/// Rows of the basis that are worked on together.
-const COMPRESSED: usize = 256;
-
-/// Replaces the basis by its product with `vectors`, in place but for a few rows at a time.
-fn compress(basis: &mut Vec<f64>, n: usize, vectors: MatRef<'_, f64>) {
-    let (used, keep) = (vectors.nrows(), vectors.ncols());
-    let mut matrix = MatMut::from_column_major_slice_mut(basis, n, used);
-    for start in (0..n).step_by(COMPRESSED) {
-        let rows = COMPRESSED.min(n - start);
-        let mut piece = matrix.as_mut().subrows_mut(start, rows);
-        let old = piece.as_ref().to_owned();
-        matmul(
-            piece.as_mut().subcols_mut(0, keep),
-            Accum::Replace,
-            old.as_ref(),
-            vectors,
-            1.0,
-            Par::Seq,
-        );
-    }
-    basis.truncate(n * keep);
 }
 
 #[cfg(test)]

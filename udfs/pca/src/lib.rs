@@ -47,6 +47,7 @@ mod moments;
 mod options;
 mod orthogonal;
 mod parallel;
+mod restart;
 mod rows;
 mod scaler;
 mod scree;
