@@ -182,11 +182,9 @@ mod tests {
             assert!(strips.strip(strips.len()).is_empty());
             for i in 0..=n {
                 for j in 0..strips.len() * STRIP {
-                    let expected = match (i < n, j < d) {
-                        (true, true) => f64::from(data[i][j]) - 5.0,
-                        (false, true) => 7.0,
-                        (_, false) => 0.0,
-                    };
+                    let value = data.get(i).map_or(Some(&12.0), |row| row.get(j));
+                    let value = value.filter(|_| j < d);
+                    let expected = value.map_or(0.0, |value| f64::from(*value) - 5.0);
                     assert_eq!(at(&strips, i, j), expected);
                 }
             }

@@ -303,9 +303,9 @@ mod tests {
                 triangle.add_single_product(&z);
             }
             let found = triangle.scaled(&vec![1.0; n], 2.0);
-            for i in 0..n {
-                for j in 0..n {
-                    let products = data[i].iter().zip(&data[j]).map(|(a, b)| f64::from(a * b));
+            for (i, left) in data.iter().enumerate() {
+                for (j, right) in data.iter().enumerate() {
+                    let products = left.iter().zip(right).map(|(a, b)| f64::from(a * b));
                     prop_assert_eq!(found[(i, j)], products.sum::<f64>(), "({}, {})", i, j);
                 }
             }
