@@ -65,6 +65,8 @@ pub struct Progress {
     /// Rows that the leaves of the plan will give, as far as that is known before they are read;
     /// the files that were listed, if contents are read.
     pub total: Option<u64>,
+    /// Files that were listed to be fetched.
+    pub files_listed: u64,
     /// Rows that the leaves have given.
     pub read: u64,
     /// Objects whose content has arrived.
@@ -120,7 +122,7 @@ impl Progress {
     }
 }
 
-/// One line: `1234/3110 images · 35.9/s · 52 s left · 2 bad`.
+/// One line: `1234/3110 images · 35.9/s · 1300 fetched · 1250 decoded · 6.5 MB · 2 bad · 52 s left`.
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.done())?;
@@ -130,6 +132,14 @@ impl fmt::Display for Progress {
         let images = self.infers || self.files_fetched > 0;
         let unit = if images { "images" } else { "rows" };
         write!(f, " {unit} · {:.1}/s", self.per_second)?;
+        if self.infers {
+            // What is ahead of the network: where it falls behind, that is what is waited for.
+            write!(
+                f,
+                " · {} fetched · {} decoded",
+                self.files_fetched, self.images_decoded
+            )?;
+        }
         if self.bytes_fetched > 0 {
             write!(f, " · {:.1} MB", self.bytes_fetched as f64 / 1e6)?;
         }
@@ -186,6 +196,7 @@ impl ProgressMonitor {
         let mut progress = Progress {
             elapsed,
             total: self.total,
+            files_listed: figures.files.unwrap_or(0),
             read: figures.read,
             files_fetched: figures.files_fetched,
             files_skipped: figures.files_skipped,
@@ -203,10 +214,12 @@ impl ProgressMonitor {
         if seconds > 0.0 {
             progress.per_second = done / seconds;
         }
+        // How long that takes which follows the last row, such as a fit, nobody knows.
         if let Some(total) = self.total
             && done > 0.0
+            && done < total as f64
         {
-            let left = (total as f64 - done).max(0.0) / progress.per_second;
+            let left = (total as f64 - done) / progress.per_second;
             progress.remaining = Duration::try_from_secs_f64(left).ok();
         }
         progress
@@ -309,6 +322,7 @@ mod tests {
         Progress {
             elapsed: Duration::from_millis(10_500),
             total: Some(3110),
+            files_listed: 3110,
             read: 1300,
             files_fetched: 1300,
             files_skipped: 0,
@@ -327,7 +341,7 @@ mod tests {
     fn a_line_says_what_matters() {
         assert_eq!(
             progress().to_string(),
-            "1234/3110 images · 35.9/s · 6.5 MB · 2 bad · 52 s left"
+            "1234/3110 images · 35.9/s · 1300 fetched · 1250 decoded · 6.5 MB · 2 bad · 52 s left"
         );
         let long = Progress {
             total: None,
@@ -339,7 +353,7 @@ mod tests {
         };
         assert_eq!(
             long.to_string(),
-            "1232 images · 35.9/s · 1000 written · 1:02:05 left"
+            "1232 images · 35.9/s · 1300 fetched · 1250 decoded · 1000 written · 1:02:05 left"
         );
     }
 
@@ -353,7 +367,10 @@ mod tests {
             remaining: None,
             ..progress()
         };
-        assert_eq!(loading.to_string(), "0/3110 images · 0.0/s · 6.5 MB");
+        assert_eq!(
+            loading.to_string(),
+            "0/3110 images · 0.0/s · 1300 fetched · 0 decoded · 6.5 MB"
+        );
         let without = Progress {
             infers: false,
             ..loading

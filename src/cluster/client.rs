@@ -8,6 +8,7 @@ use datafusion::common::{Result, config_datafusion_err, exec_datafusion_err};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
 use super::planner::{ClientPlanner, NotingFactory, SessionStores};
@@ -98,6 +99,29 @@ async fn reach(url: &str, address: &str) -> Result<()> {
     Err(exec_datafusion_err!(
         "there is no scheduler at {url} ({why}); 'featurize scheduler' starts one"
     ))
+}
+
+/// Says that a query is going to wait, unless the scheduler is ready for it.
+pub(super) async fn warn_unless_ready(scheduler_url: &str) {
+    let address = scheduler_url.trim_start_matches("http://");
+    match tokio::time::timeout(CONNECT_TIMEOUT, is_ready(address)).await {
+        Ok(Ok(false)) => log::warn!(
+            "the scheduler at {address} has fewer executors than it waits for, perhaps none: queries \
+             wait, too; 'featurize executor' starts one"
+        ),
+        // What is wrong otherwise the query will say.
+        Ok(Ok(true) | Err(_)) | Err(_) => {}
+    }
+}
+
+/// Whether `GET /readyz` is answered by 200.
+async fn is_ready(address: &str) -> std::io::Result<bool> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut status = [0; b"HTTP/1.1 200".len()];
+    stream.read_exact(&mut status).await?;
+    Ok(status.ends_with(b" 200"))
 }
 
 #[cfg(test)]

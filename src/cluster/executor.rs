@@ -3,9 +3,12 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::prelude::SessionConfig;
 use uuid::Uuid;
 
@@ -32,7 +35,8 @@ pub fn executor_config() -> ExecutorProcessConfig {
 /// work folder a temporary one is made; `started` is told the ports.
 ///
 /// # Errors
-/// When a port cannot be bound, the scheduler cannot be reached, or the work folder not be made.
+/// When a port cannot be bound, the scheduler cannot be reached, or the work folder not be made; when
+/// the scheduler gives the executor up.
 pub async fn run_executor(
     mut config: ExecutorProcessConfig,
     started: impl FnOnce(u16, u16),
@@ -62,10 +66,59 @@ pub async fn run_executor(
                 .build_arc()
         }));
     }
+    reach_scheduler(&config).await?;
     started(config.port, config.grpc_port);
+    let told = Arc::new(AtomicBool::new(false));
+    let _listener = SpawnedTask::spawn(note_signals(Arc::clone(&told)));
     Box::pin(start_executor_process(Arc::new(config)))
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+    if !told.load(Ordering::Relaxed) {
+        return exec_err!(
+            "the scheduler has given this executor up, since it had not heard of it for as long as \
+             --executor-timeout-seconds of the scheduler; start it again"
+        );
+    }
+    Ok(())
+}
+
+/// Waits for the scheduler, since the time that Ballista waits does not pass (in 55.0, it compares the time
+/// that has passed since the same moment).
+async fn reach_scheduler(config: &ExecutorProcessConfig) -> Result<()> {
+    let address = (config.scheduler_host.as_str(), config.scheduler_port);
+    let until =
+        Instant::now() + Duration::from_secs(config.scheduler_connect_timeout_seconds.into());
+    while let Err(e) = tokio::net::TcpStream::connect(address).await {
+        if Instant::now() >= until {
+            return exec_err!(
+                "there is no scheduler at {}:{} ({e}), also not after {} s \
+                 (--scheduler-connect-timeout-seconds); 'featurize scheduler' starts one",
+                config.scheduler_host,
+                config.scheduler_port,
+                config.scheduler_connect_timeout_seconds
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+/// Notes that the process was told to end.
+async fn note_signals(told: Arc<AtomicBool>) {
+    #[cfg(unix)]
+    if let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        told.store(true, Ordering::Relaxed);
+        return;
+    }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        told.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The ports to announce, which must be known before they are bound.

@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::Session;
 use datafusion::common::{GetExt, Result, not_impl_err};
-use datafusion::datasource::file_format::arrow::ArrowFormatFactory;
 use datafusion::datasource::file_format::csv::CsvFormatFactory;
-use datafusion::datasource::file_format::json::JsonFormatFactory;
 use datafusion::datasource::file_format::parquet::ParquetFormatFactory;
 use datafusion::datasource::file_format::{
     FileFormat, FileFormatFactory, file_type_to_format, format_as_file_type,
@@ -95,11 +93,10 @@ fn factory(name: &str) -> Result<Arc<dyn FileFormatFactory>> {
     Ok(match name {
         "parquet" => Arc::new(ParquetFormatFactory::new()),
         "csv" => Arc::new(CsvFormatFactory::new()),
-        "json" => Arc::new(JsonFormatFactory::new()),
-        "arrow" => Arc::new(ArrowFormatFactory::new()),
         _ => {
             return not_impl_err!(
-                "COPY to the format '{name}' on a cluster; use PARQUET, CSV, JSON or ARROW"
+                "COPY to the format '{name}' on a cluster; use PARQUET or CSV, or run the statement \
+                 without --remote"
             );
         }
     })

@@ -49,8 +49,8 @@
 //! done again in units of a task.
 //!
 //! **Weights.** Each executor process loads a network once, from its own cache folder
-//! (`FEATURIZE_WEIGHTS_DIR`) or from the URL or path that the query names. A query fails with the
-//! reason if an executor cannot.
+//! (`FEATURIZE_WEIGHTS_DIR`) or from the URL or path that the query names, the former with the
+//! credentials of its environment. A query fails with the reason if an executor cannot.
 //!
 //! **Credentials.** Executors and scheduler find those of their environment, as the program does
 //! alone: variables, profiles, web identity, roles. `aws.…` and `gcp.…` options of `CREATE EXTERNAL
@@ -69,7 +69,8 @@
 //! It says that it is alive every `--executor-heartbeat-interval-seconds` (60), and the scheduler
 //! looks for lost ones every `--expire-dead-executor-interval-seconds` (15). 30, 5 and 5 are sound
 //! on a quiet network. A query waits `--no-executors-grace-period-seconds` (180) when no executor
-//! is left. The scheduler keeps its state in memory: if it dies, its queries have to be started
+//! is left; one that is asked before the first executor has come waits for it, and says so. An
+//! interrupted query is cancelled. The scheduler keeps its state in memory: if it dies, its queries have to be started
 //! again.
 //!
 //! A task names its parts of a `COPY` or `INSERT` by a uuid, and they stay invisible until the
@@ -110,8 +111,11 @@
 //!
 //! # What does not work
 //!
-//! Table functions (`generate_series`, `parquet_metadata`), since their tables cannot travel, and
-//! formats of `COPY` other than Parquet, CSV, JSON and Arrow.
+//! * Table functions (`generate_series`, `parquet_metadata`), since their tables cannot travel.
+//! * `COPY` and `INSERT` to other formats than Parquet and CSV, or `PARTITIONED BY` columns: those are
+//!   written by DataFusion's own operator, which has no commit, so that the rows of a task that is run
+//!   again would be there twice.
+//! * `WITH RECURSIVE`, and `UPDATE` and `DELETE` of tables in memory.
 //!
 //! # What is not protected
 //!
@@ -125,11 +129,12 @@
 //! without a proxy in front of them, and tokens that `with_ballista_grpc_metadata` adds are checked
 //! by nobody.
 //!
-//! What is protected: options of stores are in no log, at any level, in no `EXPLAIN`, `Debug` or
-//! error. Ballista's REST interface, which shows all settings of a query to anyone, and its event
+//! What is protected: options of stores are in no log of scheduler and executors, at any level, in no
+//! `Debug` or error, and what the `featurize` program logs ends where such an option begins. Ballista's REST interface, which shows all settings of a query to anyone, and its event
 //! log, which writes them down, are not compiled in and not offered. Settings (`SET`) are shown by
 //! `SHOW ALL` and logged at the level `trace`, so keep secrets out of them.
 
+mod cancel;
 mod client;
 mod codec_logical;
 mod codec_physical;
@@ -152,6 +157,7 @@ mod work_lists;
 pub use ballista_core::config::TaskSchedulingPolicy;
 pub use ballista_executor::executor_process::ExecutorProcessConfig;
 pub use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
+pub use cancel::cancellations;
 pub use client::{SCHEDULER_PORT, remote_session};
 pub use codec_logical::FeaturizeLogicalCodec;
 pub use codec_physical::FeaturizePhysicalCodec;

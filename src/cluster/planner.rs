@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use ballista_core::config::BallistaConfig;
 use ballista_core::planner::{BallistaQueryPlanner, scans_only_information_schema};
 use datafusion::catalog::{MemTable, Session, TableProvider, TableProviderFactory};
-use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, exec_err, not_impl_err};
 use datafusion::datasource::listing::ListingTable;
+use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
@@ -21,6 +22,8 @@ use datafusion_proto::logical_plan::{AsLogicalPlan, LogicalExtensionCodec};
 use datafusion_proto::protobuf::LogicalPlanNode;
 use prost::Message;
 
+use super::cancel::CancelOnDropExec;
+use super::client::warn_unless_ready;
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::formats::CopyFormat;
 use super::sorts::guard_sorts;
@@ -181,9 +184,15 @@ impl QueryPlanner for ClientPlanner {
             let rows = self.create_physical_plan(&dml.input, session).await?;
             return table.insert_into(session, rows, operation).await;
         }
+        if let LogicalPlan::DescribeTable(_) = logical_plan {
+            // Its answer is in the plan.
+            let planner = DefaultPhysicalPlanner::default();
+            return planner.create_physical_plan(logical_plan, session).await;
+        }
         let plan = if scans_only_information_schema(logical_plan)? {
             logical_plan.clone() // Read where it is, which is here.
         } else {
+            warn_unless_ready(&self.scheduler_url).await;
             let fits = Fits {
                 planner: self,
                 session,
@@ -198,13 +207,14 @@ impl QueryPlanner for ClientPlanner {
             plan
         };
         // Made anew because settings may have changed since the last query.
-        BallistaQueryPlanner::<LogicalPlanNode>::with_extension(
+        let plan = BallistaQueryPlanner::<LogicalPlanNode>::with_extension(
             self.scheduler_url.clone(),
             config,
             Arc::clone(&self.codec),
         )
         .create_physical_plan(&plan, session)
-        .await
+        .await?;
+        Ok(CancelOnDropExec::wrap(plan, &self.scheduler_url))
     }
 }
 
@@ -258,6 +268,7 @@ impl QueryPlanner for SchedulerPlanner {
         let plan = planner
             .create_physical_plan(&unpacked?.data, session)
             .await?;
+        check_writes(&plan)?;
         let plan = guard_sorts(plan)?;
         // The adaptive planner leaves the session's own rules out.
         let plan = OffloadComputation.optimize(plan, session.config_options())?;
@@ -266,4 +277,17 @@ impl QueryPlanner for SchedulerPlanner {
             None => Ok(plan),
         }
     }
+}
+
+/// # Errors
+/// When a task of the plan writes files that no commit takes or leaves out.
+fn check_writes(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    if plan.exists(|node| Ok(node.is::<DataSinkExec>()))? {
+        return not_impl_err!(
+            "on a cluster, COPY and INSERT write PARQUET and CSV without PARTITIONED BY: of other files, \
+             the rows of a task that is run again would be there twice; choose one of these, or run the \
+             statement without --remote"
+        );
+    }
+    Ok(())
 }

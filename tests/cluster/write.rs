@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
+use datafusion_featurize::cluster::cancellations;
+use futures::StreamExt;
 
-use crate::processes::{Cluster, create_images, error, local, run};
+use crate::processes::{Cluster, create_images, error, local, run, wait_for};
 
 /// Files of a folder whose names do not begin with `_`, with their content.
 fn parts(folder: &Path) -> Vec<(PathBuf, String)> {
@@ -157,4 +160,61 @@ async fn tables_are_appended_to_and_read_again() {
     run(&remote, "INSERT INTO mine SELECT path FROM hashes LIMIT 7").await;
     let counted = text(&remote, "SELECT count(*) AS n FROM mine").await;
     assert!(counted.contains("| 12 |"), "{counted}");
+}
+
+/// What has no commit would have the rows of a task twice that is run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_once_is_not_written() {
+    let cluster = Cluster::start();
+    let ctx = cluster.session().await;
+    let folder = cluster.folder.path().join("out");
+    let target = folder.display();
+    for (options, reason) in [
+        ("STORED AS JSON", "PARQUET or CSV"),
+        ("STORED AS ARROW", "PARQUET or CSV"),
+        (
+            "STORED AS PARQUET PARTITIONED BY (b)",
+            "without PARTITIONED BY",
+        ),
+    ] {
+        let copy = format!("COPY (SELECT 1 AS a, 2 AS b) TO '{target}/' {options}");
+        let message = error(&ctx, &copy).await;
+        assert!(message.contains(reason), "{message}");
+        assert!(!folder.exists(), "{options}");
+    }
+}
+
+/// A query that nobody waits for any more ends on the cluster, too, and commits nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_is_dropped_is_cancelled() {
+    let cluster = Cluster::start_with(2, &[("RUST_LOG", "ballista_scheduler=info")]);
+    let ctx = cluster.session().await;
+    create_images(&ctx).await;
+    run(&ctx, "SET featurize.weights = 'seeded'").await;
+    // More than it can do in the time that it gets.
+    let folder = cluster.folder.path().join("out");
+    let copy = format!(
+        "COPY (SELECT featurize(a.content, 'vgg16') AS f FROM images a CROSS JOIN images b
+               CROSS JOIN images c) TO '{}/' STORED AS PARQUET",
+        folder.display()
+    );
+    let mut stream = ctx
+        .sql(&copy)
+        .await
+        .unwrap()
+        .execute_stream()
+        .await
+        .unwrap();
+    let is_running = || cluster.scheduler.log().contains("Job submitted");
+    loop {
+        let next = tokio::time::timeout(Duration::from_secs(1), stream.next()).await;
+        assert!(next.is_err(), "it has ended: {next:?}");
+        if is_running() {
+            break;
+        }
+    }
+    drop(stream);
+    cancellations().await;
+    wait_for(|| cluster.scheduler.log().contains("Job cancelled"));
+    assert!(!folder.join("_SUCCESS").exists());
 }

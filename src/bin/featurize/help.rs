@@ -14,6 +14,23 @@ pub(crate) const LIST_TABLES: &str = "SELECT table_schema, table_name, table_typ
     FROM information_schema.tables WHERE table_schema <> 'information_schema' \
     ORDER BY table_schema, table_name";
 
+/// `\?`
+pub(crate) const COMMANDS: &str = "\
+Statements end with a semicolon, and may take several lines; Ctrl-C stops one.
+  \\d                tables
+  \\d NAME           columns of a table
+  \\h                functions of this program
+  \\h NAME           explains a function or a statement, such as \\h featurize
+  \\i FILE           runs the statements of a file
+  \\pset             shows how results are printed
+  \\pset format F    prints them as table, csv, tsv, json, nd-json or automatic
+  \\quiet on|off     whether to print only results
+  \\object_store_profiling disabled|summary|trace
+                    prints the requests of a statement
+  \\?                this help
+  \\q                quits, as do exit and Ctrl-D
+SHOW ALL lists the settings, SET changes one.";
+
 /// `\h`: our functions, a line each, and where the others are.
 pub(crate) fn list_functions() -> Result<String> {
     let mut text = String::new();

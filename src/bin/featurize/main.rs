@@ -5,7 +5,9 @@ mod args;
 mod cluster;
 mod help;
 mod hints;
+mod logger;
 mod progress;
+mod prompt;
 mod repl;
 mod report;
 mod session;
@@ -20,7 +22,6 @@ use std::time::Duration;
 
 use clap::Parser;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
-use log::LevelFilter;
 
 use crate::args::{Args, Subcommand};
 use crate::session::Session;
@@ -38,10 +39,7 @@ const TERMINATED: u8 = 143;
 const BROKEN_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_default_env()
-        // Below this level it logs statements, and with them the keys in their OPTIONS.
-        .filter_module("sqlparser", LevelFilter::Info)
-        .init();
+    logger::start();
     match start(Args::parse()) {
         Ok(status) => status,
         // Whoever reads the results, such as `head`, has seen enough.
@@ -126,6 +124,9 @@ async fn interruptible(work: impl Future<Output = Result<()>>) -> Result<ExitCod
         result = work => result.map(|()| ExitCode::SUCCESS),
         status = signal() => {
             eprintln!("Interrupted");
+            // The work has been dropped by now.
+            #[cfg(feature = "cluster")]
+            datafusion_featurize::cluster::cancellations().await;
             Ok(ExitCode::from(status))
         }
     }

@@ -85,8 +85,9 @@ impl Shared {
 struct Line<'a> {
     statement: usize,
     state: &'a str,
+    /// None of a statement that has no plan, or whose plan could not be made.
     #[serde(flatten)]
-    progress: Progress,
+    progress: Option<Progress>,
 }
 
 impl fmt::Debug for ProgressDisplay {
@@ -163,7 +164,7 @@ impl ProgressDisplay {
             bar.set_message(progress.to_string());
             bar.tick();
         } else if self.mode == ProgressMode::Json && ticks.is_multiple_of(TICKS_A_LINE) {
-            print_line(statement, "running", monitor.progress());
+            print_line(statement, "running", Some(monitor.progress()));
         }
     }
 }
@@ -180,7 +181,7 @@ pub(crate) fn style(template: &str) -> ProgressStyle {
         .progress_chars("━╸─")
 }
 
-fn print_line(statement: usize, state: &str, progress: Progress) {
+fn print_line(statement: usize, state: &str, progress: Option<Progress>) {
     let line = Line {
         statement,
         state,
@@ -203,12 +204,10 @@ impl StatementProgress {
     /// Ends the display; `succeeded` is for the last line of JSON.
     pub(crate) fn finish(mut self, succeeded: bool) {
         let monitor = self.stop();
-        if self.display.mode == ProgressMode::Json
-            && let Some(monitor) = monitor
-        {
+        if self.display.mode == ProgressMode::Json {
             let state = if succeeded { "finished" } else { "failed" };
-            let mut progress = monitor.progress();
-            if succeeded {
+            let mut progress = monitor.map(|monitor| monitor.progress());
+            if succeeded && let Some(progress) = &mut progress {
                 progress.remaining = Some(Duration::ZERO);
             }
             print_line(self.statement, state, progress);
@@ -245,7 +244,8 @@ impl PhysicalOptimizerRule for ObservePlan {
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut shared = self.0.lock();
-        if !shared.watching {
+        // The first plan is the work; what CREATE TABLE … AS returns has one of its own.
+        if !shared.watching || shared.monitor.is_some() {
             return Ok(plan);
         }
         shared.monitor = Some(ProgressMonitor::new(Arc::clone(&plan)));

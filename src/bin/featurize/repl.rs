@@ -2,19 +2,15 @@
 
 use std::path::PathBuf;
 
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion_cli::command::{Command, OutputFormat};
 use datafusion_cli::functions::Function;
-use datafusion_cli::helper::CliHelper;
-use rustyline::Editor;
 use rustyline::error::ReadlineError;
-use rustyline::history::DefaultHistory;
 
 use crate::help;
+use crate::prompt::{Prompt, PromptHelper, command};
 use crate::session::Session;
 use crate::statements;
-
-type Prompt = Editor<CliHelper, DefaultHistory>;
 
 /// Reads and runs lines until the end of the input or `\q`.
 pub(crate) async fn run(session: &mut Session) -> Result<()> {
@@ -28,7 +24,7 @@ pub(crate) async fn run(session: &mut Session) -> Result<()> {
     let mut prompt = Prompt::new().map_err(|e| failed(&e))?;
     let color = session.print_options.color;
     let dialect = session.ctx.copied_config().options().sql_parser.dialect;
-    prompt.set_helper(Some(CliHelper::new(&dialect, color)));
+    prompt.set_helper(Some(PromptHelper::new(&dialect, color)));
     let history = std::env::home_dir().map(|home| home.join(".featurize_history"));
     load(&mut prompt, history.as_ref());
     loop {
@@ -64,31 +60,28 @@ pub(crate) async fn run(session: &mut Session) -> Result<()> {
 
 /// Runs one line; false ends the session.
 async fn execute(session: &mut Session, line: &str) -> bool {
-    let result = match line.trim().strip_prefix('\\') {
-        Some(command) => match command
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .parse()
-        {
-            Ok(Command::Quit) => return false,
-            Ok(command) => execute_command(session, command).await,
-            Err(()) => Err(exec_datafusion_err!(
-                "there is no command '\\{command}'; \\? lists the commands"
-            )),
-        },
-        None => tokio::select! {
-            result = statements::run(session, line, None) => result,
-            _ = tokio::signal::ctrl_c() => {
-                println!("^C");
-                Ok(())
-            }
-        },
+    let work = async {
+        let Some(command) = command(line) else {
+            return statements::run(session, line, None).await.map(|()| true);
+        };
+        let words: Vec<_> = command.split_whitespace().collect();
+        match words.join(" ").parse() {
+            Ok(Command::Quit) => Ok(false),
+            Ok(command) => execute_command(session, command).await.map(|()| true),
+            Err(()) => exec_err!("there is no command '\\{command}'; \\? lists the commands"),
+        }
     };
-    if let Err(e) = result {
+    let result = tokio::select! {
+        result = work => result,
+        _ = tokio::signal::ctrl_c() => {
+            println!("^C");
+            Ok(true)
+        }
+    };
+    result.unwrap_or_else(|e| {
         eprintln!("Error: {}", e.strip_backtrace());
-    }
-    true
+        true
+    })
 }
 
 async fn execute_command(session: &mut Session, command: Command) -> Result<()> {
@@ -109,6 +102,10 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
             let sql = std::fs::read_to_string(&file)
                 .map_err(|e| exec_datafusion_err!("could not read '{file}': {e}"))?;
             statements::run(session, &sql, Some(&file)).await
+        }
+        Command::Help => {
+            println!("{}", help::COMMANDS);
+            Ok(())
         }
         Command::ListFunctions => {
             println!("{}", help::list_functions()?);

@@ -47,6 +47,31 @@ pub(crate) fn shorten(batch: &RecordBatch, options: &FormatOptions<'_>) -> Resul
     )?)
 }
 
+/// Characters of a text that are shown of what only says what something is.
+const CHARACTERS: usize = 60;
+
+/// Texts by their beginning.
+pub(crate) fn shorten_texts(batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().map(|column| {
+        if !column.data_type().is_string() {
+            return Ok(Arc::clone(column));
+        }
+        let texts = cast(column, &DataType::Utf8)?;
+        let texts = texts.as_string::<i32>().iter().map(|text| {
+            let text = text?;
+            let end = text.char_indices().nth(CHARACTERS).map(|(end, _)| end);
+            Some(match end {
+                Some(end) => format!("{}…", text.get(..end).unwrap_or_default()),
+                None => text.to_owned(),
+            })
+        });
+        let texts: StringArray = texts.collect();
+        Ok(cast(&texts, column.data_type())?)
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+}
+
 /// Lists and structs in full as text, which is what CSV can hold: `[1.0, 2.5, -3e-7]`.
 pub(crate) fn nested_to_text(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();

@@ -11,21 +11,21 @@ use datafusion::common::instant::Instant;
 use datafusion::common::{Result, plan_datafusion_err};
 use datafusion::config::{ConfigEntry, ExtensionOptions};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::sql::parser::{DFParser, ResetStatement, Statement};
+use datafusion::sql::parser::{DFParser, ExplainStatement, ResetStatement, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use datafusion_cli::exec::exec_from_commands;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
-use datafusion_featurize::FeaturizeOptions;
 use datafusion_featurize::binary_file::FILE_TYPE;
 use datafusion_featurize::sink::WriteOptions;
+use datafusion_featurize::{FeaturizeOptions, register_object_store};
 use futures::TryStreamExt;
 
 use crate::hints::explained;
 use crate::session::Session;
-use crate::shorten::{nested_to_text, shorten, shortened_schema};
+use crate::shorten::{nested_to_text, shorten, shorten_texts, shortened_schema};
 
 /// Runs every statement of `sql`. Errors name `source` and the line, if there is a source.
 pub(crate) async fn run(session: &Session, sql: &str, source: Option<&str>) -> Result<()> {
@@ -62,9 +62,10 @@ async fn execute(session: &Session, sql: &str, statement: &Statement) -> Result<
         Statement::Reset(ResetStatement::Variable(variable))
             if reset(session, &variable.to_string())? => {}
         // What is explained is the plan without the operator that observes it.
-        Statement::Explain(_) => {
-            exec_from_commands(ctx, vec![sql.to_owned()], print_options).await?;
-        }
+        Statement::Explain(explain) => match without_store_options(session, explain).await? {
+            Some(explain) => Box::pin(run_ours(session, Statement::Explain(explain))).await?,
+            None => exec_from_commands(ctx, vec![sql.to_owned()], print_options).await?,
+        },
         _ if is_ours(statement) || returns_rows(statement) => {
             let progress = progress.start();
             let result = Box::pin(run_ours(session, statement.clone())).await;
@@ -86,9 +87,13 @@ async fn execute(session: &Session, sql: &str, statement: &Statement) -> Result<
 
 /// Runs a statement without datafusion-cli, and prints its result.
 async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
-    let Session {
-        ctx, print_options, ..
-    } = session;
+    let ctx = &session.ctx;
+    let mut print_options = session.print_options.clone();
+    let is_listing = is_listing(&statement);
+    if is_listing {
+        // Who asks for a list wants to find something in it.
+        print_options.maxrows = MaxRows::Unlimited;
+    }
     let started = Instant::now();
     let plan = ctx.state().statement_to_plan(statement).await?;
     let result = ctx.execute_logical_plan(plan).await?;
@@ -113,8 +118,12 @@ async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
         if rows <= most {
             // One more tells the printer that there are more.
             let few = batch.slice(0, count.min(most.saturating_sub(rows).saturating_add(1)));
-            shown.push(match session.shortens() {
+            let few = match session.shortens() {
                 true => shorten(&few, &(&options).try_into()?)?,
+                false => few,
+            };
+            shown.push(match session.shortens() && is_listing {
+                true => shorten_texts(&few)?,
                 false => few,
             });
         }
@@ -218,6 +227,51 @@ fn returns_rows(statement: &Statement) -> bool {
             | SqlStatement::ExplainTable { .. }
             | SqlStatement::ShowColumns { .. }
             | SqlStatement::ShowFunctions { .. }
+            | SqlStatement::ShowTables { .. }
+            | SqlStatement::ShowVariable { .. }
+    )
+}
+
+/// `EXPLAIN COPY` without the options of the store, which plans would show; the store is made from them
+/// before. `None` if there are none, or the statement is run.
+async fn without_store_options(
+    session: &Session,
+    explain: &ExplainStatement,
+) -> Result<Option<ExplainStatement>> {
+    let Statement::CopyTo(copy) = &*explain.statement else {
+        return Ok(None);
+    };
+    let is_of_store = |name: &str| name.starts_with("aws.") || name.starts_with("gcp.");
+    let (stores, others): (Vec<_>, Vec<_>) = copy
+        .options
+        .iter()
+        .cloned()
+        .partition(|(name, _)| is_of_store(name));
+    if stores.is_empty() || explain.options.analyze {
+        return Ok(None);
+    }
+    let stores = stores.into_iter().filter_map(|(name, value)| {
+        let value = value.into_string()?;
+        Some((name, value))
+    });
+    let runtime = session.ctx.runtime_env();
+    register_object_store(&runtime, &copy.target, &stores.collect()).await?;
+    let mut copy = copy.clone();
+    copy.options = others;
+    Ok(Some(ExplainStatement {
+        options: explain.options.clone(),
+        statement: Box::new(Statement::CopyTo(copy)),
+    }))
+}
+
+/// Whether the statement lists what the session has, with descriptions of any length.
+fn is_listing(statement: &Statement) -> bool {
+    let Statement::Statement(sql) = statement else {
+        return false;
+    };
+    matches!(
+        **sql,
+        SqlStatement::ShowFunctions { .. }
             | SqlStatement::ShowTables { .. }
             | SqlStatement::ShowVariable { .. }
     )

@@ -104,6 +104,16 @@ pub enum PcaError {
         /// Index of the column.
         column: usize,
     },
+    /// The variances are so large or so small together that products of theirs overflow or lose digits.
+    #[error(
+        "the sum of the variances, {total:e}, is too {} for 64-bit floats: {} the values first, or standardise them",
+        if *total > 1.0 { "large" } else { "small" },
+        if *total > 1.0 { "divide" } else { "multiply" }
+    )]
+    Magnitude {
+        /// The sum of the squares of all deviations, or of the variances.
+        total: f64,
+    },
     /// The rows do not fit in the memory allowed.
     #[error(
         "needs {needed} bytes for rows of {columns} values, more than the {limit} bytes allowed: raise the memory limit, or ask for fewer components"
@@ -193,6 +203,19 @@ pub(crate) enum Counted {
     Aggregated,
     /// Rows of a batch.
     InBatch,
+}
+
+/// Sizes of the sum of the variances with which decompositions are accurate; beyond, numbers overflow or
+/// are subnormal.
+const ORDINARY: std::ops::RangeInclusive<f64> = 1e-290..=1e290;
+
+/// # Errors
+/// When the variances add up to too much or, without all being zero, to too little.
+pub(crate) fn check_total(total: f64) -> Result<()> {
+    if total == 0.0 || ORDINARY.contains(&total) {
+        return Ok(());
+    }
+    Err(PcaError::Magnitude { total })
 }
 
 impl PcaError {

@@ -15,7 +15,7 @@
 
 use crate::cancellation::{Cancellation, IsCancelled};
 use crate::eigen::{orient, self_adjoint};
-use crate::error::{PcaError, Result};
+use crate::error::{PcaError, Result, check_total};
 use crate::gram;
 use crate::krylov::{self, Wanted};
 use crate::model::PcaModel;
@@ -432,6 +432,7 @@ fn fit_moments(
         .collect();
     let covariance = moments.covariance(&factor, degrees);
     let total = covariance.diagonal().column_vector().iter().sum::<f64>();
+    check_total(total)?;
     let wanted = Wanted::new(options.n_components, total);
     let leading = krylov::leading(covariance.as_ref(), wanted, TOLERANCE, cancellation)?;
     let eigen = match leading {

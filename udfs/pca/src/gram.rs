@@ -18,7 +18,7 @@
 use crate::cancellation::Cancellation;
 use crate::eigen::{Eigen, orient, self_adjoint};
 use crate::elementwise::{self, Precision};
-use crate::error::{PcaError, Result};
+use crate::error::{PcaError, Result, check_total};
 use crate::krylov::{self, Wanted};
 use crate::model::PcaModel;
 use crate::options::{FitOptions, NComponents};
@@ -154,6 +154,7 @@ impl<'a, T: Value> Standardised<'a, T> {
         let total = standardised
             .map(|(squares, scale)| squares / (scale * scale))
             .sum();
+        check_total(total)?;
         Ok(Self {
             rows: sorted,
             shift,

@@ -61,7 +61,7 @@ impl Stored for Scaler {
 
 /// Most models kept.
 const MAX_MODELS: usize = 1024;
-/// Most bytes kept, encoded and decoded together. A larger model is decoded for every batch.
+/// Most bytes kept, encoded and decoded together, but for the model that was used last, however large.
 const MAX_BYTES: usize = 512 << 20;
 
 /// Decodes a model, or returns the one decoded before from the same bytes.
@@ -80,6 +80,7 @@ pub(crate) fn decode<M: Stored>(bytes: &[u8]) -> Result<Arc<M>> {
 pub(crate) struct ModelCache<M> {
     entries: Vec<(Box<[u8]>, Arc<M>)>,
     most: usize,
+    bytes: usize,
 }
 
 impl<M> Default for ModelCache<M> {
@@ -87,6 +88,7 @@ impl<M> Default for ModelCache<M> {
         Self {
             entries: vec![],
             most: MAX_MODELS,
+            bytes: MAX_BYTES,
         }
     }
 }
@@ -102,12 +104,13 @@ impl<M: Stored> ModelCache<M> {
 
     fn insert(&mut self, bytes: &[u8], model: &Arc<M>) {
         let cost = |(key, model): &(Box<[u8]>, Arc<M>)| key.len() + model.size();
-        if bytes.len() + model.size() > MAX_BYTES || self.get(bytes).is_some() {
+        if self.get(bytes).is_some() {
             return;
         }
         self.entries.push((bytes.into(), Arc::clone(model)));
-        while self.entries.len() > self.most
-            || self.entries.iter().map(cost).sum::<usize>() > MAX_BYTES
+        while self.entries.len() > 1
+            && (self.entries.len() > self.most
+                || self.entries.iter().map(cost).sum::<usize>() > self.bytes)
         {
             self.entries.remove(0);
         }
@@ -147,5 +150,18 @@ mod tests {
         assert_eq!(cache.get(&[4]).unwrap().n_samples(), 4);
         cache.insert(&[99], &Arc::new(model(99)));
         assert!(cache.get(&[4]).is_some() && cache.get(&[5]).is_none());
+    }
+
+    #[test]
+    fn one_is_kept_however_large() {
+        let mut cache = ModelCache {
+            bytes: 1000,
+            ..ModelCache::default()
+        };
+        cache.insert(&[1], &Arc::new(model(1)));
+        cache.insert(&[2; 2000], &Arc::new(model(2)));
+        assert!(cache.get(&[1]).is_none() && cache.get(&[2; 2000]).is_some());
+        cache.insert(&[3], &Arc::new(model(3)));
+        assert!(cache.get(&[2; 2000]).is_none() && cache.get(&[3]).is_some());
     }
 }

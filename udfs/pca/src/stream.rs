@@ -15,7 +15,7 @@
 use crate::cancellation::{Cancellable, Cancellation};
 use crate::eigen::orient;
 use crate::elementwise;
-use crate::error::{PcaError, Result};
+use crate::error::{PcaError, Result, check_total};
 use crate::krylov::{self, Operator, Space, Wanted};
 use crate::model::PcaModel;
 use crate::options::{FitOptions, NComponents};
@@ -61,11 +61,21 @@ impl Plan {
         n_components: NComponents,
         limit: usize,
     ) -> Result<Self> {
-        let [first, others @ ..] = BLOCKS;
-        let plan = |block| Self::with_block(width, value_bytes, n_components, limit, block);
-        others
-            .into_iter()
-            .fold(plan(first), |found, block| found.or_else(|_| plan(block)))
+        // Of several blocks the space converges in a few passes; two are the least that it can do with.
+        let plans = [6, 4, 2].into_iter().flat_map(|blocks| {
+            BLOCKS.map(|block| {
+                Self::with_block(width, value_bytes, n_components, limit, block, blocks)
+            })
+        });
+        plans
+            .reduce(|found, next| found.or(next))
+            .unwrap_or_else(|| {
+                Err(PcaError::Memory {
+                    needed: usize::MAX,
+                    limit,
+                    columns: width,
+                })
+            })
     }
 
     fn with_block(
@@ -74,6 +84,7 @@ impl Plan {
         n_components: NComponents,
         limit: usize,
         block: usize,
+        blocks: usize,
     ) -> Result<Self> {
         let wanted = match n_components {
             NComponents::Count(k) => k.min(width),
@@ -102,7 +113,7 @@ impl Plan {
                 .saturating_mul(size_of::<f64>())
                 .saturating_add(fixed)
         };
-        let least = (wanted + 2 * block).min(width);
+        let least = (wanted + blocks * block).min(width);
         if bytes(least) > limit {
             return Err(PcaError::Memory {
                 needed: bytes(least),
@@ -262,6 +273,7 @@ impl<'a, T: Value> Standardised<'a, T> {
             .zip(&scale)
             .filter(|(_, scale)| **scale != 0.0);
         let total = standardised.map(|(s, scale)| s / (scale * scale)).sum();
+        check_total(total)?;
         Ok(Self {
             rows,
             block_rows,

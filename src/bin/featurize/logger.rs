@@ -1,0 +1,96 @@
+//! The log, in which no secret appears.
+//!
+//! DataFusion logs plans and statements at the levels `debug` and `trace`, and with them the options of
+//! stores. A message ends where the first of these begins.
+
+use env_logger::Logger;
+use log::{LevelFilter, Log, Metadata, Record};
+
+/// What stands before a secret: names of options and variables, and parts of signed addresses.
+const SECRETS: [&str; 6] = [
+    "secret_access_key",
+    "session_token",
+    "service_account_key",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-goog-signature",
+];
+
+/// Starts logging as `RUST_LOG` says, by default our warnings and all errors.
+pub(crate) fn start() {
+    let logger = env_logger::Builder::new()
+        .filter_level(LevelFilter::Error)
+        .filter_module("datafusion_featurize", LevelFilter::Warn)
+        .parse_default_env()
+        // Below this level it logs statements word by word.
+        .filter_module("sqlparser", LevelFilter::Info)
+        .build();
+    log::set_max_level(logger.filter());
+    // There is none yet: this is the beginning of the program.
+    let _ = log::set_boxed_logger(Box::new(Redacting(logger)));
+}
+
+struct Redacting(Logger);
+
+impl Log for Redacting {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let text = record.args().to_string();
+        match without_secrets(&text) {
+            Some(text) => {
+                self.0.log(
+                    &Record::builder()
+                        .metadata(record.metadata().clone())
+                        .module_path(record.module_path())
+                        .file(record.file())
+                        .line(record.line())
+                        .args(format_args!("{text}"))
+                        .build(),
+                );
+            }
+            None => self.0.log(record),
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// The text up to the first secret, if there is one.
+fn without_secrets(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let ends = SECRETS.iter().filter_map(|name| {
+        let start = lower.find(name)?;
+        Some(start + name.len())
+    });
+    let end = ends.min()?;
+    Some(format!("{} … (not shown)", text.get(..end)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_end_where_a_secret_begins() {
+        for text in [
+            "CopyTo: options: (aws.secret_access_key hush, aws.region x)",
+            "AWS_SESSION_TOKEN=hush",
+            "Some(\"aws.secret_access_key\"): \"hush\" aws.session_token: hush",
+            "GET /x?X-Amz-Date=1&X-Amz-Signature=hush",
+            "ünïcode gcp.service_account_key {\"private_key\": \"hush\"}",
+        ] {
+            let shown = without_secrets(text).unwrap();
+            assert!(!shown.contains("hush"), "{shown}");
+            assert!(shown.ends_with("(not shown)"), "{shown}");
+        }
+        assert_eq!(without_secrets("aws.region x"), None);
+    }
+}

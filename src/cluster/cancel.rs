@@ -1,0 +1,193 @@
+//! Tells the scheduler when nobody waits for a query any more.
+//!
+//! Ballista's client forgets a job whose stream is dropped, and the job runs on, a `COPY` to its commit.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ballista_core::execution_plans::DistributedQueryExec;
+use ballista_core::serde::protobuf::CancelJobParams;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+};
+use datafusion_proto::protobuf::LogicalPlanNode;
+use futures::{Stream, StreamExt};
+
+type QueryExec = DistributedQueryExec<LogicalPlanNode>;
+
+/// How long the scheduler may take to hear of it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Cancellations that the scheduler has not heard of yet.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until the scheduler has heard of all queries that were dropped, or has had the time to: for
+/// programs that end after a query was interrupted.
+pub async fn cancellations() {
+    while UNDER_WAY.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Passes on the results of a query on the cluster, and cancels it if they are not read to the end.
+#[derive(Debug)]
+pub(super) struct CancelOnDropExec {
+    scheduler_url: String,
+    input: Arc<dyn ExecutionPlan>,
+}
+
+impl CancelOnDropExec {
+    /// The plan itself, if it runs nothing on a cluster.
+    pub(super) fn wrap(
+        input: Arc<dyn ExecutionPlan>,
+        scheduler_url: &str,
+    ) -> Arc<dyn ExecutionPlan> {
+        if !input.is::<QueryExec>() {
+            return input;
+        }
+        Arc::new(Self {
+            scheduler_url: scheduler_url.to_owned(),
+            input,
+        })
+    }
+}
+
+impl DisplayAs for CancelOnDropExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CancelOnDropExec")
+    }
+}
+
+impl ExecutionPlan for CancelOnDropExec {
+    fn name(&self) -> &'static str {
+        "CancelOnDropExec"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match <[_; 1]>::try_from(children) {
+            Ok([input]) => Ok(Arc::new(Self {
+                scheduler_url: self.scheduler_url.clone(),
+                input,
+            })),
+            Err(children) => internal_err!("CancelOnDropExec: {} children", children.len()),
+        }
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let last = partition + 1 == self.input.output_partitioning().partition_count();
+        Ok(Box::pin(Results {
+            inner: self.input.execute(partition, context)?,
+            job: Some(Job {
+                scheduler_url: self.scheduler_url.clone(),
+                query: Arc::clone(&self.input),
+            })
+            .filter(|_| last),
+        }))
+    }
+}
+
+struct Results {
+    inner: SendableRecordBatchStream,
+    /// What is cancelled when this is dropped.
+    job: Option<Job>,
+}
+
+impl Stream for Results {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.inner.poll_next_unpin(cx);
+        if let Poll::Ready(None | Some(Err(_))) = next {
+            self.job = None;
+        }
+        next
+    }
+}
+
+impl RecordBatchStream for Results {
+    fn schema(&self) -> SchemaRef {
+        self.inner.schema()
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            job.cancel();
+        }
+    }
+}
+
+struct Job {
+    scheduler_url: String,
+    query: Arc<dyn ExecutionPlan>,
+}
+
+impl Job {
+    fn cancel(self) {
+        let id = self.query.downcast_ref::<QueryExec>();
+        // It has none before the scheduler has answered.
+        let (Some(id), Ok(runtime)) = (
+            id.and_then(QueryExec::job_id),
+            tokio::runtime::Handle::try_current(),
+        ) else {
+            return;
+        };
+        UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+        runtime.spawn(async move {
+            let cancelled = async {
+                let mut scheduler = SchedulerGrpcClient::connect(self.scheduler_url).await?;
+                let job_id = id.to_string();
+                let answer = scheduler.cancel_job(CancelJobParams { job_id }).await;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer?)
+            };
+            match tokio::time::timeout(PATIENCE, cancelled).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(e)) => log::warn!("job {id} could not be cancelled: {e}"),
+                Err(_) => log::warn!("job {id} could not be cancelled within {PATIENCE:?}"),
+            }
+            UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
