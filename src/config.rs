@@ -84,7 +84,7 @@ const SETTINGS: [(&str, &str); 11] = [
     ("device", "Where networks run: cpu or cuda"),
     (
         "pca_memory_limit",
-        "Most bytes that one pca_fit holds, such as 512M or 2G; unset means 1 GiB",
+        "Most bytes of rows or moments that one pca_fit holds in each group and partition, such as 512M or 2G; unset means 1 GiB. Components come on top",
     ),
     (
         "threads",

@@ -62,20 +62,19 @@ impl Plan {
         limit: usize,
     ) -> Result<Self> {
         // Of several blocks the space converges in a few passes; two are the least that it can do with.
-        let plans = [6, 4, 2].into_iter().flat_map(|blocks| {
-            BLOCKS.map(|block| {
-                Self::with_block(width, value_bytes, n_components, limit, block, blocks)
-            })
-        });
-        plans
-            .reduce(|found, next| found.or(next))
-            .unwrap_or_else(|| {
-                Err(PcaError::Memory {
-                    needed: usize::MAX,
-                    limit,
-                    columns: width,
-                })
-            })
+        let plan = |block, blocks| {
+            Self::with_block(width, value_bytes, n_components, limit, block, blocks)
+        };
+        let [first, others @ ..] = BLOCKS;
+        let mut found = plan(first, 6);
+        let narrower = others.map(|block| (block, 6)).into_iter();
+        let fewer = [4, 2]
+            .into_iter()
+            .flat_map(|blocks| BLOCKS.map(|block| (block, blocks)));
+        for (block, blocks) in narrower.chain(fewer) {
+            found = found.or_else(|_| plan(block, blocks));
+        }
+        found
     }
 
     fn with_block(
@@ -410,6 +409,19 @@ mod tests {
                 assert!(k == 39 || worst < 1e-9, "{n} × {d}: {worst}");
             }
         }
+    }
+
+    #[test]
+    fn few_components_do_not_make_a_space_of_two_blocks() {
+        // In which restarts hardly make progress.
+        for k in [1, 2, 10] {
+            let plan = Plan::try_new(12_500, 8, NComponents::Count(k), 60_000_000).unwrap();
+            assert!(plan.largest >= k + 6 * plan.block, "{k}: {plan:?}");
+            assert!(plan.bytes <= 60_000_000);
+        }
+        // Fewer, where nothing else fits.
+        let plan = Plan::try_new(12_500, 8, NComponents::Count(10), 20_000_000).unwrap();
+        assert!(plan.block == 16 && plan.largest >= 42, "{plan:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use datafusion_macros::user_doc;
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
-    description = "Mean of each column, which `pca_transform` subtracts.",
+    description = "Mean of each column, which `pca_transform` subtracts (not from models of the convention 'spark').",
     syntax_example = "pca_mean(model)",
     sql_example = r#"```sql
 > SELECT pca_mean(pca) FROM model;

@@ -10,7 +10,7 @@ use datafusion_macros::user_doc;
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
-    description = "What `pca_transform` divides each column by: its standard deviation with n in the denominator, 1 if the column is constant or the model was fitted with `scale => false`.",
+    description = "What `pca_transform` divides each column by: its standard deviation with n in the denominator, 1 if the column is constant or the model was fitted with `scale => false`. In the convention 'spark' it has n - 1 in the denominator, and 0, for which `pca_transform` gives 0, stands for a constant column.",
     syntax_example = "pca_scale(model)",
     sql_example = r#"```sql
 > SELECT pca_scale(pca) FROM model;

@@ -224,3 +224,47 @@ fn state_fields_are_what_the_accumulator_emits() {
         .collect();
     assert_eq!(state, types);
 }
+
+/// Whatever the route: what is too large or too small for the digits of a float is an error.
+#[test]
+fn variances_beyond_the_range_of_floats_are_refused() {
+    use datafusion_functions_pca::{FitOptions, NComponents, PcaError, PcaFitter};
+
+    let fit = |(n, d): (usize, usize), unit: f64, scale, limit| {
+        let options = FitOptions::new(NComponents::Count(2))
+            .with_scale(scale)
+            .with_memory_limit(limit);
+        let mut fitter = PcaFitter::<f64>::new(options);
+        for i in 0..n {
+            let row: Vec<f64> = (0..d)
+                .map(|j| unit * (((i * 7 + j * 13) % 17) as f64 + ((i * i + j) as f64).sin()))
+                .collect();
+            fitter.push(&row).unwrap();
+        }
+        fitter.fit()
+    };
+    // Moments, the Gram matrix, and passes over rows on disk.
+    for (shape, limit) in [
+        ((60, 20), 1 << 30),
+        ((30, 90), 1 << 30),
+        ((600, 300), 1_200_000),
+    ] {
+        let expected = fit(shape, 1.0, false, limit).unwrap();
+        let ratio = expected.explained_variance_ratio()[0];
+        for unit in [1e-140, 1e-30, 1e30, 1e140] {
+            let model = fit(shape, unit, false, limit).unwrap();
+            let found = model.explained_variance_ratio()[0];
+            assert!((found / ratio - 1.0).abs() < 1e-9, "{unit} {found} {ratio}");
+        }
+        for unit in [1e-155, 3e152] {
+            let error = fit(shape, unit, false, limit).unwrap_err();
+            let refused = matches!(
+                error,
+                PcaError::Magnitude { .. } | PcaError::Overflow { .. }
+            );
+            assert!(refused, "{unit}: {error}");
+        }
+        let standardised = fit(shape, 1e-150, true, limit).unwrap();
+        assert!(standardised.explained_variance_ratio()[0] > 0.0);
+    }
+}
