@@ -165,6 +165,12 @@ impl ExtensionOptions for FeaturizeOptions {
             }
             "max_pixels" => self.max_pixels = number(key, value, 1)?,
             "device" => match value.to_ascii_lowercase().as_str() {
+                "cuda" if !cfg!(feature = "cuda") => {
+                    return config_err!(
+                        "{PREFIX}.device: this program was built without the feature 'cuda'; build it \
+                         with that feature, or take 'cpu'"
+                    );
+                }
                 device @ ("cpu" | "cuda") => device.clone_into(&mut self.device),
                 _ => {
                     return config_err!(
@@ -256,7 +262,7 @@ mod tests {
             ("weights", "seeded"),
             ("weights_dir", "/Some/Folder"),
             ("max_pixels", "7"),
-            ("device", "cuda"),
+            ("device", "cpu"),
             ("pca_memory_limit", "4096"),
             ("threads", "3"),
             ("scan_concurrency", "5"),
@@ -290,6 +296,8 @@ mod tests {
         let mut options = FeaturizeOptions::default();
         for (name, value, expected) in [
             ("device", "tpu", "expected 'cpu' or 'cuda', found 'tpu'"),
+            #[cfg(not(feature = "cuda"))]
+            ("device", "cuda", "built without the feature 'cuda'"),
             ("threads", "-1", "whole number of at least 0, found '-1'"),
             (
                 "scan_batch_rows",

@@ -17,7 +17,6 @@ pub mod weights;
 
 pub use binary_file::{BinaryFileOptions, BinaryFileTable, BinaryFileTableFactory, Oversize};
 pub use config::FeaturizeOptions;
-pub use object_stores::register_object_store;
 pub use session::{
     SessionStateBuilderFeaturize, aggregate_functions_of, all_default_aggregate_functions,
     all_default_documentation, all_default_physical_optimizer_rules, all_default_scalar_functions,

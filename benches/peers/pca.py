@@ -194,7 +194,7 @@ def table(results, errors, arguments):
 
     lines.append("")
     lines.append(
-        f"Medians of {arguments.rounds} rounds (full and Spark ML: one), {os.cpu_count()} cores, f32 data in memory (peaks include it), "
+        f"Medians of {arguments.rounds} rounds (full{' and Spark ML' * arguments.slow}: one), {os.cpu_count()} cores, f32 data in memory (peaks include it), "
         f"scikit-learn {sklearn.__version__}; errors against f64 covariance_eigh (tall) and full (wide)."
     )
     return "\n".join(lines) + "\n"

@@ -104,13 +104,13 @@ async fn reach(url: &str, address: &str) -> Result<()> {
 /// Says that a query is going to wait, unless the scheduler is ready for it.
 pub(super) async fn warn_unless_ready(scheduler_url: &str) {
     let address = scheduler_url.trim_start_matches("http://");
-    match tokio::time::timeout(CONNECT_TIMEOUT, is_ready(address)).await {
-        Ok(Ok(false)) => log::warn!(
+    let ready = tokio::time::timeout(CONNECT_TIMEOUT, is_ready(address)).await;
+    // What is wrong otherwise the query will say.
+    if let Ok(Ok(false)) = ready {
+        log::warn!(
             "the scheduler at {address} has fewer executors than it waits for, perhaps none: queries \
              wait, too; 'featurize executor' starts one"
-        ),
-        // What is wrong otherwise the query will say.
-        Ok(Ok(true) | Err(_)) | Err(_) => {}
+        );
     }
 }
 

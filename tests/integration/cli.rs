@@ -224,6 +224,15 @@ fn mistyped_names_are_met_with_those_that_exist() {
             "datafusion.execution.batch_size",
         ),
         ("SHOW featurize.modl", "featurize.model"),
+        ("SET threads = 2", "featurize.threads"),
+        (
+            "COPY (SELECT 1) TO '/nowhere/x' STORED AS PARQET",
+            "PARQUET",
+        ),
+        (
+            "COPY (SELECT 1) TO '/nowhere/x' STORED AS CSV OPTIONS ('format.has_heder' 'true')",
+            "format.has_header",
+        ),
         (
             "CREATE EXTERNAL TABLE i STORED AS BINARYFLE LOCATION '/x/'",
             "BINARYFILE",
@@ -260,7 +269,7 @@ fn secrets_of_stores_are_in_no_plan_and_no_log() {
         format!(
             "COPY (SELECT 1 AS a) TO '{target}' STORED AS CSV OPTIONS
              ('aws.access_key_id' 'id', 'aws.secret_access_key' 'hush', 'aws.region' 'x',
-              'aws.session_token' 'hush')"
+              'aws.session_token' 'hush', 'write_mode' 'overwrite')"
         )
     };
     for (sql, shown) in [

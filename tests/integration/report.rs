@@ -205,22 +205,27 @@ fn a_stored_model_scores_and_a_ledger_are_shown() {
          COPY (SELECT path, pca_transform(features, (SELECT fitted FROM model)) AS features_pca
                FROM '{}/features.parquet') TO '{}/scores.parquet' STORED AS PARQUET;
          COPY (SELECT 'file:///gone.jpg' AS path, 'truncated' AS reason)
-         TO '{}/ledger.parquet' STORED AS PARQUET;",
+         TO '{}/ledger.parquet' STORED AS PARQUET;
+         COPY (SELECT 'file:///gone.jpg' AS path, 'truncated' AS reason)
+         TO '{}/ledger/' STORED AS CSV;",
     );
     let (features, model) = (folder.at("features.parquet"), folder.at("model.parquet"));
-    let (scores, ledger) = (folder.at("scores.parquet"), folder.at("ledger.parquet"));
-    let page = folder.report(&[
-        "--features",
-        &features,
-        "--model",
-        &model,
-        "--ledger",
-        &ledger,
-    ]);
-    elements(&page);
-    assert!(page.contains("The 2 components of the model explain"));
-    assert!(page.contains("It was fitted to 48 vectors of 5 numbers."));
-    assert!(page.contains("file:///gone.jpg") && page.contains("truncated"));
+    let scores = folder.at("scores.parquet");
+    // Also as `examples/error_ledger.sql` writes it.
+    for ledger in [folder.at("ledger.parquet"), folder.at("ledger/")] {
+        let page = folder.report(&[
+            "--features",
+            &features,
+            "--model",
+            &model,
+            "--ledger",
+            &ledger,
+        ]);
+        elements(&page);
+        assert!(page.contains("The 2 components of the model explain"));
+        assert!(page.contains("It was fitted to 48 vectors of 5 numbers."));
+        assert!(page.contains("file:///gone.jpg") && page.contains("truncated"));
+    }
 
     let page = folder.report(&["--features", &scores]);
     elements(&page);

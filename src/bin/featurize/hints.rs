@@ -5,8 +5,9 @@
 
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{DataFusionError, TableReference};
+use datafusion::config::ConfigFileType;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::{ResetStatement, Statement};
+use datafusion::sql::parser::{CopyToStatement, ResetStatement, Statement};
 use datafusion::sql::sqlparser::ast::{Set, Statement as SqlStatement};
 
 /// The error of a statement, with what was meant if that can be guessed.
@@ -39,6 +40,9 @@ fn meant(ctx: &SessionContext, statement: &Statement) -> Option<String> {
             let known: Vec<String> = state.table_factories().keys().cloned().collect();
             unknown(&create.file_type.to_ascii_uppercase(), &known)
         }
+        Statement::CopyTo(copy) => format(ctx, copy)
+            .or_else(|| format_option(ctx, copy))
+            .or_else(|| table(ctx, statement)),
         Statement::Reset(ResetStatement::Variable(variable)) => setting(ctx, &variable.to_string()),
         Statement::Statement(sql) => match &**sql {
             SqlStatement::Set(Set::SingleAssignment { variable, .. }) => {
@@ -55,10 +59,50 @@ fn meant(ctx: &SessionContext, statement: &Statement) -> Option<String> {
 }
 
 fn setting(ctx: &SessionContext, name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
     let config = ctx.copied_config();
     let entries = config.options().entries();
     let known: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
-    unknown(&name.to_ascii_lowercase(), &known)
+    // `threads` for `featurize.threads`; of several, the shortest prefix is ours.
+    let is_last = |key: &&String| key.rsplit_once('.').is_some_and(|(_, last)| last == name);
+    let full = known.iter().filter(is_last).min_by_key(|key| key.len());
+    full.cloned().or_else(|| unknown(&name, &known))
+}
+
+/// The format after STORED AS.
+fn format(ctx: &SessionContext, copy: &CopyToStatement) -> Option<String> {
+    let state = ctx.state();
+    let known: Vec<String> = ["PARQUET", "CSV", "JSON", "ARROW", "AVRO"]
+        .into_iter()
+        .filter(|name| state.get_file_format_factory(name).is_some())
+        .map(ToOwned::to_owned)
+        .collect();
+    unknown(&copy.stored_as.as_ref()?.to_ascii_uppercase(), &known)
+}
+
+/// An option of the format.
+fn format_option(ctx: &SessionContext, copy: &CopyToStatement) -> Option<String> {
+    let mut options = ctx.state().default_table_options();
+    options.set_config_format(
+        match copy.stored_as.as_deref()?.to_ascii_uppercase().as_str() {
+            "PARQUET" => ConfigFileType::PARQUET,
+            "CSV" => ConfigFileType::CSV,
+            "JSON" => ConfigFileType::JSON,
+            _ => return None,
+        },
+    );
+    let known: Vec<String> = options
+        .entries()
+        .into_iter()
+        .map(|entry| entry.key)
+        .collect();
+    let is_of_format = |name: &&String| name.starts_with("format.");
+    let mut given = copy
+        .options
+        .iter()
+        .map(|(name, _)| name)
+        .filter(is_of_format);
+    given.find_map(|name| unknown(&name.to_ascii_lowercase(), &known))
 }
 
 fn table(ctx: &SessionContext, statement: &Statement) -> Option<String> {

@@ -18,9 +18,10 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use datafusion_cli::exec::exec_from_commands;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
+use datafusion_featurize::FeaturizeOptions;
 use datafusion_featurize::binary_file::FILE_TYPE;
+use datafusion_featurize::binary_file::credentials::register_object_store;
 use datafusion_featurize::sink::WriteOptions;
-use datafusion_featurize::{FeaturizeOptions, register_object_store};
 use futures::TryStreamExt;
 
 use crate::hints::explained;

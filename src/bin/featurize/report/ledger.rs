@@ -44,7 +44,7 @@ impl Ledger {
                 .await
                 .map(Some);
         };
-        let table = Table::open(ctx, "report_ledger", "--ledger", location).await?;
+        let table = Table::open(ctx, "report_ledger", "--ledger", location, true).await?;
         let has_path = table.columns(is_text).iter().any(|name| name == "path");
         let Some(reason) = reason(&table).filter(|_| has_path) else {
             return table.refuse(&format!(

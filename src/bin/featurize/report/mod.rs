@@ -25,6 +25,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 use self::labels::Labels;
 use self::ledger::Ledger;
 use self::model::Scree;
+use self::page::counted;
 use self::points::Scatter;
 use self::provenance::Provenance;
 use self::table::{Columns, Table};
@@ -48,8 +49,8 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "PARQUET")]
     pub(crate) model: Option<String>,
 
-    /// The images that could not be read, with columns path and reason (or error)
-    #[arg(long, value_name = "PARQUET")]
+    /// The images that could not be read, with columns path and reason (or error), in Parquet or CSV
+    #[arg(long, value_name = "FILES")]
     pub(crate) ledger: Option<String>,
 
     /// The page that is written
@@ -105,12 +106,13 @@ pub(crate) async fn run(session: &Session, args: &ReportArgs) -> Result<()> {
     std::fs::write(&args.out, &page)
         .map_err(|e| exec_datafusion_err!("--out '{}': {e}", args.out.display()))?;
     if !session.print_options.quiet {
-        let count = report.labels.rows();
+        let (points, thumbnails) = (report.scatter.points.len(), report.scatter.thumbnails());
         println!(
-            "{}: {count} images, {} points, {} thumbnails, {} kB",
+            "{}: {}, {}, {}, {} kB",
             args.out.display(),
-            report.scatter.points.len(),
-            report.scatter.thumbnails(),
+            counted(report.labels.rows(), "image"),
+            counted(points as u64, "point"),
+            counted(thumbnails as u64, "thumbnail"),
             page.len().div_ceil(1000),
         );
     }
@@ -125,7 +127,7 @@ async fn read(session: &Session, args: &ReportArgs) -> Result<Report> {
         ))
         .await?;
     }
-    let features = Table::open(ctx, "report_features", "--features", &args.features).await?;
+    let features = Table::open(ctx, "report_features", "--features", &args.features, false).await?;
     let columns = Columns::find(&features, args)?;
     let labels = Labels::count(ctx, &features, &columns).await?;
     if labels.rows() == 0 {

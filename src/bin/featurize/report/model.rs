@@ -52,7 +52,8 @@ impl Scree {
         let vectors = quoted(columns.vectors.name());
         let origin = match (&args.model, &columns.vectors) {
             (Some(location), _) => {
-                let table = Table::open(ctx, "report_model_file", "--model", location).await?;
+                let table =
+                    Table::open(ctx, "report_model_file", "--model", location, false).await?;
                 let column = model_column(&table, args.model_column.as_deref())?;
                 let count = format!("SELECT count({column}) FROM {}", table.name);
                 let count = table::value(&table::rows(ctx, &count).await?, 0)?;

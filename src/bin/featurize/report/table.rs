@@ -1,4 +1,4 @@
-//! The Parquet tables that a report is made of, and their columns.
+//! The tables that a report is made of, Parquet but for a ledger in CSV, and their columns.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use object_store::ObjectMeta;
 use super::ReportArgs;
 use super::labels::NO_LABEL;
 
-/// A folder of Parquet files, registered with the session.
+/// A folder of files, registered with the session.
 #[derive(Debug)]
 pub(super) struct Table {
     /// Its name in SQL.
@@ -29,12 +29,14 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Registers the files at `location` as the table `name`.
+    /// Registers the files at `location` as the table `name`: Parquet, or CSV if that will do and there is
+    /// no Parquet.
     pub(super) async fn open(
         ctx: &SessionContext,
         name: &'static str,
         option: &'static str,
         location: &str,
+        takes_csv: bool,
     ) -> Result<Self> {
         let context = |e: datafusion::error::DataFusionError| {
             e.context(format!("{option} '{}'", without_secrets(location)))
@@ -45,27 +47,37 @@ impl Table {
         let url = ListingTableUrl::parse(location).map_err(context)?;
         let store = ctx.runtime_env().object_store(&url).map_err(context)?;
         let state = ctx.state();
-        let listing = async {
-            let files = url
-                .list_all_files(&state, store.as_ref(), ".parquet")
-                .await?;
-            files.try_collect::<Vec<_>>().await
+        let list = async |ending: &str| {
+            let listing = async {
+                let files = url.list_all_files(&state, store.as_ref(), ending).await?;
+                files.try_collect::<Vec<_>>().await
+            };
+            match listing.await {
+                Ok(files) => Ok(files),
+                Err(e) if is_not_found(&e) => Ok(vec![]),
+                Err(e) => Err(context(e)),
+            }
         };
-        let mut files = match listing.await {
-            Ok(files) => files,
-            Err(e) if is_not_found(&e) => vec![],
-            Err(e) => return Err(context(e)),
-        };
+        let mut stored = "PARQUET";
+        let mut files = list(".parquet").await?;
+        if files.is_empty() && takes_csv {
+            stored = "CSV OPTIONS ('format.has_header' 'true')";
+            files = list(".csv").await?;
+        }
         files.sort_by(|a, b| a.location.cmp(&b.location));
         if files.is_empty() {
+            let or_csv = if takes_csv { " (or .csv)" } else { "" };
             return plan_err!(
                 "{option} '{}': found no Parquet file there; expected a file whose name ends in \
-                 .parquet, or a folder of such files, as COPY … STORED AS PARQUET writes",
+                 .parquet{or_csv}, or a folder of such files, as COPY … STORED AS PARQUET writes",
                 without_secrets(location)
             );
         }
         let quoted = location.replace('\'', "''");
-        let create = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{quoted}'");
+        let (format, options) = stored.split_once(' ').unwrap_or((stored, ""));
+        let create = format!(
+            "CREATE EXTERNAL TABLE {name} STORED AS {format} LOCATION '{quoted}' {options}"
+        );
         ctx.sql(&create).await.map_err(context)?;
         let schema = Arc::clone(ctx.table(name).await?.schema().inner());
         Ok(Self {

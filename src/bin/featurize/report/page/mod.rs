@@ -16,7 +16,8 @@ use base64::engine::general_purpose::STANDARD;
 use datafusion::common::Result;
 use sha2::{Digest, Sha256};
 
-use self::text::{Text, counted};
+use self::text::Text;
+pub(super) use self::text::counted;
 use super::Report;
 
 const STYLE: &str = include_str!("style.css");
@@ -54,7 +55,8 @@ pub(super) fn render(report: &Report) -> Result<String> {
     scree::section(&mut page, &report.scree, images)?;
     scatter::section(&mut page, report)?;
     sections::labels(&mut page, &report.labels)?;
-    sections::ledger(&mut page, report.ledger.as_ref())?;
+    let without_vector = report.scatter.without_vector;
+    sections::ledger(&mut page, report.ledger.as_ref(), without_vector)?;
     sections::provenance(&mut page, report)?;
     page += "</main>\n";
     scatter::data(&mut page, &report.scatter)?;

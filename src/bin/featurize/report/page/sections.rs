@@ -37,7 +37,7 @@ pub(super) fn figures(page: &mut String, report: &Report) -> Result<()> {
         (&format!("components for {}", percent(MARK, 0)), components),
         (
             "images not read",
-            unreadable.unwrap_or_else(|| "no ledger".to_owned()),
+            unreadable.unwrap_or_else(|| "not known".to_owned()),
         ),
     ] {
         writeln!(page, "<div><dt>{name}</dt><dd>{value}</dd></div>")?;
@@ -92,12 +92,25 @@ pub(super) fn labels(page: &mut String, labels: &Labels) -> Result<()> {
 }
 
 /// Images that could not be read.
-pub(super) fn ledger(page: &mut String, ledger: Option<&Ledger>) -> Result<()> {
+pub(super) fn ledger(
+    page: &mut String,
+    ledger: Option<&Ledger>,
+    without_vector: usize,
+) -> Result<()> {
     *page += "<section id=\"ledger\">\n<h2>Images not read</h2>\n";
     match ledger {
         None => {
             *page += "<p>Not known: the features have no column <code>reason</code> or \
-                      <code>error</code>, and no <code>--ledger</code> was given.</p>\n";
+                      <code>error</code>, and no <code>--ledger</code> was given.";
+            if without_vector > 0 {
+                let images = counted(without_vector as u64, "image");
+                let verb = if without_vector == 1 { "has" } else { "have" };
+                write!(
+                    page,
+                    " {images} of those drawn {verb} no vector, which may be why."
+                )?;
+            }
+            *page += "</p>\n";
         }
         Some(ledger) if ledger.total == 0 => {
             writeln!(

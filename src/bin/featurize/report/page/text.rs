@@ -55,7 +55,7 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 /// `1 image`, `1,280 images`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
+pub(in crate::report) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", thousands(number))
 }
