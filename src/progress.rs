@@ -122,7 +122,7 @@ impl Progress {
     }
 }
 
-/// One line: `1234/3110 images · 35.9/s · 1300 fetched · 1250 decoded · 6.5 MB · 2 bad · 52 s left`.
+/// One line: `1234/3110 images · 35.9/s · 52 s left · 2 bad · 1300 fetched · 1250 decoded · 6.5 MB`.
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.done())?;
@@ -132,6 +132,26 @@ impl fmt::Display for Progress {
         let images = self.infers || self.files_fetched > 0;
         let unit = if images { "images" } else { "rows" };
         write!(f, " {unit} · {:.1}/s", self.per_second)?;
+        // What matters most comes first: a narrow terminal cuts the rest off.
+        if let Some(remaining) = self.remaining {
+            let seconds = remaining.as_secs();
+            match (seconds / 3600, seconds / 60 % 60) {
+                (0, 0) => write!(f, " · {seconds} s left")?,
+                (0, minutes) => write!(f, " · {minutes}:{:02} left", seconds % 60)?,
+                (hours, minutes) => {
+                    write!(f, " · {hours}:{minutes:02}:{:02} left", seconds % 60)?;
+                }
+            }
+        }
+        if self.images_bad > 0 {
+            write!(f, " · {} bad", self.images_bad)?;
+        }
+        if self.files_skipped > 0 {
+            write!(f, " · {} skipped", self.files_skipped)?;
+        }
+        if self.rows_written > 0 {
+            write!(f, " · {} written", self.rows_written)?;
+        }
         if self.infers {
             // What is ahead of the network: where it falls behind, that is what is waited for.
             write!(
@@ -142,25 +162,6 @@ impl fmt::Display for Progress {
         }
         if self.bytes_fetched > 0 {
             write!(f, " · {:.1} MB", self.bytes_fetched as f64 / 1e6)?;
-        }
-        if self.rows_written > 0 {
-            write!(f, " · {} written", self.rows_written)?;
-        }
-        if self.images_bad > 0 {
-            write!(f, " · {} bad", self.images_bad)?;
-        }
-        if self.files_skipped > 0 {
-            write!(f, " · {} skipped", self.files_skipped)?;
-        }
-        if let Some(remaining) = self.remaining {
-            let seconds = remaining.as_secs();
-            match (seconds / 3600, seconds / 60 % 60) {
-                (0, 0) => write!(f, " · {seconds} s left")?,
-                (0, minutes) => write!(f, " · {minutes}:{:02} left", seconds % 60)?,
-                (hours, minutes) => {
-                    write!(f, " · {hours}:{minutes:02}:{:02} left", seconds % 60)?;
-                }
-            }
         }
         Ok(())
     }
@@ -341,7 +342,7 @@ mod tests {
     fn a_line_says_what_matters() {
         assert_eq!(
             progress().to_string(),
-            "1234/3110 images · 35.9/s · 1300 fetched · 1250 decoded · 6.5 MB · 2 bad · 52 s left"
+            "1234/3110 images · 35.9/s · 52 s left · 2 bad · 1300 fetched · 1250 decoded · 6.5 MB"
         );
         let long = Progress {
             total: None,
@@ -353,7 +354,7 @@ mod tests {
         };
         assert_eq!(
             long.to_string(),
-            "1232 images · 35.9/s · 1300 fetched · 1250 decoded · 1000 written · 1:02:05 left"
+            "1232 images · 35.9/s · 1:02:05 left · 1000 written · 1300 fetched · 1250 decoded"
         );
     }
 
