@@ -131,6 +131,8 @@ impl Scaler {
 pub struct ScalerFitter {
     pub(crate) n: u64,
     pub(crate) null_rows: u64,
+    /// The first row: means relative to it lose no digits where they are much larger than deviations.
+    pub(crate) shift: Vec<f64>,
     pub(crate) mean: Vec<f64>,
     pub(crate) squares: Vec<f64>,
 }
@@ -169,18 +171,24 @@ impl ScalerFitter {
                 value: row.get(index).map_or(f64::NAN, |&v| v.into()),
             });
         }
+        if self.n == 0 {
+            self.shift = row.iter().map(|&x| x.into()).collect();
+        }
         self.n += 1;
         let share = 1.0 / self.n as f64;
-        for ((mean, squares), &x) in self.mean.iter_mut().zip(&mut self.squares).zip(row) {
-            let before = x.into() - *mean;
+        let columns = self.mean.iter_mut().zip(&mut self.squares);
+        for ((mean, squares), (&x, shift)) in columns.zip(row.iter().zip(&self.shift)) {
+            let x = x.into() - shift;
+            let before = x - *mean;
             *mean += before * share;
-            *squares += before * (x.into() - *mean);
+            *squares += before * (x - *mean);
         }
         Ok(())
     }
 
     fn set_width(&mut self, row: u64, found: usize) -> Result<()> {
         if self.n == 0 {
+            self.shift = vec![0.0; found];
             self.mean = vec![0.0; found];
             self.squares = vec![0.0; found];
         }
@@ -205,11 +213,16 @@ impl ScalerFitter {
             return Ok(());
         }
         self.set_width(self.next_row(), other.mean.len())?;
+        if self.n == 0 {
+            self.shift.clone_from(&other.shift);
+        }
         let n = (self.n + other.n) as f64;
         let (share, weight) = (other.n as f64 / n, self.n as f64 * other.n as f64 / n);
-        let theirs = other.mean.iter().zip(&other.squares);
-        for ((mean, squares), (m, s)) in self.mean.iter_mut().zip(&mut self.squares).zip(theirs) {
-            let delta = m - *mean;
+        let shifts = other.shift.iter().zip(&self.shift);
+        let theirs = other.mean.iter().zip(&other.squares).zip(shifts);
+        let ours = self.mean.iter_mut().zip(&mut self.squares);
+        for ((mean, squares), ((m, s), (their_shift, our_shift))) in ours.zip(theirs) {
+            let delta = (their_shift - our_shift) + m - *mean;
             *mean += delta * share;
             *squares += s + delta * delta * weight;
         }
@@ -220,7 +233,9 @@ impl ScalerFitter {
     /// Bytes held.
     #[must_use]
     pub fn size(&self) -> usize {
-        size_of::<Self>() + (self.mean.capacity() + self.squares.capacity()) * size_of::<f64>()
+        let columns = [&self.shift, &self.mean, &self.squares];
+        let values: usize = columns.iter().map(|values| values.capacity()).sum();
+        size_of::<Self>() + values * size_of::<f64>()
     }
 
     /// Fits the scaler.
@@ -238,7 +253,9 @@ impl ScalerFitter {
             return Err(PcaError::Overflow { column });
         }
         let options = FitOptions::new(NComponents::Count(1)).with_convention(convention);
-        let columns = self.squares.iter().zip(&self.mean);
+        let means = self.shift.iter().zip(&self.mean);
+        let mean: Vec<f64> = means.map(|(shift, mean)| shift + mean).collect();
+        let columns = self.squares.iter().zip(&mean);
         Ok(Scaler {
             n_samples: self.n,
             null_rows: self.null_rows,
@@ -246,7 +263,7 @@ impl ScalerFitter {
             scale: columns
                 .map(|(s, m)| options.column_scale(self.n, *m, *s))
                 .collect(),
-            mean: self.mean.clone(),
+            mean,
         })
     }
 }
@@ -283,6 +300,24 @@ mod tests {
         }
         for (a, b) in scaler.scale().iter().zip(model.scale()) {
             assert!((a - b).abs() < 1e-13);
+        }
+    }
+
+    #[test]
+    fn means_much_larger_than_deviations_cost_no_digits() {
+        let small = rows();
+        let large: Vec<Vec<f64>> = small
+            .iter()
+            .map(|row| row.iter().map(|x| x + 1e12).collect())
+            .collect();
+        let expected = fitter(&small).fit(Convention::ScikitLearn).unwrap();
+        let mut merged = fitter(&large[..20]);
+        merged.merge(&fitter(&large[20..])).unwrap();
+        for fitter in [fitter(&large), merged] {
+            let scaler = fitter.fit(Convention::ScikitLearn).unwrap();
+            for (found, expected) in scaler.scale().iter().zip(expected.scale()) {
+                assert!((found - expected).abs() < 1e-13, "{found} {expected}");
+            }
         }
     }
 

@@ -128,6 +128,7 @@ impl AggregateUDFImpl for ScalerFit {
         let fields = [
             ("count", DataType::UInt64),
             ("nulls", DataType::UInt64),
+            ("shift", list.clone()),
             ("mean", list.clone()),
             ("squares", list),
         ];
@@ -202,28 +203,30 @@ impl Accumulator for ScalerAccumulator {
         Ok(vec![
             ScalarValue::UInt64(Some(fitter.n)),
             ScalarValue::UInt64(Some(fitter.null_rows)),
+            list(fitter.shift),
             list(fitter.mean),
             list(fitter.squares),
         ])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let [n, nulls, mean, squares] = states else {
-            return internal_err!("{NAME}: {} state columns instead of 4", states.len());
+        let [n, nulls, shift, mean, squares] = states else {
+            return internal_err!("{NAME}: {} state columns instead of 5", states.len());
         };
         let (n, nulls) = (
             n.as_primitive::<UInt64Type>(),
             nulls.as_primitive::<UInt64Type>(),
         );
-        let (mean, squares) = (mean.as_list::<i32>(), squares.as_list::<i32>());
+        let [shift, mean, squares] = [shift, mean, squares].map(|a| a.as_list::<i32>());
         let floats = |a: ArrayRef| a.as_primitive::<Float64Type>().values().to_vec();
         for i in 0..n.len() {
-            if n.is_null(i) || mean.is_null(i) || squares.is_null(i) {
+            if n.is_null(i) || shift.is_null(i) || mean.is_null(i) || squares.is_null(i) {
                 continue;
             }
             let other = ScalerFitter {
                 n: n.value(i),
                 null_rows: nulls.value(i),
+                shift: floats(shift.value(i)),
                 mean: floats(mean.value(i)),
                 squares: floats(squares.value(i)),
             };
