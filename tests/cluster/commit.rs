@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use arrow::array::AsArray;
+use datafusion::prelude::SessionContext;
 use datafusion_featurize::sink::Manifest;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -25,6 +26,16 @@ pub(crate) fn s3_with_fruits() -> S3Server {
     server
 }
 
+/// Creates the table `images` over them, with the server's keys.
+pub(crate) async fn create_images_of(ctx: &SessionContext, server: &S3Server) {
+    let create = format!(
+        "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 's3://fruits/Training/'
+         OPTIONS ('pathGlobFilter' '*.jpg', 'recursiveFileLookup' 'true', {})",
+        server.options()
+    );
+    run(ctx, &create).await;
+}
+
 /// The executor is killed with `kill -9` while it waits for the answer to a request of the commit:
 /// before the manifest names the new data, and after it.
 #[tokio::test(flavor = "multi_thread")]
@@ -37,12 +48,7 @@ async fn every_image_is_written_once_although_the_machine_that_commits_is_lost()
     for (stalled, folder) in [("_MANIFEST.json", "before"), ("_SUCCESS", "after")] {
         let mut cluster = Cluster::start_with(1, &[]);
         let ctx = cluster.session().await;
-        let create = format!(
-            "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 's3://fruits/Training/'
-             OPTIONS ('pathGlobFilter' '*.jpg', 'recursiveFileLookup' 'true', {})",
-            server.options()
-        );
-        run(&ctx, &create).await;
+        create_images_of(&ctx, &server).await;
         let target = format!("s3://fruits/{folder}/");
         let copy = format!(
             "COPY (SELECT path, sha256(content) AS hash FROM images) TO '{target}'

@@ -2,7 +2,7 @@
 
 use arrow::array::AsArray;
 
-use crate::commit::s3_with_fruits;
+use crate::commit::{create_images_of, s3_with_fruits};
 use crate::processes::{Cluster, create_images, files, run};
 use crate::s3_server::Kind;
 
@@ -13,12 +13,7 @@ async fn a_model_is_fitted_once() {
     let server = s3_with_fruits();
     let cluster = Cluster::start();
     let ctx = cluster.session().await;
-    let create = format!(
-        "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 's3://fruits/Training/'
-         OPTIONS ('pathGlobFilter' '*.jpg', 'recursiveFileLookup' 'true', {})",
-        server.options()
-    );
-    run(&ctx, &create).await;
+    create_images_of(&ctx, &server).await;
     // Of the content, as the length is known from the listing.
     let hash = "encode(sha256(content), 'hex')";
     let vector = format!("[ascii({hash})::FLOAT, strpos({hash}, 'a')::FLOAT]");

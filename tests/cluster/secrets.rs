@@ -1,7 +1,7 @@
 //! Options that may be secrets reach scheduler and executors, and nobody who reads a log, a plan
 //! or an answer of the scheduler.
 
-use crate::commit::s3_with_fruits;
+use crate::commit::{create_images_of, s3_with_fruits};
 use crate::processes::{Cluster, error, run};
 use crate::s3_server::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
@@ -21,11 +21,7 @@ async fn options_of_stores_travel_and_are_shown_nowhere() {
     let cluster = Cluster::start_with(2, &environment);
     let ctx = cluster.session().await;
     let options = server.options();
-    let create = format!(
-        "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 's3://fruits/Training/'
-         OPTIONS ('pathGlobFilter' '*.jpg', 'recursiveFileLookup' 'true', {options})"
-    );
-    run(&ctx, &create).await;
+    create_images_of(&ctx, &server).await;
     let sql = "SELECT path, sha256(content) AS hash FROM images";
     assert_eq!(run(&ctx, sql).await.num_rows(), 48);
     for format in ["PARQUET", "CSV"] {
