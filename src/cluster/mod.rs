@@ -90,6 +90,10 @@
 //!
 //! # How large
 //!
+//! Measured by hand: a million files of 4 kB on a local disk, listed, sent and read by two executors of one
+//! thread each in 149 s on two busy cores (the listing 8 s); the scheduler took 0.5 GB, the executors 0.3 and
+//! 0.4. `benches/cluster.sh` measures images a second with 1, 2 and 4 executors.
+//!
 //! An argument, not a measurement: 100 executors of 16 cores, 100 million images of 100 kB.
 //!
 //! * *Listing* is the scheduler's: 100,000 requests of 1,000 names each. Folders are listed at the
