@@ -286,6 +286,10 @@ fn errors_say_what_was_expected_and_found() {
          COPY (SELECT 'a' AS path, '[1, 2]' AS features) TO '{}/text.parquet' STORED AS PARQUET;
          COPY (SELECT 'a' AS path, [1.0] AS features WHERE false) TO '{}/empty.parquet'
          STORED AS PARQUET;
+         COPY (SELECT column1 AS path, [column2] AS features FROM (VALUES ('a', 1.0), ('b', 1.0)))
+         TO '{}/constant.parquet' STORED AS PARQUET;
+         COPY (SELECT 'a' AS path, CASE WHEN random() > 2 THEN [1.0] END AS features)
+         TO '{}/null.parquet' STORED AS PARQUET;
          COPY (SELECT label, pca_fit(features, 1) AS pca FROM '{}/features.parquet' GROUP BY label)
          TO '{}/models.parquet' STORED AS PARQUET;",
     );
@@ -314,6 +318,14 @@ fn errors_say_what_was_expected_and_found() {
         (
             vec!["--features", &features, "--label-column", "kind"],
             vec!["no column 'kind'", "label (Utf8View)", "--label-column"],
+        ),
+        (
+            vec!["--features", &folder.at("null.parquet")],
+            vec!["null.parquet", "holds 0 vectors", "--model", "image_info"],
+        ),
+        (
+            vec!["--features", &folder.at("constant.parquet")],
+            vec!["no model can be fitted", "constant.parquet", "--model"],
         ),
         (
             vec!["--features", &folder.at("empty.parquet")],

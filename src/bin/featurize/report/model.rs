@@ -5,6 +5,7 @@ use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::prelude::SessionContext;
 
 use super::ReportArgs;
+use super::page::counted;
 use super::table::{self, Columns, Table, Vectors, quoted};
 
 /// The table that holds the model, in a column `pca`.
@@ -74,14 +75,25 @@ impl Scree {
                 Origin::Given(table.location())
             }
             (None, Vectors::Features(_)) => {
-                create(
-                    ctx,
-                    &format!(
-                        "SELECT pca_fit({vectors}, {RATIO}) AS pca FROM {}",
-                        features.name
-                    ),
-                )
-                .await?;
+                let sql = format!("SELECT count({vectors}) FROM {}", features.name);
+                let found = count(&table::value(&table::rows(ctx, &sql).await?, 0)?)?;
+                if found < 2 {
+                    return features.refuse(&format!(
+                        "holds {}, and a model is fitted to two at least: give one with --model; why \
+                         images have none, image_info(content)['error'] says",
+                        counted(found, "vector")
+                    ));
+                }
+                let sql = format!(
+                    "SELECT pca_fit({vectors}, {RATIO}) AS pca FROM {}",
+                    features.name
+                );
+                create(ctx, &sql).await.map_err(|e| {
+                    e.context(format!(
+                        "no model can be fitted to --features '{}'; --model takes one",
+                        features.location()
+                    ))
+                })?;
                 Origin::Fitted
             }
             (None, Vectors::Scores(_)) => {
