@@ -6,18 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use ballista_core::config::BallistaConfig;
 use ballista_core::planner::{BallistaQueryPlanner, scans_only_information_schema};
+use datafusion::arrow::datatypes::Schema;
 use datafusion::catalog::{MemTable, Session, TableProvider, TableProviderFactory};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Result, exec_err, not_impl_err};
+use datafusion::common::{DFSchema, Result, exec_err, not_impl_err};
 use datafusion::datasource::listing::ListingTable;
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
-use datafusion::logical_expr::{CreateExternalTable, LogicalPlan, TableSource, WriteOp};
+use datafusion::logical_expr::{
+    CreateExternalTable, LogicalPlan, LogicalPlanBuilder, TableSource, UNNAMED_TABLE, WriteOp,
+};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use datafusion::prelude::ident;
 use datafusion_proto::logical_plan::{AsLogicalPlan, LogicalExtensionCodec};
 use datafusion_proto::protobuf::LogicalPlanNode;
 use prost::Message;
@@ -108,6 +112,11 @@ impl ClientPlanner {
                 }
                 None => Ok(Transformed::no(LogicalPlan::Dml(dml))),
             },
+            LogicalPlan::EmptyRelation(empty)
+                if !empty.produce_one_row && !empty.schema.fields().is_empty() =>
+            {
+                Ok(Transformed::yes(no_rows(&empty.schema)?))
+            }
             node => Ok(Transformed::no(node)),
         });
         Ok(packed?.data)
@@ -133,6 +142,23 @@ impl ClientPlanner {
         }
         Ok(())
     }
+}
+
+/// No rows of these columns, as a table in memory: DataFusion's encoding of a relation that is empty leaves
+/// its columns out.
+fn no_rows(schema: &DFSchema) -> Result<LogicalPlan> {
+    // Several may have the same name, of different tables.
+    let name = |i: usize| format!("c{i}");
+    let fields = schema.fields().iter().enumerate();
+    let fields = fields.map(|(i, field)| field.as_ref().clone().with_name(name(i)));
+    let table = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let table = MemTable::try_new(table, vec![vec![]])?;
+    let columns = schema.iter().enumerate().map(|(i, (qualifier, field))| {
+        ident(name(i)).alias_qualified(qualifier.cloned(), field.name())
+    });
+    LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(Arc::new(table)), None)?
+        .project(columns)?
+        .build()
 }
 
 /// A table with the options of its stores, and with what DataFusion does not encode of it; `None`

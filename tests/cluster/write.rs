@@ -162,6 +162,41 @@ async fn tables_are_appended_to_and_read_again() {
     assert!(counted.contains("| 12 |"), "{counted}");
 }
 
+/// Nor does an empty result lose its columns on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_result_keeps_its_columns() {
+    let cluster = Cluster::start();
+    let (remote, local) = (cluster.session().await, local());
+    let folder = cluster.folder.path();
+    for (i, rows) in [
+        "SELECT 1 AS a, 'x' AS b WHERE false",
+        "SELECT t.a, u.a AS b, u.a + 1 AS c FROM (SELECT 1 AS a WHERE false) t
+         CROSS JOIN (SELECT 2 AS a WHERE 1 > 2) u",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut written = vec![];
+        for (name, ctx) in [("remote", &remote), ("local", &local)] {
+            assert_eq!(run(ctx, rows).await.num_rows(), 0);
+            for format in ["csv", "parquet"] {
+                let file = folder.join(format!("{name}{i}.{format}"));
+                run(ctx, &format!("COPY ({rows}) TO '{}'", file.display())).await;
+            }
+            let file = folder.join(format!("{name}{i}.parquet"));
+            let file = file.display();
+            let table = format!("{name}{i}");
+            let create =
+                format!("CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION '{file}'");
+            run(&local, &create).await;
+            let back = run(&local, &format!("SELECT * FROM {table}")).await;
+            let csv = std::fs::read_to_string(folder.join(format!("{name}{i}.csv"))).unwrap();
+            written.push((back.schema(), csv));
+        }
+        assert_eq!(written[0], written[1], "{rows}");
+    }
+}
+
 /// What has no commit would have the rows of a task twice that is run again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_written_once_is_not_written() {
