@@ -70,8 +70,8 @@
 //! looks for lost ones every `--expire-dead-executor-interval-seconds` (15). 30, 5 and 5 are sound
 //! on a quiet network. A query waits `--no-executors-grace-period-seconds` (180) when no executor
 //! is left; one that is asked before the first executor has come waits for it, and says so. An
-//! interrupted query is cancelled. The scheduler keeps its state in memory: if it dies, its queries have to be started
-//! again.
+//! interrupted query is cancelled. The scheduler keeps its state in memory: if it dies, its queries
+//! have to be started again.
 //!
 //! A task names its parts of a `COPY` or `INSERT` by a uuid, and they stay invisible until the
 //! commit, which takes those of the attempts that counted; repeated, it finishes what its first
@@ -134,8 +134,9 @@
 //! by nobody.
 //!
 //! What is protected: options of stores are in no log of scheduler and executors, at any level, in no
-//! `Debug` or error, and what the `featurize` program logs ends where such an option begins. Ballista's REST interface, which shows all settings of a query to anyone, and its event
-//! log, which writes them down, are not compiled in and not offered. Settings (`SET`) are shown by
+//! `Debug` or error, and what the `featurize` program logs ends where such an option begins. Ballista's
+//! REST interface, which shows all settings of a query to anyone, and its event log, which writes them
+//! down, are not compiled in and not offered. Settings (`SET`) are shown by
 //! `SHOW ALL` and logged at the level `trace`, so keep secrets out of them.
 
 mod cancel;

@@ -251,6 +251,7 @@ fn mistyped_names_are_met_with_those_that_exist() {
         assert_eq!(output.status.code(), Some(1));
     }
     for sql in [
+        "COPY (SELECT nothing) TO '/nowhere/x' STORED AS PARQUET OPTIONS ('format.compression::a' 'zstd')",
         "SELECT * FROM nowhere",
         "SELECT b FROM images WHERE a = 'x'",
     ] {
@@ -269,7 +270,7 @@ fn secrets_of_stores_are_in_no_plan_and_no_log() {
         format!(
             "COPY (SELECT 1 AS a) TO '{target}' STORED AS CSV OPTIONS
              ('aws.access_key_id' 'id', 'aws.secret_access_key' 'hush', 'aws.region' 'x',
-              'aws.session_token' 'hush', 'write_mode' 'overwrite')"
+              'AWS.SESSION_TOKEN' 'hush', 'write_mode' 'overwrite')"
         )
     };
     for (sql, shown) in [

@@ -96,7 +96,8 @@ fn format_option(ctx: &SessionContext, copy: &CopyToStatement) -> Option<String>
         .into_iter()
         .map(|entry| entry.key)
         .collect();
-    let is_of_format = |name: &&String| name.starts_with("format.");
+    // Those of one column (`format.compression::a`) and of metadata are of any name.
+    let is_of_format = |name: &&String| name.starts_with("format.") && !name.contains("::");
     let mut given = copy
         .options
         .iter()

@@ -242,7 +242,10 @@ async fn without_store_options(
     let Statement::CopyTo(copy) = &*explain.statement else {
         return Ok(None);
     };
-    let is_of_store = |name: &str| name.starts_with("aws.") || name.starts_with("gcp.");
+    let is_of_store = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("aws.") || name.starts_with("gcp.")
+    };
     let (stores, others): (Vec<_>, Vec<_>) = copy
         .options
         .iter()
@@ -253,7 +256,7 @@ async fn without_store_options(
     }
     let stores = stores.into_iter().filter_map(|(name, value)| {
         let value = value.into_string()?;
-        Some((name, value))
+        Some((name.to_ascii_lowercase(), value))
     });
     let runtime = session.ctx.runtime_env();
     register_object_store(&runtime, &copy.target, &stores.collect()).await?;
