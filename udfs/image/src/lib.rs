@@ -1,9 +1,4 @@
-//! Image functions for [Apache DataFusion]: `featurize`, `try_featurize`, `image_info` and
-//! `featurize_model_info`.
-//!
-//! `featurize(content)` decodes an image, resizes it as Pillow would, runs a convolutional network
-//! over it and returns the features as `List(Float32)`. It is one step of a pipeline that reads a
-//! bucket of images and writes a table of vectors, all in SQL.
+#![doc = include_str!("../README.md")]
 //!
 //! | module | what it does |
 //! |---|---|
@@ -18,29 +13,6 @@
 //! | [`cancel`] | how a call learns that its query was cancelled |
 //! | [`settings`] | the `featurize.*` settings |
 //! | [`functions`], [`expr_fn`] | the SQL functions, and Rust functions that build calls of them |
-//!
-//! From Rust, without a query:
-//!
-//! ```no_run
-//! use datafusion_functions_image::decode::Limits;
-//! use datafusion_functions_image::features::{Featurizer, OnUndecodable};
-//! use datafusion_functions_image::model::{DeviceKind, Model};
-//! use datafusion_functions_image::models::{Architecture, Pooling};
-//! use datafusion_functions_image::pool::ComputePool;
-//! use datafusion_functions_image::weights::WeightsSpec;
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let model = Model::shared(Architecture::Vgg16, &WeightsSpec::Seeded, DeviceKind::Cpu)?;
-//! let limits = Limits { max_pixels: 100_000_000 };
-//! let featurizer = Featurizer::new(model, Pooling::Avg, limits, ComputePool::shared(0)?);
-//! let apple = std::fs::read("apple.jpg")?;
-//! let features = featurizer.featurize(&[Some(&apple)], OnUndecodable::Fail)?;
-//! assert_eq!(features.value_length(0), 512);
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! [Apache DataFusion]: https://datafusion.apache.org
 
 #![forbid(unsafe_code)]
 

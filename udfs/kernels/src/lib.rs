@@ -1,7 +1,4 @@
-//! Convolution kernels of datafusion-featurize for the CPU: slices in, slices out.
-//!
-//! No Arrow, Candle or DataFusion: callers bring `&[f32]` in NHWC order (batch, height, width,
-//! channel; the channel varies fastest) and get the same back.
+#![doc = include_str!("../README.md")]
 
 mod activation;
 mod cache;

@@ -1,15 +1,4 @@
-//! Principal component analysis as SQL functions for Apache DataFusion.
-//!
-//! `pca_fit` is an aggregate that fits a model and returns it as one binary value; `pca_transform`
-//! applies it; the other functions read it.
-//!
-//! ```sql
-//! CREATE TABLE model AS SELECT pca_fit(features, 0.9) AS pca FROM features;
-//! SELECT pca_n_components(pca), pca_explained_variance_ratio(pca) FROM model;
-//! SELECT pca_transform(features, (SELECT pca FROM model)) FROM features;
-//! ```
-//!
-//! Without SQL, start from [`PcaFitter`], which returns a [`PcaModel`].
+#![doc = include_str!("../README.md")]
 //!
 //! | module | |
 //! |---|---|
