@@ -3,7 +3,7 @@
 //! per kind), so that the other examples run offline on pictures that carry no one's rights.
 //!
 //! ```text
-//! cargo run --release --example draw_fruits [-- FOLDER]
+//! cargo run --example draw_fruits [-- FOLDER]
 //! ```
 //!
 //! The same program writes the same files each time: all chance comes from a seeded generator.

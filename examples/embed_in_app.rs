@@ -1,7 +1,7 @@
 //! The main job inside a Rust program, through the DataFrame API.
 //!
 //! ```sh
-//! cargo run --release --example embed_in_app
+//! cargo run --example embed_in_app
 //! ```
 
 use std::error::Error;

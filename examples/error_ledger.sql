@@ -1,7 +1,7 @@
 -- Bad images do not stop a night's run: the good ones give features, the bad ones a ledger of what
 -- is wrong with them. Runs offline, from the repository's root:
 --
---     cargo run --release -- -f examples/error_ledger.sql
+--     cargo run -- -f examples/error_ledger.sql
 
 SET featurize.weights = 'seeded';
 

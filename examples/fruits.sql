@@ -1,6 +1,6 @@
 -- Images in, features and principal components out. Runs offline, from the repository's root:
 --
---     cargo run --release -- -f examples/fruits.sql
+--     cargo run -- -f examples/fruits.sql
 
 -- 48 small pictures in 8 folders, one row each. On S3 only the LOCATION differs.
 CREATE OR REPLACE EXTERNAL TABLE images STORED AS BINARYFILE

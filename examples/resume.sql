@@ -1,7 +1,7 @@
 -- A job that may be killed at any moment and goes on where it stopped. Runs offline, from the
 -- repository's root; run it as often as you like:
 --
---     cargo run --release -- -f examples/resume.sql
+--     cargo run -- -f examples/resume.sql
 
 SET featurize.weights = 'seeded';
 

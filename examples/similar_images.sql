@@ -1,6 +1,6 @@
 -- Similarity search: the images most like one of them. Runs offline, from the repository's root:
 --
---     cargo run --release -- -f examples/similar_images.sql
+--     cargo run -- -f examples/similar_images.sql
 
 CREATE OR REPLACE EXTERNAL TABLE images STORED AS BINARYFILE
 LOCATION 'examples/fruits/'
