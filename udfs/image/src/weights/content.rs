@@ -66,7 +66,8 @@ pub(super) fn read(path: &Path) -> Result<Content, String> {
             member: Some(member),
         });
     }
-    let format = recognise(&head)?;
+    let length = file.metadata().map_err(unreadable)?.len();
+    let format = recognise(&head, length)?;
     Ok(Content {
         format,
         file: fs::read(path).map_err(unreadable)?,
@@ -75,29 +76,35 @@ pub(super) fn read(path: &Path) -> Result<Content, String> {
 }
 
 /// The format of a file that begins so, and is no ZIP archive.
-fn recognise(head: &[u8]) -> Result<Format, String> {
+fn recognise(head: &[u8], length: u64) -> Result<Format, String> {
     // HDF5 may stand behind a block of the user's, of 512 bytes or twice as many, and so on.
     let is_hdf5 = |at: usize| head.get(at..).is_some_and(|rest| rest.starts_with(HDF5));
     if is_hdf5(0) || [512, 1024, 2048].into_iter().any(is_hdf5) {
         return Ok(Format::Hdf5);
     }
-    if let Some((length, rest)) = head.split_first_chunk::<8>()
-        && u64::from_le_bytes(*length) <= MOST_HEADER
+    if let Some((header, rest)) = head.split_first_chunk::<8>()
+        && u64::from_le_bytes(*header) <= MOST_HEADER
         && rest.first() == Some(&b'{')
     {
         return Ok(Format::Safetensors);
     }
-    let (what, instead) = foreign(head);
-    Err(refusal(&what, &instead))
+    match foreign(head) {
+        Some((what, instead)) => Err(refusal(&what, &instead)),
+        None => Err(format!(
+            "{length} bytes are not a whole HDF5 file, nor of another format that is known (they \
+             begin with '{}'); expected {READABLE}",
+            head.get(..16).unwrap_or(head).escape_ascii()
+        )),
+    }
 }
 
 /// What a file is that is not read, and what to do.
-fn foreign(head: &[u8]) -> (String, String) {
+fn foreign(head: &[u8]) -> Option<(String, String)> {
     let text = String::from_utf8_lossy(head);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let lower = text.to_ascii_lowercase();
     let again = || "download the file again, and look at what the server says".to_owned();
-    if head.is_empty() {
+    Some(if head.is_empty() {
         ("an empty file (0 bytes)".to_owned(), again())
     } else if head.starts_with(GIT_LFS) {
         let size = text.lines().find_map(|line| line.strip_prefix("size "));
@@ -113,10 +120,8 @@ fn foreign(head: &[u8]) -> (String, String) {
                        where the page has /blob/, on GitHub /raw/";
         (what, instead.to_owned())
     } else if lower.starts_with("<?xml") || lower.starts_with("<error") {
-        (
-            format!("an XML answer of a server: {}", short(text)),
-            again(),
-        )
+        let what = format!("an XML answer of a server: {}", short(text));
+        (what, again())
     } else if text.starts_with('{') && text.contains("\"weight_map\"") {
         let what = "the index of weights in several files (shards)";
         let instead = "save them as one: in Python, update a dict with \
@@ -140,12 +145,8 @@ fn foreign(head: &[u8]) -> (String, String) {
         let instead = "take the file that it was exported from";
         ("an ONNX model".to_owned(), instead.to_owned())
     } else if head.starts_with(b"\x93NUMPY") {
-        (
-            "an array of NumPy".to_owned(),
-            "put the arrays of all layers into one file by \
-          safetensors.numpy.save_file"
-                .to_owned(),
-        )
+        let instead = "put the arrays of all layers into one file by safetensors.numpy.save_file";
+        ("an array of NumPy".to_owned(), instead.to_owned())
     } else if head.starts_with(&[0x1f, 0x8b]) {
         let instead = "unpack it (gunzip, tar -x) and give what is in it";
         ("a file compressed by gzip".to_owned(), instead.to_owned())
@@ -153,13 +154,8 @@ fn foreign(head: &[u8]) -> (String, String) {
         let instead = "unpack it (tar -x) and give what is in it";
         ("a tar archive".to_owned(), instead.to_owned())
     } else {
-        let first: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
-        let what = format!(
-            "a file of a format that is not known (it begins with {})",
-            first.join(" ")
-        );
-        (what, "look at it with the command file".to_owned())
-    }
+        return None;
+    })
 }
 
 /// A ZIP archive that has the weights of a Keras model.
@@ -268,8 +264,7 @@ fn refusal(what: &str, instead: &str) -> String {
 /// The beginning of a text on one line.
 fn short(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let line: String = words.join(" ").chars().take(80).collect();
-    line
+    words.join(" ").chars().take(80).collect()
 }
 
 /// What a file is that ends so, if none that is read would: it is not worth a download.

@@ -56,7 +56,7 @@ impl KerasFile {
         };
         let file =
             Hdf5File::from_vec(bytes).map_err(|error| failed("a whole HDF5 file", &error))?;
-        let (layout, variables) = index(&file, architecture)
+        let (layout, mut variables) = index(&file, architecture)
             .map_err(|error| failed("a weights file of Keras", &error))?;
         if variables.is_empty() {
             return Err(Error::Weights {
@@ -67,17 +67,12 @@ impl KerasFile {
             });
         }
         let mut places = HashMap::new();
-        for (place, Stored { variable, .. }) in variables.iter().enumerate() {
-            if places.insert(variable.name.clone(), place).is_some() {
-                return Err(Error::Weights {
-                    origin: origin.to_owned(),
-                    message: format!(
-                        "the file has two variables {}, of which one would have to be guessed; \
-                         save the weights of one model only",
-                        variable.name
-                    ),
-                });
+        for (place, Stored { variable, path }) in variables.iter_mut().enumerate() {
+            // A name that is taken would have to be guessed: no network asks for a path.
+            if places.contains_key(&variable.name) {
+                variable.name.clone_from(path);
             }
+            places.insert(variable.name.clone(), place);
         }
         Ok(Self {
             file,
