@@ -71,10 +71,12 @@ fn remote_session_unchecked(
     // Upgrading replaces the functions by DataFusion's own; and ours are the noting factories.
     enable_featurize(&ctx)?;
     let state = ctx.state_ref();
-    *state.write().table_factories_mut() = factories;
+    let mut state = state.write();
+    *state.table_factories_mut() = factories;
     // The planner puts their values in their places, and Ballista's joins are not needed.
-    let optimizer = &mut state.write().config_mut().options_mut().optimizer;
+    let optimizer = &mut state.config_mut().options_mut().optimizer;
     optimizer.enable_physical_uncorrelated_scalar_subquery = true;
+    drop(state);
     Ok(ctx)
 }
 

@@ -230,6 +230,7 @@ fn fits(plan: &LogicalPlan) -> Result<Vec<Aggregate>> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use datafusion::arrow::util::pretty::pretty_format_batches;
     use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
@@ -344,9 +345,9 @@ mod tests {
             assert_eq!(names(answered.schema()), names(&schema), "{sql}");
             let ours = ctx.execute_logical_plan(answered).await.unwrap();
             let ours = ours.collect().await.unwrap();
-            let ours = datafusion::arrow::util::pretty::pretty_format_batches(&ours).unwrap();
+            let ours = pretty_format_batches(&ours).unwrap();
             let theirs = frame.collect().await.unwrap();
-            let theirs = datafusion::arrow::util::pretty::pretty_format_batches(&theirs).unwrap();
+            let theirs = pretty_format_batches(&theirs).unwrap();
             assert_eq!(ours.to_string(), theirs.to_string(), "{sql}");
         }
     }

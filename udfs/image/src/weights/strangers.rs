@@ -200,3 +200,112 @@ fn layers(variables: &[(Variable, bool)]) -> Vec<Layer<'_>> {
     }
     layers
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Result as TensorResult, Tensor};
+    use candle_nn::var_builder::SimpleBackend;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::weights::file::{FileTensors, Location, TensorFile};
+
+    /// A file without numbers.
+    #[derive(Debug)]
+    struct Names(Layout, Vec<Variable>);
+
+    impl TensorFile for Names {
+        fn locate(&self, name: &str) -> Location {
+            let name = name.to_owned();
+            Location { name, axes: None }
+        }
+
+        fn read(&self, _: &str, device: &Device) -> TensorResult<Option<Tensor>> {
+            Tensor::zeros(1, DType::F32, device).map(Some)
+        }
+
+        fn layout(&self) -> Layout {
+            self.0
+        }
+
+        fn variables(&self) -> Vec<Variable> {
+            self.1.clone()
+        }
+    }
+
+    fn variable(layer: &str, name: &str, shape: Vec<usize>) -> Variable {
+        Variable {
+            layer: layer.to_owned(),
+            name: format!("{layer}.{name}"),
+            shape,
+        }
+    }
+
+    /// What is said of a file with the layers of `architecture`, all of them read, and others among
+    /// them.
+    fn said(
+        architecture: Architecture,
+        layout: Layout,
+        others: &[(prop::sample::Index, Variable)],
+    ) -> Option<String> {
+        let names = architecture.layer_names().into_iter();
+        let names = names.map(|(keras, torch)| match layout {
+            Layout::Torchvision => torch,
+            _ => keras,
+        });
+        let known: Vec<Variable> = names
+            .map(|layer| variable(&layer, "kernel", vec![3, 3, 8, 8]))
+            .collect();
+        let mut all = known.clone();
+        for (place, other) in others {
+            all.insert(place.index(all.len() + 1), other.clone());
+        }
+        let file = OpenFile::new(Box::new(Names(layout, all)));
+        for variable in &known {
+            let tensors = FileTensors(&file);
+            let read = tensors.get_unchecked(&variable.name, DType::F32, &Device::Cpu);
+            read.unwrap();
+        }
+        strangers(&file, architecture)
+    }
+
+    fn layouts() -> impl Strategy<Value = Layout> {
+        prop::sample::select(vec![
+            Layout::Keras2,
+            Layout::Keras3,
+            Layout::Own,
+            Layout::Torchvision,
+        ])
+    }
+
+    proptest! {
+        /// Wherever a convolution stands and whatever it is called.
+        #[test]
+        fn no_convolution_is_left_out_in_silence(
+            architecture in prop::sample::select(Architecture::ALL.to_vec()),
+            layout in layouts(),
+            place: prop::sample::Index,
+            layer in "x[a-z_0-9]{0,12}",
+            shape in prop::collection::vec(1_usize..9, 3..5),
+        ) {
+            let other = variable(&layer, "weight", shape);
+            let said = said(architecture, layout, &[(place, other)]);
+            prop_assert!(said.is_some_and(|text| text.contains(&layer)));
+        }
+
+        #[test]
+        fn a_classifier_is_no_stranger(
+            architecture in prop::sample::select(Architecture::ALL.to_vec()),
+            layout in layouts(),
+            places: [prop::sample::Index; 2],
+            layer in "x[a-z_0-9]{0,12}",
+            inputs in 1_usize..9,
+            outputs in 1_usize..9,
+        ) {
+            let kernel = variable(&layer, "kernel", vec![inputs, outputs]);
+            let bias = variable(&layer, "bias", vec![outputs]);
+            let others = [(places[0], kernel), (places[1], bias)];
+            prop_assert_eq!(said(architecture, layout, &others), None);
+        }
+    }
+}
