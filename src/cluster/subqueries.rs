@@ -329,7 +329,7 @@ mod tests {
         let ctx = numbers().await;
         for sql in PLACES
             .into_iter()
-            .chain(["SELECT x, (SELECT x FROM t WHERE x > 9) AS nothing FROM t ORDER BY x"])
+            .chain(["SELECT x, (SELECT max(x) FROM t WHERE x > 9) AS nothing FROM t ORDER BY x"])
         {
             let frame = ctx.sql(sql).await.unwrap();
             let plan = frame.clone().into_optimized_plan().unwrap();
@@ -355,7 +355,10 @@ mod tests {
     #[tokio::test]
     async fn two_rows_are_no_value() {
         let ctx = numbers().await;
-        let frame = ctx.sql("SELECT x, (SELECT x FROM t) FROM t").await.unwrap();
+        let frame = ctx
+            .sql("SELECT x, (SELECT x FROM t) AS y FROM t")
+            .await
+            .unwrap();
         let runs = AtomicUsize::new(0);
         let plan = frame.into_optimized_plan().unwrap();
         let error = answer_first(plan, &Local { ctx, runs }).await.unwrap_err();

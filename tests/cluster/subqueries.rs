@@ -24,7 +24,7 @@ const PLACES: [&str; 14] = [
      AND length > (SELECT avg(length) FROM t)",
     // A subquery in a subquery, one without rows, and one that needs the rows around it.
     "SELECT sum(length - (SELECT min(length) FROM t WHERE length > (SELECT avg(length) FROM t))) AS s FROM t",
-    "SELECT count((SELECT length FROM t WHERE length < 0)) AS none FROM t",
+    "SELECT count((SELECT max(length) FROM t WHERE length < 0)) AS none FROM t",
     "SELECT path, (SELECT max(u.length) FROM t AS u WHERE u.label = t.label) AS most FROM t ORDER BY path",
 ];
 

@@ -132,15 +132,15 @@ fn index(file: &Hdf5File, architecture: Architecture) -> HdfResult<(Layout, Vec<
             variables: &mut variables,
         };
         layers.index(&root.group("layers")?)?;
-        return Ok((Layout::Keras3, variables));
+        return Ok((Layout::Unordered, variables));
     }
-    if groups.iter().any(|name| name == "model_weights") {
+    let layout = if groups.iter().any(|name| name == "model_weights") {
         let layers = root.group("model_weights")?;
-        keras_2(file, &layers, "model_weights/", &mut variables)?;
+        keras_2(file, &layers, "model_weights/", &mut variables)?
     } else {
-        keras_2(file, &root, "", &mut variables)?;
-    }
-    Ok((Layout::Keras2, variables))
+        keras_2(file, &root, "", &mut variables)?
+    };
+    Ok((layout, variables))
 }
 
 fn shape(dataset: &Dataset) -> HdfResult<Vec<usize>> {
@@ -157,15 +157,22 @@ fn keras_2(
     layers: &Group,
     prefix: &str,
     variables: &mut Vec<Stored>,
-) -> HdfResult<()> {
-    let (mut names, _) = layers.member_names()?;
+) -> HdfResult<Layout> {
     // The order of the model, by which a classifier is told. A long list is cut into several.
     let mut order = strings(layers, "layer_names");
     let parts = (0..).map(|part| strings(layers, &format!("layer_names{part}")));
     order.extend(parts.take_while(|part| !part.is_empty()).flatten());
-    names.sort_by_key(|name| order.iter().position(|other| other == name));
+    let layout = if order.is_empty() {
+        Layout::Unordered
+    } else {
+        Layout::Ordered
+    };
+    let (mut names, _) = layers.member_names()?;
+    names.retain(|name| !order.contains(name));
+    names.extend(order);
     for layer in names {
-        let group = layers.group(&layer)?;
+        // A layer's name may have slashes, and then lies in as many groups.
+        let group = file.group(&format!("{prefix}{layer}"))?;
         for weight in strings(&group, "weight_names") {
             let name = format!("{layer}.{}", keras_2_variable(&layer, &weight));
             let path = format!("{prefix}{layer}/{weight}");
@@ -177,7 +184,7 @@ fn keras_2(
             });
         }
     }
-    Ok(())
+    Ok(layout)
 }
 
 /// An attribute of strings, which is an empty array of floats where there are none.

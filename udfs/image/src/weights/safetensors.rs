@@ -85,7 +85,7 @@ impl TensorFile for SafetensorsFile {
 
     fn layout(&self) -> Layout {
         match self.naming {
-            Naming::Keras => Layout::Own,
+            Naming::Keras => Layout::Unordered,
             Naming::Torchvision(_) => Layout::Torchvision,
         }
     }

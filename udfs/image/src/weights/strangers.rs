@@ -17,12 +17,10 @@ const MOST_NAMED: usize = 6;
 /// How a file names and orders its layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// One group for each layer, in the order of the model.
-    Keras2,
-    /// Layers in no order.
-    Keras3,
-    /// `<layer>.<variable>`, in no order.
-    Own,
+    /// Keras 2: layers in the order of the model.
+    Ordered,
+    /// Keras 3, and safetensors with Keras's names: layers in no order.
+    Unordered,
     /// A `state_dict` of torchvision, with the network below `features`.
     Torchvision,
 }
@@ -66,8 +64,8 @@ impl Layout {
     /// that was read.
     fn is_classifier(self, layer: &Layer<'_>, after: bool) -> bool {
         match self {
-            Self::Keras2 => layer.is_fully_connected() || after && !layer.has_convolution(),
-            Self::Keras3 | Self::Own => layer.is_fully_connected(),
+            Self::Ordered => layer.is_fully_connected() || after && !layer.has_convolution(),
+            Self::Unordered => layer.is_fully_connected(),
             Self::Torchvision => match layer.name.split('.').next() {
                 Some("features") => false,
                 // The second is timm's, which has convolutions of the size of the last map there.
@@ -271,9 +269,8 @@ mod tests {
 
     fn layouts() -> impl Strategy<Value = Layout> {
         prop::sample::select(vec![
-            Layout::Keras2,
-            Layout::Keras3,
-            Layout::Own,
+            Layout::Ordered,
+            Layout::Unordered,
             Layout::Torchvision,
         ])
     }
