@@ -70,7 +70,13 @@ fn remote_session_unchecked(
     let ctx = SessionContext::new_with_state(state.upgrade_for_ballista(scheduler_url)?);
     // Upgrading replaces the functions by DataFusion's own; and ours are the noting factories.
     enable_featurize(&ctx)?;
-    *ctx.state_ref().write().table_factories_mut() = factories;
+    let state = ctx.state_ref();
+    let mut state = state.write();
+    *state.table_factories_mut() = factories;
+    // The planner puts their values in their places, and Ballista's joins are not needed.
+    let optimizer = &mut state.config_mut().options_mut().optimizer;
+    optimizer.enable_physical_uncorrelated_scalar_subquery = true;
+    drop(state);
     Ok(ctx)
 }
 

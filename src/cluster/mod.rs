@@ -60,7 +60,11 @@
 //! that reads them, to the scheduler and again with every task: a PCA model of some megabytes is
 //! well placed there, features of a million images are not (`COPY` them to Parquet). Beyond
 //! `ballista.client.grpc_max_message_size`, 128 MiB unless set, a query is refused. A fit
-//! inside a larger query is run before that query, which then takes the model along in this way.
+//! that a larger query joins is run before that query, which then takes the model along in this way.
+//!
+//! **Scalar subqueries** that need nothing of the rows around them are queries of their own, which run
+//! first; their values are part of the query that is then sent. `EXPLAIN` runs nothing and shows them as
+//! joins, and is refused where none can be made (in the arguments of aggregates, `GROUP BY`, `ORDER BY`).
 //!
 //! # When machines fail
 //!

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ballista_core::config::BallistaConfig;
 use ballista_core::planner::{BallistaQueryPlanner, scans_only_information_schema};
 use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, Session, TableProvider, TableProviderFactory};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, exec_err, not_impl_err};
@@ -33,7 +34,7 @@ use super::formats::CopyFormat;
 use super::sorts::guard_sorts;
 use super::stored::{StoredTable, with_stores};
 use super::stores::{StoreOptions, Stores};
-use super::subqueries::{Run, fit_first};
+use super::subqueries::{Run, answer_first, explained, fit_first};
 use crate::binary_file::BinaryFileTable;
 use crate::offload::OffloadComputation;
 
@@ -219,14 +220,13 @@ impl QueryPlanner for ClientPlanner {
             logical_plan.clone() // Read where it is, which is here.
         } else {
             warn_unless_ready(&self.scheduler_url).await;
-            let fits = Fits {
+            let runner = OnCluster {
                 planner: self,
                 session,
             };
-            let plan = match logical_plan {
-                // What is explained is not run.
-                LogicalPlan::Explain(_) => logical_plan.clone(),
-                plan => fit_first(plan.clone(), &fits).await?,
+            let plan = match logical_plan.clone() {
+                plan @ LogicalPlan::Explain(_) => explained(plan, session.config_options())?,
+                plan => fit_first(answer_first(plan, &runner).await?, &runner).await?,
             };
             let plan = self.pack(plan)?;
             self.check(&plan, config.grpc_client_max_message_size())?;
@@ -245,21 +245,19 @@ impl QueryPlanner for ClientPlanner {
 }
 
 /// Runs parts of a query on the cluster before the query.
-struct Fits<'a> {
+struct OnCluster<'a> {
     planner: &'a ClientPlanner,
     session: &'a dyn Session,
 }
 
 #[async_trait]
-impl Run for Fits<'_> {
-    async fn run(&self, plan: &LogicalPlan) -> Result<MemTable> {
+impl Run for OnCluster<'_> {
+    async fn run(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
         let plan = self
             .planner
             .create_physical_plan(plan, self.session)
             .await?;
-        let schema = plan.schema();
-        let batches = collect(plan, self.session.task_ctx()).await?;
-        MemTable::try_new(schema, vec![batches])
+        collect(plan, self.session.task_ctx()).await
     }
 }
 

@@ -18,4 +18,5 @@ mod rows;
 #[expect(dead_code, reason = "other tests need more of the server")]
 mod s3_server;
 mod secrets;
+mod subqueries;
 mod write;

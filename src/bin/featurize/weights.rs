@@ -27,7 +27,7 @@ pub(crate) enum WeightsCommand {
     ///
     /// A file at a URL is downloaded again if it has changed.
     Fetch {
-        /// vgg16, mobilenet_v2, or the URL of a .h5 or .safetensors file
+        /// vgg16, mobilenet_v2, or the URL of a .h5, .keras or .safetensors file
         #[arg(value_name = "MODEL", required = true)]
         models: Vec<String>,
     },

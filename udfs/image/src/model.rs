@@ -126,10 +126,8 @@ impl Model {
                 weights.conventions(),
                 implementation,
             )
-            .map_err(|error| Error::Weights {
-                origin: weights.origin().to_owned(),
-                message: format!("do not fit {architecture}: {}", tensor_message(&error)),
-            })?;
+            .map_err(|error| weights.incomplete(architecture, &tensor_message(&error)))?;
+        weights.check_rest(architecture)?;
         log::info!(
             "loaded {architecture} with weights {} (SHA-256 {})",
             weights.origin(),

@@ -30,7 +30,7 @@ use crate::weights::WeightsAccess;
     ),
     argument(
         name = "weights",
-        description = "Constant; `'imagenet'` (the file of Keras Applications, downloaded into the folder `featurize.weights_dir` when it is first needed), the path or URL (`http(s)://`, `s3://`, `gs://`, `hf://owner/repo/file`) of a `.h5` or `.safetensors` file, or `'seeded'` (deterministic random numbers for trials). NULL or absent: the setting `featurize.weights`."
+        description = "Constant; `'imagenet'` (the file of Keras Applications, downloaded into the folder `featurize.weights_dir` when it is first needed), the path or URL (`http(s)://`, `s3://`, `gs://`, `hf://owner/repo/file`) of a `.h5`, `.keras` or `.safetensors` file, or `'seeded'` (deterministic random numbers for trials). NULL or absent: the setting `featurize.weights`."
     ),
     argument(
         name = "pooling",

@@ -140,6 +140,12 @@ impl Architecture {
         of_kind.nth(ordinal).map(|(_, name, _)| name)
     }
 
+    /// The layers with variables, by their names in Keras and in torchvision.
+    pub(crate) fn layer_names(self) -> Vec<(String, String)> {
+        let layers = self.layers().into_iter();
+        layers.map(|(_, name, module)| (name, module)).collect()
+    }
+
     /// The torchvision module that holds what Keras calls `layer`.
     pub(crate) fn torchvision_module(self, layer: &str) -> Option<String> {
         let mut layers = self.layers().into_iter();

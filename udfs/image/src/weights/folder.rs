@@ -11,7 +11,7 @@ use super::digest::Digests;
 use super::download::{self, Failure, Partial, Patience, Version};
 use super::place::{Place, State, lock};
 use super::url::WeightsUrl;
-use super::{FileFormat, WeightsSpec, imagenet};
+use super::{WeightsSpec, imagenet};
 use crate::error::{Error, Result};
 use crate::models::Architecture;
 
@@ -249,7 +249,8 @@ impl WeightsFolder {
             .collect()
     }
 
-    /// Names of the weights files that are there, whole or partial, in order.
+    /// Names of the weights files that are there, whole or partial, in order: those that end as one,
+    /// and those that were downloaded, however they end.
     fn names(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
@@ -260,10 +261,15 @@ impl WeightsFolder {
         for entry in entries {
             let entry = entry.map_err(|error| unreadable(&self.path, &error))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let name = name.strip_suffix(".partial").unwrap_or(&name);
-            if FileFormat::of(Path::new(name)).is_some() {
-                names.push(name.to_owned());
-            }
+            let name = match name
+                .strip_suffix(".partial")
+                .or_else(|| name.strip_suffix(".sha256"))
+            {
+                Some(name) => name,
+                None if ends_as_weights(&name) => &name,
+                None => continue,
+            };
+            names.push(name.to_owned());
         }
         names.sort();
         names.dedup();
@@ -459,6 +465,13 @@ impl WeightsFolder {
             ),
         }
     }
+}
+
+fn ends_as_weights(name: &str) -> bool {
+    let extension = Path::new(name).extension().unwrap_or_default();
+    ["h5", "hdf5", "keras", "safetensors"]
+        .iter()
+        .any(|other| extension.eq_ignore_ascii_case(other))
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Error {

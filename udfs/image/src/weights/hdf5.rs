@@ -8,30 +8,39 @@
 //! - **Keras 3** (`.weights.h5`): `layers/<class>[_<n>]/vars/<i>`; newer versions give the layer's
 //!   name in an attribute of `vars`, older ones only count the layers of each class.
 //!
-//! With or without the classifier: further layers are ignored.
+//! With or without the classifier. What the optimizer keeps is in other groups.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use candle_core::{Device, Error as TensorError, Result as TensorResult, Tensor};
 use hdf5_reader::group::Group;
 use hdf5_reader::{Dataset, Hdf5File};
 
 use super::file::{Location, TensorFile};
+use super::strangers::{Layout, Variable};
 use crate::error::{Error, Result};
 use crate::models::{Architecture, LayerKind};
 
 /// An HDF5 file in memory.
 pub(super) struct KerasFile {
     file: Hdf5File,
-    /// Keras's `<layer>.<variable>` to the path of its dataset.
-    datasets: HashMap<String, String>,
+    layout: Layout,
+    variables: Vec<Stored>,
+    /// Places among `variables`, by their names.
+    places: HashMap<String, usize>,
+}
+
+/// A variable and the path of its dataset.
+struct Stored {
+    variable: Variable,
+    path: String,
 }
 
 impl std::fmt::Debug for KerasFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KerasFile")
-            .field("variables", &self.datasets.len())
+            .field("layout", &self.layout)
+            .field("variables", &self.variables.len())
             .finish_non_exhaustive()
     }
 }
@@ -39,25 +48,38 @@ impl std::fmt::Debug for KerasFile {
 type HdfResult<T> = std::result::Result<T, hdf5_reader::error::Error>;
 
 impl KerasFile {
-    pub(super) fn parse(path: &Path, bytes: Vec<u8>, architecture: Architecture) -> Result<Self> {
+    pub(super) fn parse(origin: &str, bytes: Vec<u8>, architecture: Architecture) -> Result<Self> {
         let length = bytes.len();
         let failed = |what: &str, error: &hdf5_reader::error::Error| Error::Weights {
-            origin: path.display().to_string(),
+            origin: origin.to_owned(),
             message: format!("{length} bytes are not {what}: {error}"),
         };
         let file =
             Hdf5File::from_vec(bytes).map_err(|error| failed("a whole HDF5 file", &error))?;
-        let datasets = index(&file, architecture)
+        let (layout, mut variables) = index(&file, architecture)
             .map_err(|error| failed("a weights file of Keras", &error))?;
-        if datasets.is_empty() {
+        if variables.is_empty() {
             return Err(Error::Weights {
-                origin: path.display().to_string(),
+                origin: origin.to_owned(),
                 message: "the HDF5 file holds no layers of Keras; expected groups with the \
                           attribute weight_names (Keras 2) or a group layers (Keras 3)"
                     .to_owned(),
             });
         }
-        Ok(Self { file, datasets })
+        let mut places = HashMap::new();
+        for (place, Stored { variable, path }) in variables.iter_mut().enumerate() {
+            // A name that is taken would have to be guessed: no network asks for a path.
+            if places.contains_key(&variable.name) {
+                variable.name.clone_from(path);
+            }
+            places.insert(variable.name.clone(), place);
+        }
+        Ok(Self {
+            file,
+            layout,
+            variables,
+            places,
+        })
     }
 }
 
@@ -70,16 +92,22 @@ impl TensorFile for KerasFile {
     }
 
     fn read(&self, name: &str, device: &Device) -> TensorResult<Option<Tensor>> {
-        let Some(path) = self.datasets.get(name) else {
+        let place = self.places.get(name);
+        let Some(stored) = place.and_then(|place| self.variables.get(*place)) else {
             return Ok(None);
         };
-        let dataset = self.file.dataset(path).map_err(TensorError::wrap)?;
-        let shape: Vec<usize> = dataset
-            .shape()
-            .iter()
-            .map(|size| usize::try_from(*size).map_err(TensorError::wrap))
-            .collect::<TensorResult<_>>()?;
+        let dataset = self.file.dataset(&stored.path).map_err(TensorError::wrap)?;
+        let shape = stored.variable.shape.as_slice();
         Tensor::from_vec(numbers(&dataset)?, shape, device).map(Some)
+    }
+
+    fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        let variables = self.variables.iter();
+        variables.map(|stored| stored.variable.clone()).collect()
     }
 }
 
@@ -94,48 +122,82 @@ fn numbers(dataset: &Dataset) -> TensorResult<Vec<f32>> {
     Ok(array.iter().copied().collect())
 }
 
-fn index(file: &Hdf5File, architecture: Architecture) -> HdfResult<HashMap<String, String>> {
+fn index(file: &Hdf5File, architecture: Architecture) -> HdfResult<(Layout, Vec<Stored>)> {
     let root = file.root_group()?;
     let (groups, _) = root.member_names()?;
-    let mut datasets = HashMap::new();
+    let mut variables = Vec::new();
     if groups.iter().any(|name| name == "layers") {
-        keras_3(&root.group("layers")?, architecture, &mut datasets)?;
-    } else if groups.iter().any(|name| name == "model_weights") {
-        keras_2(
-            &root.group("model_weights")?,
-            "model_weights/",
-            &mut datasets,
-        )?;
-    } else {
-        keras_2(&root, "", &mut datasets)?;
+        let layers = Keras3 {
+            architecture,
+            variables: &mut variables,
+        };
+        layers.index(&root.group("layers")?)?;
+        return Ok((Layout::Unordered, variables));
     }
-    Ok(datasets)
+    let layout = if groups.iter().any(|name| name == "model_weights") {
+        let layers = root.group("model_weights")?;
+        keras_2(file, &layers, "model_weights/", &mut variables)?
+    } else {
+        keras_2(file, &root, "", &mut variables)?
+    };
+    Ok((layout, variables))
 }
 
-fn keras_2(layers: &Group, prefix: &str, datasets: &mut HashMap<String, String>) -> HdfResult<()> {
-    let (names, _) = layers.member_names()?;
+fn shape(dataset: &Dataset) -> HdfResult<Vec<usize>> {
+    let sizes = dataset.shape().iter();
+    let sizes = sizes.map(|size| usize::try_from(*size));
+    sizes.collect::<Result<_, _>>().map_err(|_| {
+        let what = format!("the shape {:?} of {}", dataset.shape(), dataset.name());
+        hdf5_reader::error::Error::InvalidData(what)
+    })
+}
+
+fn keras_2(
+    file: &Hdf5File,
+    layers: &Group,
+    prefix: &str,
+    variables: &mut Vec<Stored>,
+) -> HdfResult<Layout> {
+    // The order of the model, by which a classifier is told. A long list is cut into several.
+    let mut order = strings(layers, "layer_names");
+    let parts = (0..).map(|part| strings(layers, &format!("layer_names{part}")));
+    order.extend(parts.take_while(|part| !part.is_empty()).flatten());
+    let layout = if order.is_empty() {
+        Layout::Unordered
+    } else {
+        Layout::Ordered
+    };
+    let (mut names, _) = layers.member_names()?;
+    names.retain(|name| !order.contains(name));
+    names.extend(order);
     for layer in names {
-        let group = layers.group(&layer)?;
-        for weight in weight_names(&group) {
-            let variable = keras_2_variable(&layer, &weight);
+        // A layer's name may have slashes, and then lies in as many groups.
+        let group = file.group(&format!("{prefix}{layer}"))?;
+        for weight in strings(&group, "weight_names") {
+            let name = format!("{layer}.{}", keras_2_variable(&layer, &weight));
             let path = format!("{prefix}{layer}/{weight}");
-            datasets.insert(format!("{layer}.{variable}"), path);
+            let shape = shape(&file.dataset(&path)?)?;
+            let layer = layer.clone();
+            variables.push(Stored {
+                variable: Variable { layer, name, shape },
+                path,
+            });
         }
     }
-    Ok(())
+    Ok(layout)
 }
 
-/// The attribute `weight_names`, which is an empty array of floats where there are none.
-fn weight_names(layer: &Group) -> Vec<String> {
-    let Ok(attribute) = layer.attribute("weight_names") else {
+/// An attribute of strings, which is an empty array of floats where there are none.
+fn strings(group: &Group, attribute: &str) -> Vec<String> {
+    let Ok(attribute) = group.attribute(attribute) else {
         return Vec::new();
     };
     if let Ok(names) = attribute.read_strings() {
         return names;
     }
-    let names = layer
+    let names = group
         .file_data()
-        .and_then(|data| attribute.read_vlen_strings(&data, layer.offset_size()));
+        .and_then(|data| attribute.read_vlen_strings(&data, group.offset_size()));
     names.unwrap_or_default()
 }
 
@@ -153,51 +215,72 @@ fn keras_2_variable<'a>(layer: &str, weight: &'a str) -> &'a str {
     }
 }
 
-fn keras_3(
-    layers: &Group,
+/// Reads the index of the layout of Keras 3.
+struct Keras3<'a> {
     architecture: Architecture,
-    datasets: &mut HashMap<String, String>,
-) -> HdfResult<()> {
-    let (names, _) = layers.member_names()?;
-    for entry in names {
-        let group = layers.group(&entry)?;
-        let Ok(variables) = group.group("vars") else {
-            continue;
-        };
-        let (class, ordinal) = class_and_ordinal(&entry);
-        let Some(kind) = LayerKind::of_class(class) else {
-            continue;
-        };
-        let named = variables
-            .attribute("name")
-            .and_then(|attribute| string(&attribute, &variables));
-        let layer = match named {
-            Ok(name) => name,
-            Err(_) => match architecture.layer(kind, ordinal) {
-                Some(name) => name,
-                None => continue,
-            },
-        };
-        for (number, variable) in kind.variables().iter().enumerate() {
-            let path = format!("layers/{entry}/vars/{number}");
-            datasets.insert(format!("{layer}.{variable}"), path);
-        }
-    }
-    datasets.retain(|_, path| layers_has(layers, path));
-    Ok(())
+    variables: &'a mut Vec<Stored>,
 }
 
-/// Whether a dataset is there: a convolution without bias has one variable only.
-fn layers_has(layers: &Group, path: &str) -> bool {
-    let mut parts = path.split('/').skip(1);
-    let (Some(entry), Some(vars), Some(number)) = (parts.next(), parts.next(), parts.next()) else {
-        return false;
-    };
-    layers
-        .group(entry)
-        .and_then(|group| group.group(vars))
-        .and_then(|group| group.dataset(number))
-        .is_ok()
+impl Keras3<'_> {
+    fn index(mut self, layers: &Group) -> HdfResult<()> {
+        for entry in layers.member_names()?.0 {
+            let group = layers.group(&entry)?;
+            let (class, ordinal) = class_and_ordinal(&entry);
+            let kind = LayerKind::of_class(class);
+            let layer = match (self.name(&group), kind) {
+                (Some(name), _) => name,
+                (None, Some(kind)) => {
+                    let known = self.architecture.layer(kind, ordinal);
+                    known.unwrap_or_else(|| entry.clone())
+                }
+                (None, None) => entry.clone(),
+            };
+            self.layer(&group, &layer, &format!("layers/{entry}"), kind)?;
+        }
+        Ok(())
+    }
+
+    /// Newer files give the name of a layer beside its variables.
+    fn name(&self, group: &Group) -> Option<String> {
+        let variables = group.group("vars").ok()?;
+        let attribute = variables.attribute("name").ok()?;
+        string(&attribute, &variables).ok()
+    }
+
+    /// Variables of a layer, and of the layers in it.
+    fn layer(
+        &mut self,
+        group: &Group,
+        layer: &str,
+        path: &str,
+        kind: Option<LayerKind>,
+    ) -> HdfResult<()> {
+        for part in group.member_names()?.0 {
+            let inner = group.group(&part)?;
+            let path = format!("{path}/{part}");
+            if part != "vars" {
+                // The state of a dropout's random numbers is none of the network's.
+                if part != "seed_generator" {
+                    self.layer(&inner, &format!("{layer}/{part}"), &path, None)?;
+                }
+                continue;
+            }
+            for number in inner.member_names()?.1 {
+                let known =
+                    kind.and_then(|kind| kind.variables().get(number.parse::<usize>().ok()?));
+                let name = known.map_or(number.as_str(), |name| name);
+                self.variables.push(Stored {
+                    variable: Variable {
+                        layer: layer.to_owned(),
+                        name: format!("{layer}.{name}"),
+                        shape: shape(&inner.dataset(&number)?)?,
+                    },
+                    path: format!("{path}/{number}"),
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 fn string(attribute: &hdf5_reader::Attribute, group: &Group) -> HdfResult<String> {

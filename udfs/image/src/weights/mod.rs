@@ -10,6 +10,7 @@
 //! a [`WeightsAccess`].
 
 mod access;
+mod content;
 mod digest;
 mod download;
 mod file;
@@ -19,6 +20,7 @@ mod imagenet;
 mod place;
 mod safetensors;
 mod seeded;
+mod strangers;
 mod url;
 
 use std::fmt;
@@ -30,8 +32,9 @@ use candle_nn::VarBuilder;
 use datafusion_common::utils::datafusion_strsim::levenshtein;
 
 pub use self::access::{OnProgress, Progress, Stage, WebStores, WeightsAccess, WeightsStores};
+use self::content::{Content, Format};
 use self::digest::sha256_hex;
-use self::file::{FileTensors, TensorFile};
+use self::file::{FileTensors, OpenFile, TensorFile};
 use self::folder::RemoteFile;
 pub use self::folder::{CachedWeights, FileState, FileStatus, Verdict, WeightsFolder};
 use self::hdf5::KerasFile;
@@ -51,7 +54,7 @@ pub enum WeightsSpec {
     ImageNet,
     /// `'seeded'`: deterministic He-normal numbers.
     Seeded,
-    /// A `.h5` or `.safetensors` file.
+    /// A file of Keras (HDF5, or a `.keras` archive) or of safetensors, whatever its name.
     File(PathBuf),
     /// The address of such a file.
     Url(WeightsUrl),
@@ -71,15 +74,16 @@ impl WeightsSpec {
             "seeded" => Ok(Self::Seeded),
             url if url.contains("://") && !url.starts_with("file://") => {
                 let url = WeightsUrl::parse(url)?;
-                if url.format().is_none() {
+                if let Some(what) = url.foreign_ending() {
                     return Err(Error::Argument(format!(
-                        "weights at {url}: expected the address of a .h5, .hdf5 or .safetensors \
-                         file"
+                        "weights at {url}: expected the address of a .h5, .keras or .safetensors \
+                         file, and its name is that of {what}"
                     )));
                 }
                 Ok(Self::Url(url))
             }
-            path if FileFormat::of(Path::new(path)).is_some() => Ok(Self::File(PathBuf::from(
+            // What it is the bytes tell.
+            path if path.contains(['/', '\\', '.']) => Ok(Self::File(PathBuf::from(
                 path.strip_prefix("file://").unwrap_or(path),
             ))),
             other => {
@@ -89,7 +93,7 @@ impl WeightsSpec {
                     .map(|name| format!("; did you mean '{name}'?"));
                 Err(Error::Argument(format!(
                     "unknown weights '{other}'; expected 'imagenet', 'seeded', or the path or URL \
-                     of a .h5 or .safetensors file{}",
+                     of a .h5, .keras or .safetensors file (./{other} for one of this folder){}",
                     nearest.unwrap_or_default()
                 )))
             }
@@ -120,30 +124,16 @@ impl WeightsSpec {
     /// What is known of these weights without looking for them.
     pub(crate) fn known(&self, architecture: Architecture) -> Known {
         let keras = Some(architecture.keras_preprocessing());
-        let format = match self {
-            Self::Seeded => {
-                return Known {
-                    sha256: Some(Seeded::sha256(architecture)),
-                    md5: None,
-                    preprocessing: keras,
-                };
-            }
-            Self::ImageNet => {
-                return Known {
-                    sha256: None,
-                    md5: imagenet::md5(architecture),
-                    preprocessing: keras,
-                };
-            }
-            Self::File(path) => FileFormat::of(path),
-            Self::Url(url) => url.format(),
-            Self::Cached(cached) => FileFormat::of(cached.path()),
+        let (sha256, md5, preprocessing) = match self {
+            Self::Seeded => (Some(Seeded::sha256(architecture)), None, keras),
+            Self::ImageNet => (None, imagenet::md5(architecture), keras),
+            // Their bytes tell.
+            Self::File(_) | Self::Url(_) | Self::Cached(_) => (None, None, None),
         };
         Known {
-            sha256: None,
-            md5: None,
-            // A safetensors file may follow Keras or torchvision.
-            preprocessing: keras.filter(|_| format == Some(FileFormat::Hdf5)),
+            sha256,
+            md5,
+            preprocessing,
         }
     }
 
@@ -233,24 +223,6 @@ impl fmt::Display for WeightsSpec {
     }
 }
 
-/// Formats of weights files, by the end of their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FileFormat {
-    Hdf5,
-    Safetensors,
-}
-
-impl FileFormat {
-    fn of(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        match extension.as_str() {
-            "h5" | "hdf5" => Some(Self::Hdf5),
-            "safetensors" => Some(Self::Safetensors),
-            _ => None,
-        }
-    }
-}
-
 /// What is known of weights before they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
@@ -287,22 +259,30 @@ pub struct Weights {
 #[derive(Debug)]
 enum Source {
     Seeded(Seeded),
-    File(Box<dyn TensorFile>),
+    File(OpenFile),
 }
 
 impl Weights {
-    /// Reads a file, whose name tells its format.
+    /// Reads a file, whose bytes tell its format.
     fn read(path: &Path, origin: String, architecture: Architecture) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-        let sha256 = sha256_hex(&bytes);
+        let Content {
+            format,
+            file,
+            member,
+        } = content::read(path).map_err(|message| Error::Weights {
+            origin: origin.clone(),
+            message,
+        })?;
+        let sha256 = sha256_hex(&file);
+        let bytes = member.unwrap_or(file);
         let keras = Conventions::keras(architecture.keras_preprocessing());
-        let (file, conventions): (Box<dyn TensorFile>, _) = match FileFormat::of(path) {
-            Some(FileFormat::Hdf5) => (
-                Box::new(KerasFile::parse(path, bytes, architecture)?),
+        let (file, conventions): (Box<dyn TensorFile>, _) = match format {
+            Format::Hdf5 => (
+                Box::new(KerasFile::parse(&origin, bytes, architecture)?),
                 keras,
             ),
-            _ => {
-                let file = SafetensorsFile::parse(path, bytes, architecture)?;
+            Format::Safetensors => {
+                let file = SafetensorsFile::parse(&origin, bytes, architecture)?;
                 let conventions = if file.is_torchvision() {
                     Conventions::torchvision()
                 } else {
@@ -315,7 +295,7 @@ impl Weights {
             origin,
             sha256,
             conventions,
-            source: Source::File(file),
+            source: Source::File(OpenFile::new(file)),
         })
     }
 
@@ -338,9 +318,41 @@ impl Weights {
     pub fn var_builder(&self, device: &Device) -> VarBuilder<'_> {
         let backend: Box<dyn candle_nn::var_builder::SimpleBackend + '_> = match &self.source {
             Source::Seeded(seeded) => Box::new(*seeded),
-            Source::File(file) => Box::new(FileTensors(file.as_ref())),
+            Source::File(file) => Box::new(FileTensors(file)),
         };
         VarBuilder::from_backend(backend, DType::F32, device.clone())
+    }
+
+    /// Checks what a network that has read its variables has left in the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`] if it is more than a classifier.
+    pub(crate) fn check_rest(&self, architecture: Architecture) -> Result<()> {
+        let strangers = match &self.source {
+            Source::Seeded(_) => None,
+            Source::File(file) => strangers::strangers(file, architecture),
+        };
+        match strangers {
+            Some(what) => Err(self.misfit(architecture, &what)),
+            None => Ok(()),
+        }
+    }
+
+    /// The error that a network cannot be built.
+    pub(crate) fn incomplete(&self, architecture: Architecture, what: &str) -> Error {
+        let resemblance = match &self.source {
+            Source::Seeded(_) => String::new(),
+            Source::File(file) => strangers::resemblance(file, architecture),
+        };
+        self.misfit(architecture, &format!("{what}{resemblance}"))
+    }
+
+    fn misfit(&self, architecture: Architecture, what: &str) -> Error {
+        Error::Weights {
+            origin: self.origin.clone(),
+            message: format!("do not fit {architecture}: {what}"),
+        }
     }
 }
 

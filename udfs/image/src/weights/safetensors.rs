@@ -7,14 +7,13 @@
 //! - **torchvision**: a `state_dict`, for example `features.0.weight` (64, 3, 3, 3), whose kernels
 //!   are output, input, height, width.
 //!
-//! Numbers may be f32, f16, bf16 or f64. Further tensors, such as the classifier's, are ignored.
-
-use std::path::Path;
+//! Numbers may be f32, f16, bf16 or f64.
 
 use candle_core::safetensors::BufferedSafetensors;
 use candle_core::{Device, Result as TensorResult, Tensor};
 
 use super::file::{Location, TensorFile};
+use super::strangers::{Layout, Variable};
 use crate::error::{Error, Result, tensor_message};
 use crate::models::Architecture;
 
@@ -39,10 +38,10 @@ impl std::fmt::Debug for SafetensorsFile {
 }
 
 impl SafetensorsFile {
-    pub(super) fn parse(path: &Path, bytes: Vec<u8>, architecture: Architecture) -> Result<Self> {
+    pub(super) fn parse(origin: &str, bytes: Vec<u8>, architecture: Architecture) -> Result<Self> {
         let length = bytes.len();
         let tensors = BufferedSafetensors::new(bytes).map_err(|error| Error::Weights {
-            origin: path.display().to_string(),
+            origin: origin.to_owned(),
             message: format!(
                 "{length} bytes are not a whole safetensors file: {}",
                 tensor_message(&error)
@@ -82,6 +81,29 @@ impl TensorFile for SafetensorsFile {
             return Ok(None);
         }
         self.tensors.load(name, device).map(Some)
+    }
+
+    fn layout(&self) -> Layout {
+        match self.naming {
+            Naming::Keras => Layout::Unordered,
+            Naming::Torchvision(_) => Layout::Torchvision,
+        }
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        let tensors = self.tensors.tensors().into_iter();
+        tensors
+            // How often a normalisation was trained.
+            .filter(|(name, _)| !name.ends_with(".num_batches_tracked"))
+            .map(|(name, tensor)| Variable {
+                layer: name
+                    .rsplit_once('.')
+                    .map_or("", |(layer, _)| layer)
+                    .to_owned(),
+                shape: tensor.shape().to_vec(),
+                name,
+            })
+            .collect()
     }
 }
 

@@ -1,11 +1,10 @@
 //! Addresses of weights files, which may hold secrets.
 
 use std::fmt;
-use std::path::Path;
 
 use url::Url;
 
-use super::FileFormat;
+use super::content;
 use super::digest::sha256_hex;
 use crate::error::{Error, Result};
 
@@ -88,8 +87,9 @@ impl WeightsUrl {
         name.replace(|c| !plain(c), "_")
     }
 
-    pub(super) fn format(&self) -> Option<FileFormat> {
-        FileFormat::of(Path::new(&self.file_name()))
+    /// What the file is if its name says that it is not read.
+    pub(super) fn foreign_ending(&self) -> Option<&'static str> {
+        content::foreign_ending(&self.file_name())
     }
 
     /// Name of the file's copy in the weights folder: its own name with the hash of its address
@@ -113,7 +113,7 @@ impl WeightsUrl {
         hash.truncate(HASH_DIGITS);
         let name = self.file_name();
         let lower = name.to_ascii_lowercase();
-        let extension = [".weights.h5", ".h5", ".hdf5", ".safetensors"]
+        let extension = [".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors"]
             .into_iter()
             .find(|extension| lower.ends_with(extension))
             .map_or(0, str::len);

@@ -42,6 +42,7 @@ pub(crate) fn unpack(folder: &Path, name: &str) -> PathBuf {
         .read_to_end(&mut bytes)
         .unwrap();
     let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, bytes).unwrap();
     path
 }

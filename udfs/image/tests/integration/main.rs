@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod contents;
 mod decode;
 #[cfg(feature = "http")]
 mod download;
@@ -15,6 +16,7 @@ mod resize;
 mod safetensors;
 #[cfg(feature = "http")]
 mod server;
+mod strangers;
 mod torchvision;
 mod vgg16;
 

@@ -1,0 +1,308 @@
+//! Layers of a file that the network has not asked for: a classifier, or a sign that the file
+//! belongs to another network.
+//!
+//! VGG19 has every layer of VGG16, and three more in between. Whoever takes the ones he knows gets
+//! numbers that look like features and are none. So whatever a network leaves in a file needs a
+//! reason to be there, and there is one: the classifier, which these features do without. How it is
+//! told is [`Layout`]'s, in one place.
+
+use std::fmt::Write;
+
+use super::file::OpenFile;
+use crate::models::Architecture;
+
+/// Layers that a message names.
+const MOST_NAMED: usize = 6;
+
+/// How a file names and orders its layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Keras 2: layers in the order of the model.
+    Ordered,
+    /// Keras 3, and safetensors with Keras's names: layers in no order.
+    Unordered,
+    /// A `state_dict` of torchvision, with the network below `features`.
+    Torchvision,
+}
+
+/// A variable of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Variable {
+    /// Its layer, as the file calls it.
+    pub(super) layer: String,
+    /// What the file knows it by.
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+}
+
+/// A layer of a file.
+#[derive(Debug)]
+struct Layer<'a> {
+    name: &'a str,
+    /// Those that were read, and those that were not.
+    read: Vec<&'a Variable>,
+    unread: Vec<&'a Variable>,
+}
+
+impl Layer<'_> {
+    /// A matrix, and perhaps a vector to add.
+    fn is_fully_connected(&self) -> bool {
+        let axes = |count| {
+            let variables = self.unread.iter();
+            variables.filter(|v| v.shape.len() == count).count()
+        };
+        axes(2) == 1 && axes(1) <= 1 && self.unread.len() == axes(2) + axes(1)
+    }
+
+    fn has_convolution(&self) -> bool {
+        self.unread.iter().any(|v| v.shape.len() > 2)
+    }
+}
+
+impl Layout {
+    /// Whether a layer of which nothing was read may be there. `after`: it comes after every layer
+    /// that was read.
+    fn is_classifier(self, layer: &Layer<'_>, after: bool) -> bool {
+        match self {
+            Self::Ordered => layer.is_fully_connected() || after && !layer.has_convolution(),
+            Self::Unordered => layer.is_fully_connected(),
+            Self::Torchvision => match layer.name.split('.').next() {
+                Some("features") => false,
+                // The second is timm's, which has convolutions of the size of the last map there.
+                Some("classifier" | "pre_logits" | "head") => true,
+                _ => layer.is_fully_connected(),
+            },
+        }
+    }
+}
+
+/// What a file has that `architecture`, which was built from it, lacks, and is no classifier.
+pub(super) fn strangers(file: &OpenFile, architecture: Architecture) -> Option<String> {
+    let variables = file.variables();
+    let layers = layers(&variables);
+    let last_read = layers.iter().rposition(|layer| !layer.read.is_empty());
+    let strangers = layers.iter().enumerate().filter(|(index, layer)| {
+        let after = last_read.is_none_or(|last| *index > last);
+        let known = layer.unread.is_empty()
+            || layer.read.is_empty() && file.layout().is_classifier(layer, after);
+        !known
+    });
+    let mut unread = strangers.flat_map(|(_, layer)| &layer.unread);
+    let mut named: Vec<String> = (&mut unread)
+        .take(MOST_NAMED)
+        .map(|variable| format!("{} {:?}", variable.name, variable.shape))
+        .collect();
+    if named.is_empty() {
+        return None;
+    }
+    let more = unread.count();
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    Some(format!(
+        "the file has layers that {architecture} lacks and that are no classifier: {}; its features \
+         would be wrong{}",
+        named.join(", "),
+        resemblance(file, architecture)
+    ))
+}
+
+/// What network a file that is none of `architecture` seems to belong to, as the end of a sentence.
+pub(super) fn resemblance(file: &OpenFile, architecture: Architecture) -> String {
+    let variables = file.variables();
+    let layers = layers(&variables);
+    let has = |name: &str| layers.iter().any(|layer| layer.name == name);
+    let has_marker = |marker: &&str| {
+        let below = |rest: &str| rest.is_empty() || rest.starts_with(['.', '_', '/']);
+        let mut names = layers.iter().map(|layer| layer.name);
+        names.any(|name| name.strip_prefix(marker).is_some_and(below))
+    };
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    if let Some(outer) = layers.iter().find(|layer| is_model(layer)) {
+        let name = outer.name.split('/').next().unwrap_or(outer.name);
+        let _ = write!(
+            text,
+            ". The network seems to be a model inside the model, its layer '{name}': save that one \
+             by itself (model.get_layer('{name}').save_weights('w.weights.h5'))"
+        );
+    } else if let Some((name, _)) = MARKERS.iter().find(|(_, m)| m.iter().all(has_marker)) {
+        let _ = write!(text, ". It looks like {name}");
+    } else if let Some(other) = Architecture::ALL.into_iter().find(|other| {
+        let names = other.layer_names();
+        let all = |name: fn(&(String, String)) -> &str| names.iter().all(|each| has(name(each)));
+        *other != architecture && (all(|(layer, _)| layer) || all(|(_, module)| module))
+    }) {
+        let _ = write!(
+            text,
+            ". It looks like {other}: model => '{other}' asks for that"
+        );
+    }
+    text
+}
+
+/// Whether a layer is a model of its own.
+fn is_model(layer: &Layer<'_>) -> bool {
+    let all = layer.read.iter().chain(&layer.unread);
+    layer.name.contains("/layers/") || all.filter(|v| v.shape.len() > 2).count() > 2
+}
+
+/// Layers by which networks are known that are none of ours, the names of Keras and of torchvision.
+const MARKERS: [(&str, &[&str]); 18] = [
+    ("VGG19", &["block5_conv4"]),
+    ("VGG19", &["features.32", "features.34"]),
+    (
+        "a VGG with batch normalisation",
+        &["features.1", "features.25"],
+    ),
+    ("a ResNet", &["conv2_block1_0_conv"]),
+    ("a ResNet", &["res2a_branch2a"]),
+    ("a ResNet", &["layer1.0.conv1"]),
+    ("a DenseNet", &["conv2_block1_0_bn"]),
+    ("a DenseNet", &["features.denseblock1"]),
+    ("MobileNet (the first)", &["conv_dw_1"]),
+    ("MobileNetV3", &["expanded_conv_1_expand"]),
+    ("an EfficientNet", &["block2a_expand_conv"]),
+    ("an EfficientNet or MobileNetV3", &["features.1.0.block"]),
+    ("MobileNetV3", &["features.1.block"]),
+    ("Xception", &["block14_sepconv2"]),
+    ("InceptionResNetV2", &["conv_7b"]),
+    ("InceptionV3", &["conv2d_93"]),
+    ("InceptionV3", &["Mixed_7c"]),
+    ("a vision transformer", &["encoder.layers.encoder_layer_0"]),
+];
+
+/// The variables by their layers, in the order in which each is first met.
+fn layers(variables: &[(Variable, bool)]) -> Vec<Layer<'_>> {
+    let mut layers: Vec<Layer<'_>> = Vec::new();
+    for (variable, is_read) in variables {
+        let index = layers
+            .iter()
+            .rposition(|layer| layer.name == variable.layer);
+        let index = index.unwrap_or_else(|| {
+            layers.push(Layer {
+                name: &variable.layer,
+                read: Vec::new(),
+                unread: Vec::new(),
+            });
+            layers.len() - 1
+        });
+        if let Some(layer) = layers.get_mut(index) {
+            let side = if *is_read {
+                &mut layer.read
+            } else {
+                &mut layer.unread
+            };
+            side.push(variable);
+        }
+    }
+    layers
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Result as TensorResult, Tensor};
+    use candle_nn::var_builder::SimpleBackend;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::weights::file::{FileTensors, Location, TensorFile};
+
+    /// A file without numbers.
+    #[derive(Debug)]
+    struct Names(Layout, Vec<Variable>);
+
+    impl TensorFile for Names {
+        fn locate(&self, name: &str) -> Location {
+            let name = name.to_owned();
+            Location { name, axes: None }
+        }
+
+        fn read(&self, _: &str, device: &Device) -> TensorResult<Option<Tensor>> {
+            Tensor::zeros(1, DType::F32, device).map(Some)
+        }
+
+        fn layout(&self) -> Layout {
+            self.0
+        }
+
+        fn variables(&self) -> Vec<Variable> {
+            self.1.clone()
+        }
+    }
+
+    fn variable(layer: &str, name: &str, shape: Vec<usize>) -> Variable {
+        Variable {
+            layer: layer.to_owned(),
+            name: format!("{layer}.{name}"),
+            shape,
+        }
+    }
+
+    /// What is said of a file with the layers of `architecture`, all of them read, and others among
+    /// them.
+    fn said(
+        architecture: Architecture,
+        layout: Layout,
+        others: &[(prop::sample::Index, Variable)],
+    ) -> Option<String> {
+        let names = architecture.layer_names().into_iter();
+        let names = names.map(|(keras, torch)| match layout {
+            Layout::Torchvision => torch,
+            _ => keras,
+        });
+        let known: Vec<Variable> = names
+            .map(|layer| variable(&layer, "kernel", vec![3, 3, 8, 8]))
+            .collect();
+        let mut all = known.clone();
+        for (place, other) in others {
+            all.insert(place.index(all.len() + 1), other.clone());
+        }
+        let file = OpenFile::new(Box::new(Names(layout, all)));
+        for variable in &known {
+            let tensors = FileTensors(&file);
+            let read = tensors.get_unchecked(&variable.name, DType::F32, &Device::Cpu);
+            read.unwrap();
+        }
+        strangers(&file, architecture)
+    }
+
+    fn layouts() -> impl Strategy<Value = Layout> {
+        prop::sample::select(vec![
+            Layout::Ordered,
+            Layout::Unordered,
+            Layout::Torchvision,
+        ])
+    }
+
+    proptest! {
+        /// Wherever a convolution stands and whatever it is called.
+        #[test]
+        fn no_convolution_is_left_out_in_silence(
+            architecture in prop::sample::select(Architecture::ALL.to_vec()),
+            layout in layouts(),
+            place: prop::sample::Index,
+            layer in "x[a-z_0-9]{0,12}",
+            shape in prop::collection::vec(1_usize..9, 3..5),
+        ) {
+            let other = variable(&layer, "weight", shape);
+            let said = said(architecture, layout, &[(place, other)]);
+            prop_assert!(said.is_some_and(|text| text.contains(&layer)));
+        }
+
+        #[test]
+        fn a_classifier_is_no_stranger(
+            architecture in prop::sample::select(Architecture::ALL.to_vec()),
+            layout in layouts(),
+            places: [prop::sample::Index; 2],
+            layer in "x[a-z_0-9]{0,12}",
+            inputs in 1_usize..9,
+            outputs in 1_usize..9,
+        ) {
+            let kernel = variable(&layer, "kernel", vec![inputs, outputs]);
+            let bias = variable(&layer, "bias", vec![outputs]);
+            let others = [(places[0], kernel), (places[1], bias)];
+            prop_assert_eq!(said(architecture, layout, &others), None);
+        }
+    }
+}
