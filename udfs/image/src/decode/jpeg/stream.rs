@@ -1,0 +1,490 @@
+//! Reads the markers of a JPEG as libjpeg does, and writes a stream that leaves no doubt.
+//!
+//! The decoder takes what comes after the end of a scan for zeros, so a scan that ends early gives
+//! half an image without a word. Here every run of entropy-coded data is followed by ones instead:
+//! no Huffman code may consist of ones only (ITU T.81, C.2), so that the first block that is
+//! missing is an error, at no cost for an image that is whole. What the codes cannot show is
+//! counted: scans, restart intervals, the single bits of scans that refine.
+//!
+//! The new stream holds only what decoding needs, numbered anew: junk between segments, metadata
+//! that breaks off, and tables that no scan uses cannot harm, just as libjpeg skips them.
+
+use std::io::BufRead;
+
+use super::super::error::Cause;
+use super::frame::{Colours, Frame, Process};
+
+const MARKER: u8 = 0xFF;
+const START_OF_IMAGE: u8 = 0xD8;
+const END_OF_IMAGE: u8 = 0xD9;
+const START_OF_SCAN: u8 = 0xDA;
+const QUANTIZATION: u8 = 0xDB;
+const LINES: u8 = 0xDC;
+const RESTART_INTERVAL: u8 = 0xDD;
+const HUFFMAN: u8 = 0xC4;
+const ARITHMETIC: u8 = 0xCC;
+const JFIF: u8 = 0xE0;
+const ADOBE: u8 = 0xEE;
+const COMMENT: u8 = 0xFE;
+const TEMPORARY: u8 = 0x01;
+
+/// Ones to follow a run of data: more than the longest code and its bits ask for beyond the end.
+const ONES: [u8; 16] = [
+    MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0,
+];
+
+/// Bytes that libjpeg wants behind the last block where the end marker should be.
+const READ_AHEAD: usize = 8;
+
+/// Most scans of a progressive image. Encoders write about ten; each costs a pass over all pixels.
+pub(super) const MOST_SCANS: usize = 500;
+
+/// A JPEG that has all its scans.
+pub(super) struct Stream {
+    pub(super) frame: Frame,
+    pub(super) parts: Vec<Part>,
+}
+
+/// A JPEG of its own, written anew: the image, or some components of it. A sequential image may give
+/// its components one by one or in pairs; the decoder wants all of them in one scan.
+pub(super) struct Part {
+    pub(super) bytes: Vec<u8>,
+    pub(super) components: Vec<usize>,
+}
+
+/// Reads a JPEG to its end.
+///
+/// # Errors
+///
+/// [`Cause::Truncated`] if the bytes run out before, or parts of the image are missing.
+pub(super) fn read(bytes: &[u8]) -> Result<Stream, Cause> {
+    let mut reader = Reader {
+        bytes,
+        at: 2,
+        out: Vec::new(),
+        frame: None,
+        jfif: false,
+        adobe: None,
+        quantization: [None; 4],
+        latched: [None; 4],
+        huffman: [[None; 4]; 2],
+        arithmetic: Vec::new(),
+        interval: 0,
+        written_interval: 0,
+        scans: 0,
+        parts: Vec::new(),
+    };
+    if !bytes.starts_with(&[MARKER, START_OF_IMAGE]) {
+        return Err(corrupt("it does not begin with the start-of-image marker"));
+    }
+    reader.markers()?;
+    let Some(frame) = reader.frame.take() else {
+        return Err(corrupt("it has no frame header"));
+    };
+    frame.check_whole()?;
+    reader.end_part();
+    Ok(Stream {
+        frame,
+        parts: reader.parts,
+    })
+}
+
+fn corrupt(what: impl Into<String>) -> Cause {
+    Cause::Corrupt(what.into())
+}
+
+/// A Huffman table as it stands in the file, and whether the new stream has it.
+#[derive(Clone, Copy)]
+struct Huffman<'a> {
+    specification: &'a [u8],
+    written: bool,
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    out: Vec<u8>,
+    frame: Option<Frame>,
+    jfif: bool,
+    /// The transform that an Adobe marker names.
+    adobe: Option<u8>,
+    /// Precision and 64 numbers of each table.
+    quantization: [Option<(u8, &'a [u8])>; 4],
+    /// The table of each component, as it was when its first scan began.
+    latched: [Option<(u8, &'a [u8])>; 4],
+    /// Tables of DC and AC coefficients.
+    huffman: [[Option<Huffman<'a>>; 4]; 2],
+    /// Conditioning of arithmetic coding.
+    arithmetic: Vec<&'a [u8]>,
+    interval: u16,
+    written_interval: u16,
+    scans: usize,
+    parts: Vec<Part>,
+}
+
+/// What a scan holds, for counting.
+struct Plan {
+    /// Groups of blocks, as restart intervals count them.
+    groups: usize,
+    /// Blocks of a group.
+    blocks: usize,
+    /// Whether each block is a single bit.
+    refines: bool,
+    /// Whether no other scan follows.
+    last: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn markers(&mut self) -> Result<(), Cause> {
+        loop {
+            match self.next_marker()? {
+                END_OF_IMAGE => return Ok(()),
+                START_OF_IMAGE => return Err(corrupt("a second image begins within it")),
+                TEMPORARY | 0xD0..=0xD7 => {}
+                START_OF_SCAN => {
+                    if self.scan()? {
+                        return Ok(());
+                    }
+                }
+                code => self.header(code)?,
+            }
+        }
+    }
+
+    /// The code of the next marker; what lies before it is skipped.
+    fn next_marker(&mut self) -> Result<u8, Cause> {
+        let within = || {
+            let after = if self.scans == 0 {
+                "its first scan"
+            } else {
+                "the end-of-image marker"
+            };
+            Cause::Truncated(format!("the data ends before {after}"))
+        };
+        let mut rest = self.bytes.get(self.at..).unwrap_or_default();
+        loop {
+            let found = rest.skip_until(MARKER).unwrap_or(0);
+            let fill = rest.iter().take_while(|byte| **byte == MARKER).count();
+            rest = rest.get(fill..).unwrap_or_default();
+            let (Some((code, after)), 1..) = (rest.split_first(), found) else {
+                return Err(within());
+            };
+            rest = after;
+            if *code != 0 {
+                self.at = self.bytes.len() - rest.len();
+                return Ok(*code);
+            }
+        }
+    }
+
+    /// The content of the segment that begins here.
+    fn segment(&mut self) -> Result<&'a [u8], Cause> {
+        let short = || Cause::Truncated("the data ends within its headers".to_owned());
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let (length, _) = rest.split_first_chunk().ok_or_else(short)?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        if length < 2 {
+            return Err(corrupt(format!(
+                "a segment of {length} bytes, expected at least 2"
+            )));
+        }
+        let content = rest.get(2..length).ok_or_else(short)?;
+        self.at += length;
+        Ok(content)
+    }
+
+    fn header(&mut self, code: u8) -> Result<(), Cause> {
+        let content = self.segment()?;
+        match code {
+            0xC0..=0xCF if !matches!(code, HUFFMAN | 0xC8 | ARITHMETIC) => {
+                if self.frame.is_some() {
+                    return Err(corrupt("it has two frame headers"));
+                }
+                self.frame = Some(Frame::read(code, content)?);
+            }
+            HUFFMAN => self.huffman(content)?,
+            QUANTIZATION => self.quantization(content)?,
+            ARITHMETIC => self.arithmetic.push(content),
+            RESTART_INTERVAL => {
+                let Some((interval, [])) = content.split_first_chunk() else {
+                    return Err(corrupt("a restart interval of another length than 2 bytes"));
+                };
+                self.interval = u16::from_be_bytes(*interval);
+            }
+            JFIF => self.jfif |= content.len() >= 14 && content.starts_with(b"JFIF\0"),
+            ADOBE => {
+                if let Some(transform) = content.get(11).filter(|_| content.starts_with(b"Adobe")) {
+                    self.adobe = Some(*transform);
+                }
+            }
+            0xE1..=0xED | 0xEF | COMMENT | LINES => {}
+            code => return Err(corrupt(format!("unknown marker FF{code:02X}"))),
+        }
+        Ok(())
+    }
+
+    fn huffman(&mut self, mut content: &'a [u8]) -> Result<(), Cause> {
+        while let Some((place, rest)) = content.split_first() {
+            let short = || corrupt("a Huffman table breaks off");
+            let counts = rest.get(..16).ok_or_else(short)?;
+            let length = 16 + counts.iter().copied().map(usize::from).sum::<usize>();
+            let specification = rest.get(..length).ok_or_else(short)?;
+            let (class, id) = (usize::from(place >> 4), usize::from(place & 15));
+            let slot = self.huffman.get_mut(class).and_then(|ids| ids.get_mut(id));
+            let slot = slot.ok_or_else(|| corrupt(format!("Huffman table {class}/{id}")))?;
+            *slot = Some(Huffman {
+                specification,
+                written: false,
+            });
+            content = rest.get(length..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn quantization(&mut self, mut content: &'a [u8]) -> Result<(), Cause> {
+        while let Some((place, rest)) = content.split_first() {
+            let (precision, id) = (place >> 4, usize::from(place & 15));
+            let length = if precision == 0 { 64 } else { 128 };
+            let numbers = rest.get(..length);
+            let numbers = numbers.ok_or_else(|| corrupt("a quantization table breaks off"))?;
+            let slot = self.quantization.get_mut(id);
+            let slot = slot.ok_or_else(|| corrupt(format!("quantization table {id}")))?;
+            *slot = Some((precision.min(1), numbers));
+            content = rest.get(length..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Reads a scan; whether it completes the image.
+    fn scan(&mut self) -> Result<bool, Cause> {
+        let content = self.segment()?;
+        self.scans += 1;
+        let number = self.scans;
+        if number > MOST_SCANS {
+            return Err(corrupt(format!("it has more than {MOST_SCANS} scans")));
+        }
+        let Some(mut frame) = self.frame.take() else {
+            return Err(corrupt("a scan comes before the frame header"));
+        };
+        if number == 1 {
+            frame.colours = Colours::of(&frame, self.jfif, self.adobe);
+        }
+        let scan = frame.begin_scan(content, number)?;
+        let indices: Vec<usize> = scan.components.iter().map(|one| one.index).collect();
+        let all = indices.len() == frame.components.len();
+        let progressive = frame.process == Process::Progressive;
+        if progressive && number == 1 {
+            self.begin_part(&frame, (0..frame.components.len()).collect())?;
+        } else if !progressive {
+            self.begin_part(&frame, indices)?;
+        }
+        for selected in &scan.components {
+            if frame.process != Process::Lossless {
+                self.write_quantization(&frame, selected.index)?;
+            }
+            for (class, id) in scan.tables(&frame, selected) {
+                self.write_huffman(class, id)?;
+            }
+        }
+        for content in std::mem::take(&mut self.arithmetic) {
+            self.write(ARITHMETIC, content)?;
+        }
+        if self.interval != self.written_interval {
+            self.write(RESTART_INTERVAL, &self.interval.to_be_bytes())?;
+            self.written_interval = self.interval;
+        }
+        self.write(START_OF_SCAN, &scan.header())?;
+        let (groups, blocks) = frame.groups(&scan);
+        let plan = Plan {
+            groups,
+            blocks,
+            refines: scan.is_dc_refinement(&frame),
+            last: !progressive && all,
+        };
+        self.entropy(&frame, &plan, number)?;
+        self.frame = Some(frame);
+        Ok(plan.last)
+    }
+
+    /// Begins a JPEG with these components.
+    fn begin_part(&mut self, frame: &Frame, components: Vec<usize>) -> Result<(), Cause> {
+        self.end_part();
+        self.out = Vec::with_capacity(self.bytes.len() + self.bytes.len() / 8 + 1024);
+        self.out.extend([MARKER, START_OF_IMAGE]);
+        self.write(frame.code, &frame.header(&components)?)?;
+        if let Some(transform) = frame.colours.transform() {
+            let adobe = [b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat();
+            self.write(ADOBE, &adobe)?;
+        }
+        let tables = self.huffman.iter_mut().flatten().flatten();
+        tables.for_each(|table| table.written = false);
+        self.written_interval = 0;
+        self.parts.push(Part {
+            bytes: Vec::new(),
+            components,
+        });
+        Ok(())
+    }
+
+    fn end_part(&mut self) {
+        if let Some(part) = self.parts.last_mut() {
+            self.out.extend([MARKER, END_OF_IMAGE]);
+            part.bytes = std::mem::take(&mut self.out);
+        }
+    }
+
+    /// Copies the data of a scan.
+    fn entropy(&mut self, frame: &Frame, plan: &Plan, number: usize) -> Result<(), Cause> {
+        let interval = match self.interval {
+            0 => plan.groups.max(1),
+            interval => usize::from(interval),
+        };
+        let intervals = plan.groups.div_ceil(interval).max(1);
+        // Intervals that are whole, and bytes of the one that is being read.
+        let (mut whole, mut length) = (0, 0);
+        let start = self.out.len();
+        loop {
+            let mut rest = self.bytes.get(self.at..).unwrap_or_default();
+            let copied = rest.read_until(MARKER, &mut self.out).unwrap_or(0);
+            let found = copied > 0 && self.out.last() == Some(&MARKER);
+            let fill = rest.iter().take_while(|byte| **byte == MARKER).count();
+            let code = rest.get(fill).copied().filter(|_| found);
+            match code {
+                Some(0) => {
+                    self.out.push(0);
+                    self.at += copied + fill + 1;
+                    length += copied;
+                    continue;
+                }
+                Some(_) => {
+                    self.out.pop();
+                    self.at += copied - 1;
+                    length += copied - 1;
+                }
+                None => {
+                    let ends = plan.last && whole + 1 == intervals && !frame.arithmetic;
+                    return self.end_without_marker(start, ends);
+                }
+            }
+            let code = code.unwrap_or_default();
+            if plan.refines && whole < intervals {
+                let groups = interval.min(plan.groups - whole * interval);
+                let needed = (groups * plan.blocks).div_ceil(8);
+                if length < needed {
+                    let what =
+                        format!("scan {number} has {length} of {needed} bytes of refinement");
+                    return Err(Cause::Truncated(what));
+                }
+            }
+            // Some cameras write a marker behind the last interval, too.
+            if whole == intervals {
+                if length > 0 {
+                    let what = format!(
+                        "scan {number} has more than the {intervals} restart intervals of an image \
+                         of {}×{} pixels",
+                        frame.width, frame.height
+                    );
+                    return Err(corrupt(what));
+                }
+            } else {
+                if !frame.arithmetic {
+                    self.out.extend(ONES);
+                }
+                whole += 1;
+            }
+            length = 0;
+            if !(0xD0..=0xD7).contains(&code) {
+                break;
+            }
+            self.at += fill + 2;
+            let expected = 0xD0 + ((whole - 1) % 8) as u8;
+            if whole < intervals {
+                if code != expected {
+                    return Err(corrupt(format!(
+                        "restart marker {} follows interval {whole} of scan {number}, expected {}; \
+                         intervals are missing",
+                        code - 0xD0,
+                        expected - 0xD0
+                    )));
+                }
+                self.out.extend([MARKER, code]);
+            }
+        }
+        if whole < intervals {
+            return Err(Cause::Truncated(format!(
+                "scan {number} ends after {whole} of {intervals} restart intervals"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The file ends within a scan. Pillow reads it all the same if zeros are there in place of the
+    /// marker; if blocks are missing, they must not pass as data.
+    fn end_without_marker(&mut self, start: usize, may_end: bool) -> Result<(), Cause> {
+        let data = self.out.get(start..).unwrap_or_default();
+        let zeros = data.iter().rev().take_while(|byte| **byte == 0).count();
+        if !may_end || zeros < READ_AHEAD {
+            let what = "the data ends within a scan, before the end-of-image marker";
+            return Err(Cause::Truncated(what.to_owned()));
+        }
+        self.out.truncate(self.out.len() - zeros);
+        self.out.extend(ONES);
+        self.at = self.bytes.len();
+        Ok(())
+    }
+
+    fn write(&mut self, code: u8, content: &[u8]) -> Result<(), Cause> {
+        let length = u16::try_from(content.len() + 2);
+        let length = length.map_err(|_| corrupt("a segment is too long"))?;
+        self.out.extend([MARKER, code]);
+        self.out.extend(length.to_be_bytes());
+        self.out.extend(content);
+        Ok(())
+    }
+
+    /// Writes the table of a component as it stands when its first scan begins; later ones of the
+    /// same number are for other components.
+    fn write_quantization(&mut self, frame: &Frame, index: usize) -> Result<(), Cause> {
+        let component = frame.components.get(index);
+        let (Some(component), Some(latched)) = (component, self.latched.get_mut(index)) else {
+            return Ok(());
+        };
+        let id = usize::from(component.quantization);
+        let again = latched.is_some() && frame.process == Process::Progressive;
+        let table = latched.or_else(|| self.quantization.get(id).copied().flatten());
+        let Some((precision, numbers)) = table else {
+            return Err(corrupt(format!("quantization table {id} is missing")));
+        };
+        *latched = table;
+        if again {
+            return Ok(());
+        }
+        let content = [&[precision << 4 | index as u8], numbers].concat();
+        self.write(QUANTIZATION, &content)
+    }
+
+    fn write_huffman(&mut self, class: u8, id: u8) -> Result<(), Cause> {
+        let slot = self.huffman.get_mut(usize::from(class));
+        let slot = slot.and_then(|ids| ids.get_mut(usize::from(id)));
+        // A sequential image may leave the usual tables out; the decoder knows them.
+        if let Some(table) = slot.and_then(Option::as_mut).filter(|table| !table.written) {
+            table.written = true;
+            check_codes(table.specification)?;
+            let content = [&[class << 4 | id], table.specification].concat();
+            self.write(HUFFMAN, &content)?;
+        }
+        Ok(())
+    }
+}
+
+/// That a Huffman table leaves the code of ones only alone, as libjpeg does.
+fn check_codes(specification: &[u8]) -> Result<(), Cause> {
+    let counts = specification.get(..16).unwrap_or_default();
+    let used = (1..=16)
+        .zip(counts)
+        .map(|(length, count)| u32::from(*count) << (16 - length));
+    if used.sum::<u32>() >= 1 << 16 {
+        return Err(corrupt("a Huffman table has more codes than there may be"));
+    }
+    Ok(())
+}
