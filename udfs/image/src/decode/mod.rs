@@ -35,7 +35,7 @@ pub use self::error::DecodeError;
 
 /// The libraries that decode, part of the provenance of features: another decoder gives other
 /// pixels.
-pub const DECODERS: &str = "libjpeg-turbo-rs 0.8, image 0.25";
+pub const DECODERS: &str = "libjpeg-turbo-rs 0.9, image 0.25";
 
 /// Memory a decoder may use beyond the pixels themselves.
 const DECODER_OVERHEAD: u64 = 64 << 20;
