@@ -149,7 +149,9 @@ fn divided_by_255(product: u32) -> u8 {
 
 fn cause(error: JpegError) -> Cause {
     match error {
-        JpegError::UnexpectedEof => Cause::Truncated(error.to_string()),
+        JpegError::UnexpectedEof => {
+            Cause::Truncated("the data of a scan ends before the image does".to_owned())
+        }
         other => Cause::Corrupt(other.to_string()),
     }
 }

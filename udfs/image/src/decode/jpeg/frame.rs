@@ -354,14 +354,6 @@ impl Frame {
 }
 
 impl Scan {
-    /// Whether each block of it is a single bit.
-    pub(super) fn is_dc_refinement(&self, frame: &Frame) -> bool {
-        frame.process == Process::Progressive
-            && !frame.arithmetic
-            && self.from == 0
-            && self.high > 0
-    }
-
     /// Class and number of the Huffman tables that a component of it needs.
     pub(super) fn tables(&self, frame: &Frame, of: &Selected) -> Vec<(u8, u8)> {
         let (dc, ac) = match frame.process {

@@ -1,10 +1,7 @@
 //! Reads the markers of a JPEG as libjpeg does, and writes a stream that leaves no doubt.
 //!
-//! The decoder takes what comes after the end of a scan for zeros, so a scan that ends early gives
-//! half an image without a word. Here every run of entropy-coded data is followed by ones instead:
-//! no Huffman code may consist of ones only (ITU T.81, C.2), so that the first block that is
-//! missing is an error, at no cost for an image that is whole. What the codes cannot show is
-//! counted: scans, restart intervals, the single bits of scans that refine.
+//! The decoder sees when the data of a scan ends before the scan does. What it does not see is
+//! counted here: scans and restart intervals.
 //!
 //! The new stream holds only what decoding needs, numbered anew: junk between segments, metadata
 //! that breaks off, and tables that no scan uses cannot harm, just as libjpeg skips them.
@@ -27,11 +24,6 @@ const JFIF: u8 = 0xE0;
 const ADOBE: u8 = 0xEE;
 const COMMENT: u8 = 0xFE;
 const TEMPORARY: u8 = 0x01;
-
-/// Ones to follow a run of data: more than the longest code and its bits ask for beyond the end.
-const ONES: [u8; 16] = [
-    MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0, MARKER, 0,
-];
 
 /// Bytes that libjpeg wants behind the last block where the end marker should be.
 const READ_AHEAD: usize = 8;
@@ -120,18 +112,6 @@ struct Reader<'a> {
     written_interval: u16,
     scans: usize,
     parts: Vec<Part>,
-}
-
-/// What a scan holds, for counting.
-struct Plan {
-    /// Groups of blocks, as restart intervals count them.
-    groups: usize,
-    /// Blocks of a group.
-    blocks: usize,
-    /// Whether each block is a single bit.
-    refines: bool,
-    /// Whether no other scan follows.
-    last: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -294,16 +274,10 @@ impl<'a> Reader<'a> {
             self.written_interval = self.interval;
         }
         self.write(START_OF_SCAN, &scan.header())?;
-        let (groups, blocks) = frame.groups(&scan);
-        let plan = Plan {
-            groups,
-            blocks,
-            refines: scan.is_dc_refinement(&frame),
-            last: !progressive && all,
-        };
-        self.entropy(&frame, &plan, number)?;
+        let last = !progressive && all;
+        self.entropy(&frame, frame.groups(&scan).0, last)?;
         self.frame = Some(frame);
-        Ok(plan.last)
+        Ok(last)
     }
 
     /// Begins a JPEG with these components.
@@ -333,13 +307,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Copies the data of a scan.
-    fn entropy(&mut self, frame: &Frame, plan: &Plan, number: usize) -> Result<(), Cause> {
-        let interval = match self.interval {
-            0 => plan.groups.max(1),
-            interval => usize::from(interval),
+    /// Copies the data of a scan of so many groups of blocks.
+    fn entropy(&mut self, frame: &Frame, groups: usize, last: bool) -> Result<(), Cause> {
+        let number = self.scans;
+        let intervals = match self.interval {
+            0 => 1,
+            interval => groups.div_ceil(interval.into()).max(1),
         };
-        let intervals = plan.groups.div_ceil(interval).max(1);
         // Intervals that are whole, and bytes of the one that is being read.
         let (mut whole, mut length) = (0, 0);
         let start = self.out.len();
@@ -362,20 +336,11 @@ impl<'a> Reader<'a> {
                     length += copied - 1;
                 }
                 None => {
-                    let ends = plan.last && whole + 1 == intervals && !frame.arithmetic;
+                    let ends = last && whole + 1 == intervals && !frame.arithmetic;
                     return self.end_without_marker(start, ends);
                 }
             }
             let code = code.unwrap_or_default();
-            if plan.refines && whole < intervals {
-                let groups = interval.min(plan.groups - whole * interval);
-                let needed = (groups * plan.blocks).div_ceil(8);
-                if length < needed {
-                    let what =
-                        format!("scan {number} has {length} of {needed} bytes of refinement");
-                    return Err(Cause::Truncated(what));
-                }
-            }
             // Some cameras write a marker behind the last interval, too.
             if whole == intervals {
                 if length > 0 {
@@ -387,9 +352,6 @@ impl<'a> Reader<'a> {
                     return Err(corrupt(what));
                 }
             } else {
-                if !frame.arithmetic {
-                    self.out.extend(ONES);
-                }
                 whole += 1;
             }
             length = 0;
@@ -428,7 +390,6 @@ impl<'a> Reader<'a> {
             return Err(Cause::Truncated(what.to_owned()));
         }
         self.out.truncate(self.out.len() - zeros);
-        self.out.extend(ONES);
         self.at = self.bytes.len();
         Ok(())
     }
