@@ -21,9 +21,12 @@
 //! an error here: a wrong feature vector would look like any other.
 
 mod error;
+mod foreign;
+mod gif;
 mod jpeg;
 mod palette;
 mod raster;
+mod webp;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -172,7 +175,8 @@ trait Opened {
 
 fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>, DecodeError> {
     match format {
-        Format::Jpeg => jpeg::open(bytes),
+        Format::Gif => gif::open(bytes),
+        Format::Jpeg => jpeg::open(bytes).map(|opened| opened as Box<dyn Opened>),
         other => raster::open(other, bytes),
     }
     .map_err(|cause| cause.of(format, bytes))
@@ -213,10 +217,15 @@ fn identify(bytes: &[u8]) -> Result<Format, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    Format::guess(bytes).ok_or_else(|| DecodeError::UnknownFormat {
-        length: bytes.len(),
-        beginning: beginning(bytes),
-    })
+    let length = bytes.len();
+    match (Format::guess(bytes), foreign::name(bytes)) {
+        (Some(format), _) => Ok(format),
+        (None, Some(format)) => Err(DecodeError::ForeignFormat { length, format }),
+        (None, None) => Err(DecodeError::UnknownFormat {
+            length,
+            beginning: beginning(bytes),
+        }),
+    }
 }
 
 /// The first bytes as text if they are text, else in hexadecimal.

@@ -190,6 +190,70 @@ def jpegs():
     yield "bad_unused_table", plain[:tables_at] + unused + plain[tables_at:]
 
 
+def gif(frame, screen=(W, H), palette=64, local=0, transparent=None, background=3, indices=64):
+    """A GIF with one frame of (left, top, width, height), its codes uncompressed."""
+    def table(count, seed):
+        return np.random.default_rng(seed).integers(0, 256, 3 * count, np.uint8).tobytes()
+
+    def flags(count):
+        return 0x80 | count.bit_length() - 2 if count else 0
+
+    out = b"GIF89a" + struct.pack("<HHBBB", *screen, flags(palette), background, 0) + table(palette, 5)
+    if transparent is not None:
+        out += bytes([0x21, 0xF9, 4, 1, 0, 0, transparent, 0])
+    out += b"," + struct.pack("<HHHHB", *frame, flags(local)) + table(local, 6) + bytes([8])
+    pixels = np.random.default_rng(7).integers(0, indices, frame[2] * frame[3])
+    codes = [code for i, pixel in enumerate(pixels) for code in ([256] if i % 100 == 0 else []) + [pixel]]
+    bits = "".join(f"{code:09b}" for code in reversed(codes + [257]))
+    data = int(bits, 2).to_bytes(-(-len(bits) // 8), "little")
+    for start in range(0, len(data), 255):
+        out += bytes([len(data[start:start + 255])]) + data[start:start + 255]
+    return out + b"\0;"
+
+
+def gifs():
+    yield "small_frame", gif((5, 3, 12, 9))
+    yield "small_transparent", gif((5, 3, 12, 9), transparent=9)
+    yield "beyond_screen", gif((20, 10, 9, 12), screen=(16, 12))
+    yield "beyond_across", gif((4, 2, 25, 9), screen=(16, 22))
+    yield "no_screen", gif((0, 0, W, H), screen=(0, 0))
+    yield "own_palette", gif((1, 2, 12, 9), local=16, indices=16)
+    yield "own_palette_only", gif((1, 2, 12, 9), palette=0, local=16, indices=16)
+    yield "no_palette", gif((5, 3, 12, 9), palette=0)
+    yield "short_palette", gif((5, 3, 12, 9), palette=16, indices=200)
+
+
+def webps():
+    y, x = np.mgrid[0:H, 0:W]
+    picture = np.stack([x * 8, 255 - x * 5, y * 9, (x * 9 + y * 7) % 256], -1).astype(np.uint8)
+
+    def chunk(name, content):
+        return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+    def three(number):
+        return struct.pack("<I", number)[:3]
+
+    def animation(size, place, flags, background, **options):
+        still = io.BytesIO()
+        Image.fromarray(picture[:size[1], :size[0]]).save(still, "WEBP", exact=True, **options)
+        image = still.getvalue()[12:]
+        if image[:4] == b"VP8X":
+            image = image[18:]
+        frame = (three(place[0] // 2) + three(place[1] // 2) + three(size[0] - 1)
+                 + three(size[1] - 1) + three(100) + bytes([flags]) + image)
+        content = (chunk(b"VP8X", bytes([0x12, 0, 0, 0]) + three(W - 1) + three(H - 1))
+                   + chunk(b"ANIM", bytes(background) + b"\0\0") + chunk(b"ANMF", frame))
+        return chunk(b"RIFF", b"WEBP" + content)
+
+    lossless, lossy = {"lossless": True}, {"quality": 80}
+    yield "blended", animation((W, H), (0, 0), 0, (0, 0, 0, 0), **lossless)
+    yield "blended_background", animation((W, H), (0, 0), 0, (9, 200, 90, 255), **lossless)
+    yield "unblended", animation((W, H), (0, 0), 2, (9, 200, 90, 255), **lossless)
+    yield "blended_lossy", animation((W, H), (0, 0), 0, (9, 200, 90, 128), **lossy)
+    yield "partial", animation((13, 9), (6, 4), 0, (9, 200, 90, 255), **lossless)
+    yield "partial_lossy", animation((13, 9), (6, 4), 1, (9, 200, 90, 255), **lossy)
+
+
 def fnv(data):
     value = 0x811C9DC5
     for byte in data:
@@ -199,7 +263,10 @@ def fnv(data):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
-    for name, data in ((f"{name}.jpg", data) for name, data in jpegs()):
+    pictures = [(f"{name}.jpg", data) for name, data in jpegs()]
+    pictures += [(f"{name}.gif", data) for name, data in gifs()]
+    pictures += [(f"{name}.webp", data) for name, data in webps()]
+    for name, data in pictures:
         (folder / name).write_bytes(data)
         try:
             image = Image.open(io.BytesIO(data)).convert("RGB")
