@@ -155,3 +155,65 @@ fn cause(error: JpegError) -> Cause {
         other => Cause::Corrupt(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use image::{ImageFormat, RgbImage};
+
+    use super::*;
+
+    fn encoded() -> Vec<u8> {
+        let mut out = std::io::Cursor::new(Vec::new());
+        let image = RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, (y * 8) as u8, 9]));
+        image.write_to(&mut out, ImageFormat::Jpeg).unwrap();
+        out.into_inner()
+    }
+
+    fn read(bytes: &[u8]) -> Result<RgbPixels, Cause> {
+        open(bytes)?.read()
+    }
+
+    #[test]
+    fn end_of_image_in_a_segment_does_not_count() {
+        // An APP1 segment with a whole thumbnail in it, then a scan without end.
+        let mut bytes = encoded();
+        bytes.splice(2..2, [0xFF, 0xE1, 0x00, 0x06, 0xFF, 0xD8, 0xFF, 0xD9]);
+        let whole = read(&bytes).unwrap();
+        bytes.truncate(bytes.len() - 2);
+        let Err(Cause::Truncated(cause)) = read(&bytes) else {
+            panic!("the scan has no end");
+        };
+        assert!(cause.contains("ends within a scan"), "{cause}");
+        bytes.extend([0xFF, 0xFF, 0xD9]);
+        assert_eq!(read(&bytes).unwrap(), whole);
+        let Err(Cause::Truncated(cause)) = read(&bytes[..10]) else {
+            panic!("there is a thumbnail only");
+        };
+        assert!(cause.contains("before the end-of-image marker"), "{cause}");
+    }
+
+    #[test]
+    fn what_libjpeg_cannot_do_is_named() {
+        let good = encoded();
+        let frame = good
+            .windows(2)
+            .position(|pair| pair == [0xFF, 0xC0])
+            .unwrap();
+        for (offset, value, expected) in [
+            (11, 0x31, "2×2 samples"),
+            (11, 0x50, "sampling factors of 5×0"),
+            (9, 2, "2 components in a frame header for 3"),
+            (1, 0xC5, "JPEG process FFC5 is not supported"),
+        ] {
+            let mut bytes = good.clone();
+            bytes[frame + offset] = value;
+            if offset == 11 && value == 0x31 {
+                bytes[frame + 14] = 0x22;
+            }
+            let Err(Cause::Corrupt(cause)) = read(&bytes) else {
+                panic!("{expected}: it was decoded");
+            };
+            assert!(cause.contains(expected), "{cause}");
+        }
+    }
+}

@@ -17,8 +17,13 @@
 //! | mozjpeg 0.10.13 (C, without nasm) | none | 0 | 477 |
 //! | libjpeg-turbo-rs 0.8.0 | none | 0 | 1,101 |
 //!
+//! Version 0.9 gives the same pixels in as many instructions, and knows when data is missing.
+//!
 //! Unlike Pillow, which tolerates damaged entropy-coded data and shows grey or noise, damage is
-//! an error here: a wrong feature vector would look like any other.
+//! an error here: a wrong feature vector would look like any other. Of a JPEG, everything must be
+//! there: blocks, rows, restart intervals, scans. What no decoder can see is a change within the
+//! codes that leaves as many blocks as before, as JPEG has no check sum, and where data coded
+//! arithmetically ends.
 
 mod error;
 mod foreign;

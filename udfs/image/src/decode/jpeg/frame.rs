@@ -268,6 +268,11 @@ impl Frame {
         }
         for selected in &components {
             if let Some(component) = self.components.get_mut(selected.index) {
+                if component.begun && self.process != Process::Progressive {
+                    return Err(corrupt(format!(
+                        "scan {number} gives a component that another scan has given"
+                    )));
+                }
                 component.begun = true;
             }
         }

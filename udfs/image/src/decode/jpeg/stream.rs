@@ -133,21 +133,14 @@ impl<'a> Reader<'a> {
 
     /// The code of the next marker; what lies before it is skipped.
     fn next_marker(&mut self) -> Result<u8, Cause> {
-        let within = || {
-            let after = if self.scans == 0 {
-                "its first scan"
-            } else {
-                "the end-of-image marker"
-            };
-            Cause::Truncated(format!("the data ends before {after}"))
-        };
+        let short = "the data ends before the end-of-image marker";
         let mut rest = self.bytes.get(self.at..).unwrap_or_default();
         loop {
             let found = rest.skip_until(MARKER).unwrap_or(0);
             let fill = rest.iter().take_while(|byte| **byte == MARKER).count();
             rest = rest.get(fill..).unwrap_or_default();
             let (Some((code, after)), 1..) = (rest.split_first(), found) else {
-                return Err(within());
+                return Err(Cause::Truncated(short.to_owned()));
             };
             rest = after;
             if *code != 0 {
@@ -283,7 +276,7 @@ impl<'a> Reader<'a> {
     /// Begins a JPEG with these components.
     fn begin_part(&mut self, frame: &Frame, components: Vec<usize>) -> Result<(), Cause> {
         self.end_part();
-        self.out = Vec::with_capacity(self.bytes.len() + self.bytes.len() / 8 + 1024);
+        self.out = Vec::with_capacity(self.bytes.len());
         self.out.extend([MARKER, START_OF_IMAGE]);
         self.write(frame.code, &frame.header(&components)?)?;
         if let Some(transform) = frame.colours.transform() {
@@ -304,6 +297,7 @@ impl<'a> Reader<'a> {
         if let Some(part) = self.parts.last_mut() {
             self.out.extend([MARKER, END_OF_IMAGE]);
             part.bytes = std::mem::take(&mut self.out);
+            part.bytes.shrink_to_fit();
         }
     }
 
