@@ -17,13 +17,13 @@ use super::error::Cause;
 use super::{Format, Header, Opened, RgbPixels, memory_limit};
 
 /// Reads the header, and where each scan ends.
-pub(super) fn open(bytes: &[u8]) -> Result<Box<dyn Opened>, Cause> {
+pub(super) fn open(bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {
     Ok(Box::new(Jpeg(stream::read(bytes)?)))
 }
 
-struct Jpeg(Stream);
+struct Jpeg<'a>(Stream<'a>);
 
-impl Opened for Jpeg {
+impl Opened for Jpeg<'_> {
     fn header(&self) -> Header {
         let frame = &self.0.frame;
         let mode = match frame.components.len() {

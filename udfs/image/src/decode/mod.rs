@@ -181,7 +181,7 @@ trait Opened {
 fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>, DecodeError> {
     match format {
         Format::Gif => gif::open(bytes),
-        Format::Jpeg => jpeg::open(bytes).map(|opened| opened as Box<dyn Opened>),
+        Format::Jpeg => jpeg::open(bytes),
         other => raster::open(other, bytes),
     }
     .map_err(|cause| cause.of(format, bytes))

@@ -90,6 +90,8 @@ pub(super) struct Scan {
     /// The lowest bit before and after.
     high: u8,
     low: u8,
+    /// Whether these are as they must be, if the scan is a sequential one.
+    pub(super) usual: bool,
 }
 
 fn corrupt(what: String) -> Cause {
@@ -193,6 +195,24 @@ impl Frame {
         Ok(out)
     }
 
+    /// Whether the decoder, which goes by Adobe's marker alone, takes the components for what they
+    /// are, and can tell them apart.
+    pub(super) fn is_plain(&self, adobe: Option<u8>) -> bool {
+        let ids = self.components.iter().map(|one| one.id);
+        let apart = ids
+            .clone()
+            .enumerate()
+            .all(|(place, id)| !ids.clone().skip(place + 1).any(|other| other == id));
+        let taken_for = match (self.components.len(), adobe) {
+            (1, _) => Colours::Grey,
+            (3, Some(0)) => Colours::Rgb,
+            (3, _) => Colours::YCbCr,
+            (_, Some(0) | None) => Colours::Cmyk,
+            (_, Some(_)) => Colours::Ycck,
+        };
+        apart && taken_for == self.colours
+    }
+
     /// The largest sampling factors.
     pub(super) fn finest(&self) -> (usize, usize) {
         let across = self.components.iter().map(|one| one.across).max();
@@ -282,6 +302,7 @@ impl Frame {
             to: *to,
             high: bits >> 4,
             low: bits & 15,
+            usual: self.process != Process::Sequential || (*from, *to, *bits) == (0, 63, 0),
         };
         match self.process {
             Process::Progressive => self.progress(&scan, number)?,

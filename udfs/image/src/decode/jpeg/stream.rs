@@ -3,9 +3,11 @@
 //! The decoder sees when the data of a scan ends before the scan does. What it does not see is
 //! counted here: scans and restart intervals.
 //!
-//! The new stream holds only what decoding needs, numbered anew: junk between segments, metadata
-//! that breaks off, and tables that no scan uses cannot harm, just as libjpeg skips them.
+//! Nearly all files go to the decoder as they are. The others are written anew, with only what
+//! decoding needs, numbered from 0: junk between segments, metadata that breaks off, and tables that
+//! no scan uses cannot harm, just as libjpeg skips them.
 
+use std::borrow::Cow;
 use std::io::BufRead;
 
 use super::super::error::Cause;
@@ -32,15 +34,15 @@ const READ_AHEAD: usize = 8;
 pub(super) const MOST_SCANS: usize = 500;
 
 /// A JPEG that has all its scans.
-pub(super) struct Stream {
+pub(super) struct Stream<'a> {
     pub(super) frame: Frame,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<Part<'a>>,
 }
 
-/// A JPEG of its own, written anew: the image, or some components of it. A sequential image may give
-/// its components one by one or in pairs; the decoder wants all of them in one scan.
-pub(super) struct Part {
-    pub(super) bytes: Vec<u8>,
+/// A JPEG of its own: the image, or some components of it. A sequential image may give its components
+/// one by one or in pairs; the decoder wants all of them in one scan.
+pub(super) struct Part<'a> {
+    pub(super) bytes: Cow<'a, [u8]>,
     pub(super) components: Vec<usize>,
 }
 
@@ -49,34 +51,18 @@ pub(super) struct Part {
 /// # Errors
 ///
 /// [`Cause::Truncated`] if the bytes run out before, or parts of the image are missing.
-pub(super) fn read(bytes: &[u8]) -> Result<Stream, Cause> {
-    let mut reader = Reader {
-        bytes,
-        at: 2,
-        out: Vec::new(),
-        frame: None,
-        jfif: false,
-        adobe: None,
-        quantization: [None; 4],
-        latched: [None; 4],
-        huffman: [[None; 4]; 2],
-        arithmetic: Vec::new(),
-        interval: 0,
-        written_interval: 0,
-        scans: 0,
-        parts: Vec::new(),
-    };
-    if !bytes.starts_with(&[MARKER, START_OF_IMAGE]) {
-        return Err(corrupt("it does not begin with the start-of-image marker"));
+pub(super) fn read(bytes: &[u8]) -> Result<Stream<'_>, Cause> {
+    let mut reader = Reader::new(bytes, None);
+    let frame = reader.read()?;
+    if reader.plain {
+        let components = (0..frame.components.len()).collect();
+        let bytes = Cow::Borrowed(bytes);
+        let parts = vec![Part { bytes, components }];
+        return Ok(Stream { frame, parts });
     }
-    reader.markers()?;
-    let Some(frame) = reader.frame.take() else {
-        return Err(corrupt("it has no frame header"));
-    };
-    frame.check_whole()?;
-    reader.end_part();
+    let mut reader = Reader::new(bytes, Some(Vec::new()));
     Ok(Stream {
-        frame,
+        frame: reader.read()?,
         parts: reader.parts,
     })
 }
@@ -95,7 +81,10 @@ struct Huffman<'a> {
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
-    out: Vec<u8>,
+    /// Whether the decoder reads the file as libjpeg does.
+    plain: bool,
+    /// The new stream, if one is written.
+    out: Option<Vec<u8>>,
     frame: Option<Frame>,
     jfif: bool,
     /// The transform that an Adobe marker names.
@@ -111,16 +100,48 @@ struct Reader<'a> {
     interval: u16,
     written_interval: u16,
     scans: usize,
-    parts: Vec<Part>,
+    parts: Vec<Part<'a>>,
 }
 
 impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8], out: Option<Vec<u8>>) -> Self {
+        Self {
+            bytes,
+            at: 2,
+            plain: true,
+            out,
+            frame: None,
+            jfif: false,
+            adobe: None,
+            quantization: [None; 4],
+            latched: [None; 4],
+            huffman: [[None; 4]; 2],
+            arithmetic: Vec::new(),
+            interval: 0,
+            written_interval: 0,
+            scans: 0,
+            parts: Vec::new(),
+        }
+    }
+
+    fn read(&mut self) -> Result<Frame, Cause> {
+        if !self.bytes.starts_with(&[MARKER, START_OF_IMAGE]) {
+            return Err(corrupt("it does not begin with the start-of-image marker"));
+        }
+        self.markers()?;
+        let frame = self.frame.take();
+        let frame = frame.ok_or_else(|| corrupt("it has no frame header"))?;
+        frame.check_whole()?;
+        self.end_part();
+        Ok(frame)
+    }
+
     fn markers(&mut self) -> Result<(), Cause> {
         loop {
             match self.next_marker()? {
                 END_OF_IMAGE => return Ok(()),
                 START_OF_IMAGE => return Err(corrupt("a second image begins within it")),
-                TEMPORARY | 0xD0..=0xD7 => {}
+                TEMPORARY | 0xD0..=0xD7 => self.plain = false,
                 START_OF_SCAN => {
                     if self.scan()? {
                         return Ok(());
@@ -143,6 +164,7 @@ impl<'a> Reader<'a> {
                 return Err(Cause::Truncated(short.to_owned()));
             };
             rest = after;
+            self.plain &= found == 1 && *code != 0;
             if *code != 0 {
                 self.at = self.bytes.len() - rest.len();
                 return Ok(*code);
@@ -190,7 +212,8 @@ impl<'a> Reader<'a> {
                     self.adobe = Some(*transform);
                 }
             }
-            0xE1..=0xED | 0xEF | COMMENT | LINES => {}
+            0xE1..=0xED | 0xEF | COMMENT => {}
+            LINES => self.plain = false,
             code => return Err(corrupt(format!("unknown marker FF{code:02X}"))),
         }
         Ok(())
@@ -205,6 +228,7 @@ impl<'a> Reader<'a> {
             let (class, id) = (usize::from(place >> 4), usize::from(place & 15));
             let slot = self.huffman.get_mut(class).and_then(|ids| ids.get_mut(id));
             let slot = slot.ok_or_else(|| corrupt(format!("Huffman table {class}/{id}")))?;
+            self.plain &= check_codes(specification).is_ok();
             *slot = Some(Huffman {
                 specification,
                 written: false,
@@ -215,6 +239,8 @@ impl<'a> Reader<'a> {
     }
 
     fn quantization(&mut self, mut content: &'a [u8]) -> Result<(), Cause> {
+        // The decoder takes the last table of a number for all scans.
+        self.plain &= self.scans == 0;
         while let Some((place, rest)) = content.split_first() {
             let (precision, id) = (place >> 4, usize::from(place & 15));
             let length = if precision == 0 { 64 } else { 128 };
@@ -241,11 +267,13 @@ impl<'a> Reader<'a> {
         };
         if number == 1 {
             frame.colours = Colours::of(&frame, self.jfif, self.adobe);
+            self.plain &= frame.is_plain(self.adobe);
         }
         let scan = frame.begin_scan(content, number)?;
         let indices: Vec<usize> = scan.components.iter().map(|one| one.index).collect();
         let all = indices.len() == frame.components.len();
         let progressive = frame.process == Process::Progressive;
+        self.plain &= progressive || all && scan.usual;
         if progressive && number == 1 {
             self.begin_part(&frame, (0..frame.components.len()).collect())?;
         } else if !progressive {
@@ -276,8 +304,7 @@ impl<'a> Reader<'a> {
     /// Begins a JPEG with these components.
     fn begin_part(&mut self, frame: &Frame, components: Vec<usize>) -> Result<(), Cause> {
         self.end_part();
-        self.out = Vec::with_capacity(self.bytes.len());
-        self.out.extend([MARKER, START_OF_IMAGE]);
+        self.put(&[MARKER, START_OF_IMAGE]);
         self.write(frame.code, &frame.header(&components)?)?;
         if let Some(transform) = frame.colours.transform() {
             let adobe = [b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat();
@@ -287,17 +314,25 @@ impl<'a> Reader<'a> {
         tables.for_each(|table| table.written = false);
         self.written_interval = 0;
         self.parts.push(Part {
-            bytes: Vec::new(),
+            bytes: Cow::default(),
             components,
         });
         Ok(())
     }
 
     fn end_part(&mut self) {
-        if let Some(part) = self.parts.last_mut() {
-            self.out.extend([MARKER, END_OF_IMAGE]);
-            part.bytes = std::mem::take(&mut self.out);
-            part.bytes.shrink_to_fit();
+        self.put(&[MARKER, END_OF_IMAGE]);
+        if let (Some(part), Some(out)) = (self.parts.last_mut(), &mut self.out) {
+            part.bytes = Cow::Owned(out.clone());
+        }
+        if let Some(out) = &mut self.out {
+            out.clear();
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(out) = &mut self.out {
+            out.extend_from_slice(bytes);
         }
     }
 
@@ -310,31 +345,28 @@ impl<'a> Reader<'a> {
         };
         // Intervals that are whole, and bytes of the one that is being read.
         let (mut whole, mut length) = (0, 0);
-        let start = self.out.len();
         loop {
-            let mut rest = self.bytes.get(self.at..).unwrap_or_default();
-            let copied = rest.read_until(MARKER, &mut self.out).unwrap_or(0);
-            let found = copied > 0 && self.out.last() == Some(&MARKER);
+            let run = self.bytes.get(self.at..).unwrap_or_default();
+            let mut rest = run;
+            let skipped = rest.skip_until(MARKER).unwrap_or(0);
+            let run = run.get(..skipped).unwrap_or_default();
             let fill = rest.iter().take_while(|byte| **byte == MARKER).count();
-            let code = rest.get(fill).copied().filter(|_| found);
-            match code {
-                Some(0) => {
-                    self.out.push(0);
-                    self.at += copied + fill + 1;
-                    length += copied;
-                    continue;
-                }
-                Some(_) => {
-                    self.out.pop();
-                    self.at += copied - 1;
-                    length += copied - 1;
-                }
-                None => {
-                    let ends = last && whole + 1 == intervals && !frame.arithmetic;
-                    return self.end_without_marker(start, ends);
-                }
+            let code = rest.get(fill).filter(|_| run.ends_with(&[MARKER]));
+            let Some(code) = code.copied() else {
+                let ends = last && whole + 1 == intervals && !frame.arithmetic;
+                return self.end_without_marker(run, ends);
+            };
+            if code == 0 {
+                self.put(run);
+                self.put(&[0]);
+                self.at += skipped + fill + 1;
+                length += skipped;
+                continue;
             }
-            let code = code.unwrap_or_default();
+            let data = run.get(..skipped - 1).unwrap_or_default();
+            self.put(data);
+            self.at += data.len();
+            length += data.len();
             // Some cameras write a marker behind the last interval, too.
             if whole == intervals {
                 if length > 0 {
@@ -363,7 +395,7 @@ impl<'a> Reader<'a> {
                         expected - 0xD0
                     )));
                 }
-                self.out.extend([MARKER, code]);
+                self.put(&[MARKER, code]);
             }
         }
         if whole < intervals {
@@ -376,14 +408,14 @@ impl<'a> Reader<'a> {
 
     /// The file ends within a scan. Pillow reads it all the same if zeros are there in place of the
     /// marker; if blocks are missing, they must not pass as data.
-    fn end_without_marker(&mut self, start: usize, may_end: bool) -> Result<(), Cause> {
-        let data = self.out.get(start..).unwrap_or_default();
+    fn end_without_marker(&mut self, data: &[u8], may_end: bool) -> Result<(), Cause> {
         let zeros = data.iter().rev().take_while(|byte| **byte == 0).count();
         if !may_end || zeros < READ_AHEAD {
             let what = "the data ends within a scan, before the end-of-image marker";
             return Err(Cause::Truncated(what.to_owned()));
         }
-        self.out.truncate(self.out.len() - zeros);
+        self.plain = false;
+        self.put(data.get(..data.len() - zeros).unwrap_or_default());
         self.at = self.bytes.len();
         Ok(())
     }
@@ -391,9 +423,9 @@ impl<'a> Reader<'a> {
     fn write(&mut self, code: u8, content: &[u8]) -> Result<(), Cause> {
         let length = u16::try_from(content.len() + 2);
         let length = length.map_err(|_| corrupt("a segment is too long"))?;
-        self.out.extend([MARKER, code]);
-        self.out.extend(length.to_be_bytes());
-        self.out.extend(content);
+        self.put(&[MARKER, code]);
+        self.put(&length.to_be_bytes());
+        self.put(content);
         Ok(())
     }
 
