@@ -288,13 +288,13 @@ impl<'a> Reader<'a> {
             }
         }
         for content in std::mem::take(&mut self.arithmetic) {
-            self.write(ARITHMETIC, content)?;
+            self.write(ARITHMETIC, &[content])?;
         }
         if self.interval != self.written_interval {
-            self.write(RESTART_INTERVAL, &self.interval.to_be_bytes())?;
+            self.write(RESTART_INTERVAL, &[&self.interval.to_be_bytes()])?;
             self.written_interval = self.interval;
         }
-        self.write(START_OF_SCAN, &scan.header())?;
+        self.write(START_OF_SCAN, &[&scan.header()])?;
         let last = !progressive && all;
         self.entropy(&frame, frame.groups(&scan).0, last)?;
         self.frame = Some(frame);
@@ -305,10 +305,9 @@ impl<'a> Reader<'a> {
     fn begin_part(&mut self, frame: &Frame, components: Vec<usize>) -> Result<(), Cause> {
         self.end_part();
         self.put(&[MARKER, START_OF_IMAGE]);
-        self.write(frame.code, &frame.header(&components)?)?;
+        self.write(frame.code, &[&frame.header(&components)?])?;
         if let Some(transform) = frame.colours.transform() {
-            let adobe = [b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat();
-            self.write(ADOBE, &adobe)?;
+            self.write(ADOBE, &[b"Adobe\0\x64\0\0\0\0", &[transform]])?;
         }
         let tables = self.huffman.iter_mut().flatten().flatten();
         tables.for_each(|table| table.written = false);
@@ -420,12 +419,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn write(&mut self, code: u8, content: &[u8]) -> Result<(), Cause> {
-        let length = u16::try_from(content.len() + 2);
+    /// Writes a segment of these parts.
+    fn write(&mut self, code: u8, content: &[&[u8]]) -> Result<(), Cause> {
+        let length = content.iter().map(|part| part.len()).sum::<usize>();
+        let length = u16::try_from(length + 2);
         let length = length.map_err(|_| corrupt("a segment is too long"))?;
         self.put(&[MARKER, code]);
         self.put(&length.to_be_bytes());
-        self.put(content);
+        content.iter().for_each(|part| self.put(part));
         Ok(())
     }
 
@@ -438,7 +439,7 @@ impl<'a> Reader<'a> {
         };
         let id = usize::from(component.quantization);
         let again = latched.is_some() && frame.process == Process::Progressive;
-        let table = latched.or_else(|| self.quantization.get(id).copied().flatten());
+        let table = latched.or(self.quantization.get(id).copied().flatten());
         let Some((precision, numbers)) = table else {
             return Err(corrupt(format!("quantization table {id} is missing")));
         };
@@ -446,8 +447,7 @@ impl<'a> Reader<'a> {
         if again {
             return Ok(());
         }
-        let content = [&[precision << 4 | index as u8], numbers].concat();
-        self.write(QUANTIZATION, &content)
+        self.write(QUANTIZATION, &[&[precision << 4 | index as u8], numbers])
     }
 
     fn write_huffman(&mut self, class: u8, id: u8) -> Result<(), Cause> {
@@ -457,8 +457,8 @@ impl<'a> Reader<'a> {
         if let Some(table) = slot.and_then(Option::as_mut).filter(|table| !table.written) {
             table.written = true;
             check_codes(table.specification)?;
-            let content = [&[class << 4 | id], table.specification].concat();
-            self.write(HUFFMAN, &content)?;
+            let specification = table.specification;
+            self.write(HUFFMAN, &[&[class << 4 | id], specification])?;
         }
         Ok(())
     }
