@@ -95,8 +95,8 @@ struct Reader<'a> {
     latched: [Option<(u8, &'a [u8])>; 4],
     /// Tables of DC and AC coefficients.
     huffman: [[Option<Huffman<'a>>; 4]; 2],
-    /// Conditioning of arithmetic coding.
-    arithmetic: Vec<&'a [u8]>,
+    /// Conditioning of arithmetic coding: a table and its value.
+    arithmetic: Vec<[u8; 2]>,
     interval: u16,
     written_interval: u16,
     scans: usize,
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
             }
             HUFFMAN => self.huffman(content)?,
             QUANTIZATION => self.quantization(content)?,
-            ARITHMETIC => self.arithmetic.push(content),
+            ARITHMETIC => self.conditioning(content)?,
             RESTART_INTERVAL => {
                 let Some((interval, [])) = content.split_first_chunk() else {
                     return Err(corrupt("a restart interval of another length than 2 bytes"));
@@ -234,6 +234,26 @@ impl<'a> Reader<'a> {
                 written: false,
             });
             content = rest.get(length..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The decoder takes the last value of a table for all scans.
+    fn conditioning(&mut self, content: &[u8]) -> Result<(), Cause> {
+        let (pairs, _) = content.as_chunks::<2>();
+        for [table, value] in pairs {
+            let mut known = self.arithmetic.iter_mut();
+            match known.find(|known| known.starts_with(&[*table])) {
+                None => self.arithmetic.push([*table, *value]),
+                Some(known) if self.scans == 0 || known.ends_with(&[*value]) => {
+                    *known = [*table, *value];
+                }
+                Some(_) => {
+                    return Err(corrupt(
+                        "arithmetic coding that changes between scans is not supported",
+                    ));
+                }
+            }
         }
         Ok(())
     }
@@ -287,8 +307,9 @@ impl<'a> Reader<'a> {
                 self.write_huffman(class, id)?;
             }
         }
-        for content in std::mem::take(&mut self.arithmetic) {
-            self.write(ARITHMETIC, &[content])?;
+        if !self.arithmetic.is_empty() {
+            let content = self.arithmetic.as_flattened().to_vec();
+            self.write(ARITHMETIC, &[&content])?;
         }
         if self.interval != self.written_interval {
             self.write(RESTART_INTERVAL, &[&self.interval.to_be_bytes()])?;
