@@ -17,7 +17,8 @@
 //! | mozjpeg 0.10.13 (C, without nasm) | none | 0 | 477 |
 //! | libjpeg-turbo-rs 0.8.0 | none | 0 | 1,101 |
 //!
-//! Version 0.9 gives the same pixels in as many instructions, and knows when data is missing.
+//! Version 0.9 gives the same pixels, in as many instructions (progressive: 4 % more), and knows when
+//! data is missing.
 //!
 //! Unlike Pillow, which tolerates damaged entropy-coded data and shows grey or noise, damage is
 //! an error here: a wrong feature vector would look like any other. Of a JPEG, everything must be

@@ -68,7 +68,7 @@ impl<'a> Grid<'a> {
     fn new(frame: &Frame, component: &Component, plane: &'a Plane) -> Result<Self, Cause> {
         let finest = frame.finest();
         let factors = (usize::from(component.across), usize::from(component.down));
-        if finest.0 % factors.0 != 0 || finest.1 % factors.1 != 0 {
+        if !finest.0.is_multiple_of(factors.0) || !finest.1.is_multiple_of(factors.1) {
             return Err(Cause::Corrupt(format!(
                 "a component with {}×{} samples beside one with {}×{}: fractions of samples are not \
                  supported, by libjpeg neither; save it again with another sampling",
@@ -96,7 +96,7 @@ impl<'a> Grid<'a> {
     /// The row next to the one that pixel row `y` is in, on the side that is nearer.
     fn neighbour(&self, y: usize) -> &[u8] {
         let row = y / self.down;
-        self.row(if y % self.down == 0 {
+        self.row(if y.is_multiple_of(self.down) {
             row.saturating_sub(1)
         } else {
             (row + 1).min(self.height.saturating_sub(1))
@@ -110,7 +110,7 @@ impl<'a> Grid<'a> {
         match (self.across, self.down) {
             (1, 1) => out.extend(row),
             (1, 2) => {
-                let bias = if y % 2 == 0 { 1 } else { 2 };
+                let bias = if y.is_multiple_of(2) { 1 } else { 2 };
                 let levels = row.iter().zip(self.neighbour(y));
                 out.extend(levels.map(|(near, far)| {
                     ((3 * u16::from(*near) + u16::from(*far) + bias) >> 2) as u8
