@@ -27,6 +27,8 @@ const ADOBE: u8 = 0xEE;
 const COMMENT: u8 = 0xFE;
 const TEMPORARY: u8 = 0x01;
 
+const ENDS_EARLY: &str = "the data ends before the end-of-image marker";
+
 /// Bytes that libjpeg wants behind the last block where the end marker should be.
 const READ_AHEAD: usize = 8;
 
@@ -154,14 +156,13 @@ impl<'a> Reader<'a> {
 
     /// The code of the next marker; what lies before it is skipped.
     fn next_marker(&mut self) -> Result<u8, Cause> {
-        let short = "the data ends before the end-of-image marker";
         let mut rest = self.bytes.get(self.at..).unwrap_or_default();
         loop {
             let found = rest.skip_until(MARKER).unwrap_or(0);
             let fill = rest.iter().take_while(|byte| **byte == MARKER).count();
             rest = rest.get(fill..).unwrap_or_default();
             let (Some((code, after)), 1..) = (rest.split_first(), found) else {
-                return Err(Cause::Truncated(short.to_owned()));
+                return Err(Cause::Truncated(ENDS_EARLY.to_owned()));
             };
             rest = after;
             self.plain &= found == 1 && *code != 0;
@@ -174,7 +175,7 @@ impl<'a> Reader<'a> {
 
     /// The content of the segment that begins here.
     fn segment(&mut self) -> Result<&'a [u8], Cause> {
-        let short = || Cause::Truncated("the data ends within its headers".to_owned());
+        let short = || Cause::Truncated(ENDS_EARLY.to_owned());
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let (length, _) = rest.split_first_chunk().ok_or_else(short)?;
         let length = usize::from(u16::from_be_bytes(*length));
