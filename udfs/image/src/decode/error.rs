@@ -22,6 +22,18 @@ pub enum DecodeError {
         beginning: String,
     },
 
+    /// The first bytes belong to a format of images that this crate does not decode.
+    #[error(
+        "the content ({length} bytes) is an image in {format}, which is not supported; convert it \
+         to JPEG or PNG first"
+    )]
+    ForeignFormat {
+        /// Bytes of content.
+        length: usize,
+        /// Name of the format.
+        format: &'static str,
+    },
+
     /// The header announces no pixels at all.
     #[error("{format} image of {width}×{height} pixels has no pixels")]
     NoPixels {

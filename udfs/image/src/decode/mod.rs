@@ -17,13 +17,22 @@
 //! | mozjpeg 0.10.13 (C, without nasm) | none | 0 | 477 |
 //! | libjpeg-turbo-rs 0.8.0 | none | 0 | 1,101 |
 //!
+//! Version 0.9 gives the same pixels, in as many instructions (progressive: 4 % more), and knows when
+//! data is missing.
+//!
 //! Unlike Pillow, which tolerates damaged entropy-coded data and shows grey or noise, damage is
-//! an error here: a wrong feature vector would look like any other.
+//! an error here: a wrong feature vector would look like any other. Of a JPEG, everything must be
+//! there: blocks, rows, restart intervals, scans. What no decoder can see is a change within the
+//! codes that leaves as many blocks as before, as JPEG has no check sum, and where data coded
+//! arithmetically ends.
 
 mod error;
+mod foreign;
+mod gif;
 mod jpeg;
 mod palette;
 mod raster;
+mod webp;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +44,7 @@ pub use self::error::DecodeError;
 
 /// The libraries that decode, part of the provenance of features: another decoder gives other
 /// pixels.
-pub const DECODERS: &str = "libjpeg-turbo-rs 0.8, image 0.25";
+pub const DECODERS: &str = "libjpeg-turbo-rs 0.9, image 0.25";
 
 /// Memory a decoder may use beyond the pixels themselves.
 const DECODER_OVERHEAD: u64 = 64 << 20;
@@ -172,6 +181,7 @@ trait Opened {
 
 fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>, DecodeError> {
     match format {
+        Format::Gif => gif::open(bytes),
         Format::Jpeg => jpeg::open(bytes),
         other => raster::open(other, bytes),
     }
@@ -213,10 +223,15 @@ fn identify(bytes: &[u8]) -> Result<Format, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    Format::guess(bytes).ok_or_else(|| DecodeError::UnknownFormat {
-        length: bytes.len(),
-        beginning: beginning(bytes),
-    })
+    let length = bytes.len();
+    match (Format::guess(bytes), foreign::name(bytes)) {
+        (Some(format), _) => Ok(format),
+        (None, Some(format)) => Err(DecodeError::ForeignFormat { length, format }),
+        (None, None) => Err(DecodeError::UnknownFormat {
+            length,
+            beginning: beginning(bytes),
+        }),
+    }
 }
 
 /// The first bytes as text if they are text, else in hexadecimal.

@@ -1,23 +1,22 @@
-//! Every format but JPEG, by the `image` crate, and TIFF with a palette by its `tiff`.
+//! Every format but JPEG and GIF, by the `image` crate, and TIFF with a palette by its `tiff`.
 
 use std::io::Cursor;
 
 use image::codecs::bmp::BmpDecoder;
-use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
+use image::error::UnsupportedErrorKind;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageResult};
 
 use super::error::Cause;
-use super::{DECODER_OVERHEAD, Format, Header, Opened, RgbPixels, memory_limit, palette};
+use super::{DECODER_OVERHEAD, Format, Header, Opened, RgbPixels, memory_limit, palette, webp};
 
 /// Reads the header.
 pub(super) fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {
     let reader = Cursor::new(bytes);
     let opened = match format {
         Format::Bmp => boxed(format, BmpDecoder::new(reader)),
-        Format::Gif => boxed(format, GifDecoder::new(reader)),
         Format::Png => {
             let mut limits = image::Limits::no_limits();
             limits.max_alloc = Some(DECODER_OVERHEAD);
@@ -27,8 +26,13 @@ pub(super) fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>,
             Some(opened) => return opened,
             None => boxed(format, TiffDecoder::new(reader)),
         },
-        Format::WebP => boxed(format, WebPDecoder::new(reader)),
-        Format::Jpeg => return Err(Cause::Corrupt("JPEG has a decoder of its own".to_owned())),
+        Format::WebP => match webp::unmixed(bytes) {
+            Some(copy) => boxed(format, WebPDecoder::new(Cursor::new(copy))),
+            None => boxed(format, WebPDecoder::new(reader)),
+        },
+        Format::Gif | Format::Jpeg => {
+            return Err(Cause::Corrupt(format!("{format} has a decoder of its own")));
+        }
     };
     opened.map_err(|error| cause(&error))
 }
@@ -116,6 +120,14 @@ fn into_rgb(image: DynamicImage) -> Vec<u8> {
 }
 
 fn cause(error: &ImageError) -> Cause {
+    if let ImageError::Unsupported(unsupported) = error
+        && let UnsupportedErrorKind::Color(ExtendedColorType::Unknown(bits)) = unsupported.kind()
+    {
+        return Cause::Corrupt(format!(
+            "its pixels are numbers of {bits} bits, floating-point ones perhaps, and nothing says \
+             which of them is black or white; scale them to 8 or 16 bits first"
+        ));
+    }
     let text = error_chain(error);
     let lower = text.to_lowercase();
     let ends_early = matches!(

@@ -64,6 +64,44 @@ fn what_is_not_an_image_is_named() {
 }
 
 #[test]
+fn what_is_not_supported_is_named() {
+    let error = decode(b"\0\0\0\x14ftypavif\0\0\0\0avif", LIMITS)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "the content (20 bytes) is an image in AVIF, which is not supported; convert it to JPEG or \
+         PNG first"
+    );
+    // One pixel of grey, a floating-point number: width, height, bits, what they mean, where they
+    // are, rows, bytes, kind of number.
+    let fields = [
+        (256, 1),
+        (257, 1),
+        (258, 32),
+        (259, 1),
+        (262, 1),
+        (273, 4),
+        (277, 1),
+        (278, 1),
+        (279, 4),
+        (339, 3),
+    ];
+    let mut tiff = b"II\x2A\0\x08\0\0\0\x0A\0".to_vec();
+    for (tag, value) in fields {
+        tiff.extend(u16::to_le_bytes(tag));
+        tiff.extend([4, 0, 1, 0, 0, 0]);
+        tiff.extend(u32::to_le_bytes(value));
+    }
+    tiff.extend([0; 8]);
+    let error = decode(&tiff, LIMITS).unwrap_err().to_string();
+    assert!(
+        error.contains("numbers of 32 bits") && error.contains("scale them"),
+        "{error}"
+    );
+}
+
+#[test]
 fn every_format_notices_truncation() {
     for format in [
         ImageFormat::Jpeg,
