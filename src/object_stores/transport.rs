@@ -1,5 +1,8 @@
 //! How the stores that are made here send their requests.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::common::Result;
@@ -10,6 +13,7 @@ use object_store::client::{
 };
 
 use super::errors::without_details;
+use super::made::Answered;
 use super::requests::{count_failed, count_sent};
 use crate::io_runtime;
 
@@ -17,12 +21,14 @@ use crate::io_runtime;
 #[derive(Debug)]
 pub(super) struct Connector {
     inner: SpawnedReqwestConnector,
+    answered: Answered,
 }
 
 impl Connector {
-    pub(super) fn try_new() -> Result<Self> {
+    pub(super) fn try_new(answered: &Answered) -> Result<Self> {
         Ok(Self {
             inner: SpawnedReqwestConnector::new(io_runtime::handle()?),
+            answered: Arc::clone(answered),
         })
     }
 }
@@ -30,7 +36,8 @@ impl Connector {
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = self.inner.connect(options)?;
-        Ok(HttpClient::new(Client { inner }))
+        let answered = Arc::clone(&self.answered);
+        Ok(HttpClient::new(Client { inner, answered }))
     }
 }
 
@@ -40,6 +47,7 @@ impl HttpConnector for Connector {
 #[derive(Debug)]
 struct Client {
     inner: HttpClient,
+    answered: Answered,
 }
 
 #[async_trait]
@@ -53,6 +61,11 @@ impl HttpService for Client {
             Ok(response) => buffered(response).await,
             Err(e) => Err(e),
         };
+        if let Ok(response) = &result
+            && response.status().is_success()
+        {
+            self.answered.store(true, Ordering::Relaxed);
+        }
         let may_succeed_later = match &result {
             Ok(response) => {
                 let status = response.status();
