@@ -129,7 +129,10 @@ fn endpoint(options: &Options) -> Option<String> {
 fn endpoint_of_environment() -> Option<String> {
     use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
-    AmazonS3Builder::from_env().get_config_value(&AmazonS3ConfigKey::Endpoint)
+    let environment = AmazonS3Builder::from_env();
+    environment
+        .get_config_value(&AmazonS3ConfigKey::S3Endpoint)
+        .or_else(|| environment.get_config_value(&AmazonS3ConfigKey::Endpoint))
 }
 
 #[cfg(not(feature = "aws"))]

@@ -4,10 +4,13 @@ pub(crate) mod errors;
 mod made;
 #[cfg(any(feature = "aws", feature = "gcp"))]
 mod options;
+#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
+mod pages;
 pub(crate) mod requests;
 pub(crate) mod retry;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
 mod transport;
+mod xml;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -167,8 +170,8 @@ async fn s3(
             .map_err(|_| options::refused(key, "aws", &options::AWS))?;
     }
     match url.scheme() {
-        "oss" => return build_s3(get_oss_object_store_builder(url, &aws)?, answered),
-        "cos" => return build_s3(get_cos_object_store_builder(url, &aws)?, answered),
+        "oss" => return build_s3(get_oss_object_store_builder(url, &aws)?, options, answered),
+        "cos" => return build_s3(get_cos_object_store_builder(url, &aws)?, options, answered),
         _ => {}
     }
     let has_keys = aws.access_key_id.is_some();
@@ -186,7 +189,7 @@ async fn s3(
     let builder = get_s3_object_store_builder(url, &aws, false)
         .await
         .map_err(|e| errors::no_credentials(url, e))?;
-    build_s3(builder, answered)
+    build_s3(builder, options, answered)
 }
 
 /// What servers other than Amazon's take for a region unless they are told otherwise.
@@ -212,14 +215,35 @@ async fn s3(
             .map_err(|_| options::refused(key, "aws", &options::AWS))?;
         builder = builder.with_config(name, value);
     }
-    build_s3(builder, answered)
+    build_s3(builder, options, answered)
 }
 
+/// Whoever names keys or a server means these alone: not with a token that the environment has for
+/// other keys, and not `AWS_ENDPOINT_URL_S3`, which would otherwise go before every other endpoint.
 #[cfg(feature = "aws")]
 fn build_s3(
-    builder: object_store::aws::AmazonS3Builder,
+    mut builder: object_store::aws::AmazonS3Builder,
+    options: &HashMap<String, String>,
     answered: &made::Answered,
 ) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::StaticCredentialProvider;
+    use object_store::aws::{AmazonS3ConfigKey, AwsCredential};
+
+    let option = |name: &str| options.get(&format!("aws.{name}"));
+    if let Some(endpoint) = option("endpoint") {
+        builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
+    }
+    if let (Some(id), Some(secret)) = (option("access_key_id"), option("secret_access_key")) {
+        let keys = AwsCredential {
+            key_id: id.clone(),
+            secret_key: secret.clone(),
+            token: option("session_token").cloned(),
+        };
+        builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(keys)));
+        if option("skip_signature").is_none() && option("nosign").is_none() {
+            builder = builder.with_skip_signature(false);
+        }
+    }
     let connector = transport::Connector::try_new(answered)?;
     Ok(Arc::new(builder.with_http_connector(connector).build()?))
 }
