@@ -297,13 +297,20 @@ impl Page {
         });
     }
 
-    /// Takes out folders that do not lie in `folder`: to `object_store` the folder `/` of a bucket is
-    /// the bucket again, and there would be no end.
+    /// Takes out folders that do not lie in `folder`, because to `object_store` the folder `/` of a
+    /// bucket is the bucket again, and there would be no end; and content under the folder's own name.
     fn drop_strangers(&mut self, folder: &Path) -> Vec<String> {
         let depth = folder.parts_count() + 1;
         let lies_in = |path: &Path| path.prefix_matches(folder) && path.parts_count() == depth;
-        let strangers = self.folders.extract_if(.., |path| !lies_in(path));
-        strangers.map(|path| format!("{path}/")).collect()
+        let folders = self.folders.extract_if(.., |path| !lies_in(path));
+        let objects = self
+            .objects
+            .extract_if(.., |object| object.location == *folder && object.size > 0);
+        let objects = objects.map(|object| object.location);
+        folders
+            .chain(objects)
+            .map(|path| format!("{path}/"))
+            .collect()
     }
 }
 
@@ -358,8 +365,8 @@ async fn list_folder(
     } else {
         (list_remote(store, location, &folder, tree).await?, vec![])
     };
-    page.drop_markers(&folder);
     strangers.extend(page.drop_strangers(&folder));
+    page.drop_markers(&folder);
     leave_out(location, strangers);
     Ok(page)
 }
