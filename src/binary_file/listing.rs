@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::path::Path as FilePath;
 
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_datafusion_err};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, TryStreamExt};
@@ -10,10 +11,12 @@ use globset::GlobMatcher;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use super::local;
 use super::location::{Location, Pattern};
 use super::options::{BinaryFileOptions, Oversize};
 use super::partitions::is_partition;
 use crate::object_stores::errors::{advice, broke_off, describe, is_refused};
+use crate::object_stores::requests::{leave_out, left_out};
 use crate::object_stores::retry::Retries;
 
 /// List requests in flight at once.
@@ -50,23 +53,10 @@ pub(super) async fn list(
             listed.seen = walk.seen;
         }
     }
-    drop_folder_markers(&mut listed.objects);
     listed
         .objects
         .sort_unstable_by(|a, b| a.location.cmp(&b.location));
     Ok(listed)
-}
-
-/// Web consoles make a folder by writing an empty object of its name; it is no row.
-fn drop_folder_markers(objects: &mut Vec<ObjectMeta>) {
-    if objects.iter().all(|object| object.size > 0) {
-        return;
-    }
-    let folders: HashSet<String> = objects
-        .iter()
-        .filter_map(|object| Some(object.location.as_ref().rsplit_once('/')?.0.to_owned()))
-        .collect();
-    objects.retain(|object| object.size > 0 || !folders.contains(object.location.as_ref()));
 }
 
 /// One object of `location`, to learn the table's layout from; `None` if there is no object.
@@ -146,9 +136,10 @@ async fn exists(store: &dyn ObjectStore, location: &Location) -> Result<bool> {
     }
     // A store has no folders, only objects whose names begin alike.
     let mut retries = Retries::default();
+    let before = left_out();
     loop {
         match store.list(Some(root)).try_next().await {
-            Ok(first) => return Ok(first.is_some()),
+            Ok(first) => return Ok(first.is_some() || left_out() > before),
             Err(e) if broke_off(&e) && retries.again().await => {}
             Err(e) => return Err(failed(location, &e)),
         }
@@ -270,9 +261,57 @@ struct Walk<'a> {
 }
 
 /// What lies in a folder.
-struct Page {
-    objects: Vec<ObjectMeta>,
-    folders: Vec<Path>,
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) objects: Vec<ObjectMeta>,
+    pub(super) folders: Vec<Path>,
+}
+
+impl Page {
+    /// Takes out what stands for a folder: its own marker, those of the folders in it (an empty object
+    /// of the name that other objects' names go on from), and Hadoop's `_$folder$`. Markers whose keys
+    /// end in `/` are not even listed by the stores that are made here.
+    fn drop_markers(&mut self, folder: &Path) {
+        self.objects.retain(|object| object.location != *folder);
+        if self.objects.iter().all(|object| object.size > 0) {
+            return;
+        }
+        let mut folders: HashSet<String> = self
+            .folders
+            .iter()
+            .map(|path| path.as_ref().to_owned())
+            .collect();
+        for object in &self.objects {
+            let mut path = object.location.as_ref();
+            while let Some((parent, _)) = path.rsplit_once('/') {
+                if folders.contains(parent) {
+                    break;
+                }
+                folders.insert(parent.to_owned());
+                path = parent;
+            }
+        }
+        self.objects.retain(|object| {
+            let path = object.location.as_ref();
+            object.size > 0 || !(path.ends_with("_$folder$") || folders.contains(path))
+        });
+    }
+
+    /// Takes out folders that do not lie in `folder`, because to `object_store` the folder `/` of a
+    /// bucket is the bucket again, and there would be no end; and content under the folder's own name.
+    fn drop_strangers(&mut self, folder: &Path) -> Vec<String> {
+        let depth = folder.parts_count() + 1;
+        let lies_in = |path: &Path| path.prefix_matches(folder) && path.parts_count() == depth;
+        let folders = self.folders.extract_if(.., |path| !lies_in(path));
+        let objects = self
+            .objects
+            .extract_if(.., |object| object.location == *folder && object.size > 0);
+        let objects = objects.map(|object| object.location);
+        folders
+            .chain(objects)
+            .map(|path| format!("{path}/"))
+            .collect()
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -312,16 +351,42 @@ async fn list_folder(
     folder: Path,
     tree: bool,
 ) -> Result<Page> {
+    let (mut page, mut strangers) = if location.is_local() {
+        let listed = folder.clone();
+        let task = SpawnedTask::spawn_blocking(move || local::list_folder(&listed));
+        let listed = task
+            .await
+            .map_err(|e| DataFusionError::External(e.into()))?;
+        listed.map_err(|e| {
+            let source = e.into();
+            let store = "LocalFileSystem";
+            failed(location, &object_store::Error::Generic { store, source })
+        })?
+    } else {
+        (list_remote(store, location, &folder, tree).await?, vec![])
+    };
+    strangers.extend(page.drop_strangers(&folder));
+    page.drop_markers(&folder);
+    leave_out(location, strangers);
+    Ok(page)
+}
+
+async fn list_remote(
+    store: &dyn ObjectStore,
+    location: &Location,
+    folder: &Path,
+    tree: bool,
+) -> Result<Page> {
     let mut retries = Retries::default();
     loop {
         let page = if tree {
-            let objects = store.list(Some(&folder)).try_collect().await;
+            let objects = store.list(Some(folder)).try_collect().await;
             objects.map(|objects| Page {
                 objects,
                 folders: vec![],
             })
         } else {
-            let level = store.list_with_delimiter(Some(&folder)).await;
+            let level = store.list_with_delimiter(Some(folder)).await;
             level.map(|level| Page {
                 objects: level.objects,
                 folders: level.common_prefixes,

@@ -27,16 +27,30 @@ pub(super) struct Location {
 impl Location {
     /// Reads a URL or a path of the local disk.
     ///
-    /// A URL is percent-decoded, as DataFusion's own tables do; a path without scheme is taken
-    /// verbatim. `#` has no special meaning in either. What exists on the local disk under exactly
+    /// A URL is percent-decoded, as DataFusion's own tables do ([`Self::as_typed`] is not); a path
+    /// without scheme is taken verbatim. `#` has no special meaning in either. What exists on the local disk under exactly
     /// this name is never taken for a glob.
     ///
     /// # Errors
     /// When the text is neither, or its glob does not parse.
     pub(super) fn parse(text: &str) -> Result<Self> {
+        Self::read(text, |path| decode(text, path))
+    }
+
+    /// Reads a URL to the letter: `%20` is a blank to a browser, but in a key it is `%20`. `None`
+    /// where that is no other place.
+    pub(super) fn as_typed(text: &str) -> Option<Self> {
+        let (_, path) = text.split_once("://")?;
+        if decode(text, path).is_ok_and(|decoded| decoded == path) {
+            return None;
+        }
+        Self::read(text, |path| Ok(path.to_owned())).ok()
+    }
+
+    fn read(text: &str, decode: impl Fn(&str) -> Result<String>) -> Result<Self> {
         let (store, path, exists) = match text.split_once("://") {
             Some(("file", path)) => {
-                let path = decode(text, path)?;
+                let path = decode(path)?;
                 let Some(path) = path.strip_prefix('/') else {
                     return plan_err!(
                         "LOCATION '{text}': expected 'file:///' and an absolute path"
@@ -52,7 +66,7 @@ impl Location {
                 }
                 let store = ObjectStoreUrl::parse(format!("{scheme}://{authority}"))
                     .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
-                (store, decode(text, path)?, false)
+                (store, decode(path)?, false)
             }
             None => {
                 let path = absolute(text)?;

@@ -4,6 +4,12 @@
 //! metadata thin it out and what remains is the `work_list`, an ordinary in-memory source; above
 //! it [`FetchExec`] adds `content`, if a query asks for it.
 //!
+//! What cannot be named is left out of a listing, and told in a warning that names the first and counts
+//! them: keys with an empty, `.` or `..` folder, a `/` at their beginning, or a control character; on
+//! the local disk names that are not UTF-8 or end in `#` and digits, and links that lead back to a
+//! folder above. Folders that consoles and Hadoop mark by an empty object (`k/`, `k_$folder$`, or the
+//! name of a folder that other objects lie in) are no rows.
+//!
 //! The scan is these two operators, and not one leaf of our own, because Apache Ballista cuts a
 //! plan into tasks at the leaves that it knows: it would run every partition of an unknown leaf in
 //! every task and so duplicate rows.
@@ -13,6 +19,7 @@ pub mod credentials;
 mod factory;
 mod fetch;
 mod listing;
+mod local;
 mod location;
 mod metrics;
 mod options;

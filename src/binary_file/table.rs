@@ -9,6 +9,7 @@ use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use object_store::ObjectMeta;
 
 use super::fetch::{FetchExec, ListingSummary};
 use super::listing;
@@ -75,20 +76,18 @@ impl BinaryFileTable {
         options: BinaryFileOptions,
         declared: Option<Vec<FieldRef>>,
     ) -> Result<Self> {
-        let locations = locations
-            .iter()
-            .map(|location| Location::parse(location))
-            .collect::<Result<Vec<_>>>()?;
+        let texts = locations;
+        let mut locations = vec![];
         let mut found: Option<Vec<FieldRef>> = None;
-        for location in &locations {
-            let store = session.runtime_env().object_store(location.store())?;
-            let sample = listing::sample(&store, location, &options).await?;
+        for text in texts {
+            let (location, sample) = locate(session, text, &options).await?;
             if let (None, Some(object)) = (&found, sample) {
                 found = Some(partitions::infer(&listing::folders(
-                    location,
+                    &location,
                     &object.location,
                 )));
             }
+            locations.push(location);
         }
         let partition_columns = if options.recursive_file_lookup {
             if declared.is_some() {
@@ -123,6 +122,36 @@ impl BinaryFileTable {
     fn discovers_partitions(&self) -> Option<&[FieldRef]> {
         (!self.options.recursive_file_lookup).then_some(&self.partition_columns)
     }
+}
+
+/// The location that `text` means, and one object of it: as it is typed, or where there is nothing
+/// under that name, percent-decoded.
+async fn locate(
+    session: &dyn Session,
+    text: &str,
+    options: &BinaryFileOptions,
+) -> Result<(Location, Option<ObjectMeta>)> {
+    let sample = async |location: &Location| {
+        let store = session.runtime_env().object_store(location.store())?;
+        let sample = listing::sample(&store, location, options);
+        // What it leaves out is told by the queries.
+        Arc::<Requests>::default().of(sample).await
+    };
+    let decoded = Location::parse(text);
+    let Some(typed) = Location::as_typed(text) else {
+        let location = decoded?;
+        let object = sample(&location).await?;
+        return Ok((location, object));
+    };
+    let as_typed = sample(&typed).await;
+    if matches!(&as_typed, Err(_) | Ok(None))
+        && let Ok(decoded) = decoded
+        && let Ok(object) = sample(&decoded).await
+        && (object.is_some() || as_typed.is_err())
+    {
+        return Ok((decoded, object));
+    }
+    Ok((typed, as_typed?))
 }
 
 /// Declared partition columns have to be those that the folders spell.
@@ -199,11 +228,14 @@ impl TableProvider for BinaryFileTable {
             filters: filters.iter().map(ToString::to_string).collect(),
             ..Default::default()
         };
-        let requests = Arc::new(Requests::default());
+        let mut failed = 0;
         for location in &self.locations {
             let store = session.runtime_env().object_store(location.store())?;
             let listing = listing::list(&store, location, &self.options);
+            let requests = Arc::<Requests>::default();
             let listed = requests.of(listing).await?;
+            requests.warn_of_left_out(location);
+            failed += requests.failed();
             summary.listed += listed.seen;
             let listed = work_list::to_batches(
                 location,
@@ -213,7 +245,7 @@ impl TableProvider for BinaryFileTable {
             )?;
             rows.extend(work_list::filter(listed, predicate.as_ref())?);
         }
-        summary.retries = requests.failed();
+        summary.retries = failed;
 
         let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let output = projection.unwrap_or(&all);

@@ -3,9 +3,11 @@
 //! `object_store` has no type for most answers of S3. Their `<Code>` is part of S3's interface,
 //! and it is in the text of the error, so it is read from there.
 
-use std::borrow::Cow;
-
 use object_store::Error;
+
+use super::xml::element;
+#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
+use super::xml::raw_element;
 
 /// The text of `error`, without the XML around what a store says.
 ///
@@ -164,32 +166,6 @@ fn find_document(text: &str) -> Option<(&str, &str, &str)> {
     let before = &text[..start];
     let before = before.find("<?xml").map_or(before, |xml| &before[..xml]);
     Some((before, &text[start..end], &text[end..]))
-}
-
-fn raw_element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = document.split_once(&format!("<{name}>"))?;
-    let (content, _) = rest.split_once(&format!("</{name}>"))?;
-    Some(content.trim())
-}
-
-fn element<'a>(document: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    let content = raw_element(document, name)?;
-    if !content.contains('&') {
-        return Some(Cow::Borrowed(content));
-    }
-    let entities = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&apos;", "'"),
-        ("&amp;", "&"),
-    ];
-    let plain = entities
-        .iter()
-        .fold(content.to_owned(), |text, (entity, plain)| {
-            text.replace(entity, plain)
-        });
-    Some(Cow::Owned(plain))
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
-//! Counting the requests that an operation makes.
+//! Counting the requests that an operation makes, and what they leave out.
 //!
 //! `object_store` sends a failed request again without a word. What it sends is counted where it
 //! is sent, in a variable of the task that waits for it, because stores pass nothing else through.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 tokio::task_local! {
     static REQUESTS: Arc<Requests>;
@@ -15,6 +17,7 @@ tokio::task_local! {
 pub(crate) struct Requests {
     sent: AtomicUsize,
     failed: AtomicUsize,
+    left_out: Mutex<BTreeSet<String>>,
 }
 
 impl Requests {
@@ -31,6 +34,43 @@ impl Requests {
     /// Requests that failed in a way that is worth another try.
     pub(crate) fn failed(&self) -> usize {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Warns of the names that the listing of `place` has left out, if there are any.
+    pub(crate) fn warn_of_left_out(&self, place: &dyn Display) {
+        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        warn(place, left_out.len(), left_out.first());
+    }
+}
+
+/// Notes names that a listing leaves out because no query could read them, to be told where the
+/// operation ends, or else at once.
+pub(crate) fn leave_out(place: &dyn Display, names: Vec<String>) {
+    let noted = REQUESTS.try_with(|requests| {
+        let left_out = requests.left_out.lock();
+        let mut left_out = left_out.unwrap_or_else(PoisonError::into_inner);
+        left_out.extend(names.iter().cloned());
+    });
+    if noted.is_err() {
+        warn(place, names.len(), names.first());
+    }
+}
+
+/// How many names the current operation has left out.
+pub(crate) fn left_out() -> usize {
+    let count = REQUESTS.try_with(|requests| {
+        let left_out = requests.left_out.lock();
+        left_out.unwrap_or_else(PoisonError::into_inner).len()
+    });
+    count.unwrap_or(0)
+}
+
+fn warn(place: &dyn Display, count: usize, first: Option<&String>) {
+    if let Some(first) = first {
+        log::warn!(
+            "{place}: {count} left out that cannot be read by name, the first is {first:?}; rename \
+             what should be read"
+        );
     }
 }
 

@@ -1,5 +1,8 @@
 //! How the stores that are made here send their requests.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::common::Result;
@@ -8,21 +11,26 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
     SpawnedReqwestConnector,
 };
+use url::form_urlencoded;
 
 use super::errors::without_details;
-use super::requests::{count_failed, count_sent};
+use super::made::Answered;
+use super::pages::readable;
+use super::requests::{count_failed, count_sent, leave_out};
 use crate::io_runtime;
 
 /// Connects on the I/O runtime.
 #[derive(Debug)]
 pub(super) struct Connector {
     inner: SpawnedReqwestConnector,
+    answered: Answered,
 }
 
 impl Connector {
-    pub(super) fn try_new() -> Result<Self> {
+    pub(super) fn try_new(answered: &Answered) -> Result<Self> {
         Ok(Self {
             inner: SpawnedReqwestConnector::new(io_runtime::handle()?),
+            answered: Arc::clone(answered),
         })
     }
 }
@@ -30,7 +38,8 @@ impl Connector {
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = self.inner.connect(options)?;
-        Ok(HttpClient::new(Client { inner }))
+        let answered = Arc::clone(&self.answered);
+        Ok(HttpClient::new(Client { inner, answered }))
     }
 }
 
@@ -40,6 +49,7 @@ impl HttpConnector for Connector {
 #[derive(Debug)]
 struct Client {
     inner: HttpClient,
+    answered: Answered,
 }
 
 #[async_trait]
@@ -47,12 +57,18 @@ impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         count_sent();
         let is_object = is_object(&request);
+        let listing = listed_prefix(&request);
         let result = self.inner.execute(request).await;
         let result = match result {
             Ok(response) if is_object && response.status().is_success() => Ok(response),
-            Ok(response) => buffered(response).await,
+            Ok(response) => buffered(response, listing.as_ref()).await,
             Err(e) => Err(e),
         };
+        if let Ok(response) = &result
+            && response.status().is_success()
+        {
+            self.answered.store(true, Ordering::Relaxed);
+        }
         let may_succeed_later = match &result {
             Ok(response) => {
                 let status = response.status();
@@ -73,20 +89,49 @@ fn is_object(request: &HttpRequest) -> bool {
     request.method().as_str() == "GET" && !query.contains("list-type=")
 }
 
+/// The bucket's address and the prefix of a request for a page of a listing.
+fn listed_prefix(request: &HttpRequest) -> Option<(String, String)> {
+    let uri = request.uri();
+    let query = uri.query().unwrap_or_default();
+    let value = |name| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+    };
+    value("list-type")?;
+    let bucket = format!(
+        "{}{}",
+        uri.authority().map_or("", |a| a.as_str()),
+        uri.path()
+    );
+    Some((bucket, value("prefix").unwrap_or_default()))
+}
+
 /// The answer with its whole body, so that a connection that breaks while it is read is the same
-/// to `object_store` as one that breaks before: reason to try again.
-async fn buffered(response: HttpResponse) -> Result<HttpResponse, HttpError> {
+/// to `object_store` as one that breaks before: reason to try again. Of a page of a listing, what
+/// `object_store` can name.
+async fn buffered(
+    response: HttpResponse,
+    listing: Option<&(String, String)>,
+) -> Result<HttpResponse, HttpError> {
     let is_error = !response.status().is_success();
     let (mut parts, body) = response.into_parts();
     let mut body = match body.bytes().await {
         Ok(body) => body,
         Err(e) => return Err(HttpError::new(HttpErrorKind::Interrupted, e)),
     };
-    if is_error
-        && let Ok(text) = std::str::from_utf8(&body)
-        && let Some(shown) = without_details(text)
-    {
-        body = Bytes::from(shown);
+    let Ok(text) = std::str::from_utf8(&body) else {
+        return Ok(HttpResponse::from_parts(parts, body.into()));
+    };
+    let changed = match listing {
+        _ if is_error => without_details(text),
+        Some((bucket, prefix)) => readable(text, prefix).map(|page| {
+            leave_out(bucket, page.left_out);
+            page.text
+        }),
+        None => None,
+    };
+    if let Some(changed) = changed {
+        body = Bytes::from(changed);
         parts.headers.remove("content-length");
     }
     Ok(HttpResponse::from_parts(parts, body.into()))

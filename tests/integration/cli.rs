@@ -57,6 +57,72 @@ fn a_script_that_fails_names_its_line() {
 }
 
 #[test]
+fn comments_end_at_the_line_ends_of_any_editor() {
+    for end in ["\r", "\n", "\r\n"] {
+        let lines = [
+            "-- it's a comment",
+            "SELECT 7 AS a; -- another",
+            "SELECT 'x -- y' AS b",
+            "",
+        ];
+        let mut script = tempfile::NamedTempFile::new().unwrap();
+        script.write_all(lines.join(end).as_bytes()).unwrap();
+        let path = script.path().display().to_string();
+        let output = featurize(&["-q", "--format", "csv", "-f", &path]);
+        assert_eq!(text(&output.stdout), "a\n7\nb\nx -- y\n", "{end:?}");
+        assert_eq!(text(&output.stderr), "");
+    }
+}
+
+#[test]
+fn csv_cells_may_hold_line_breaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (small, wide) = (
+        folder.path().join("small.csv"),
+        folder.path().join("wide.csv"),
+    );
+    std::fs::write(&small, "a,b\n1,\"x\ny\"\n2,\"p\r\nq, \"\"r\"\"\"\n").unwrap();
+    let cell = "line\n".repeat(8_000);
+    std::fs::write(&wide, format!("a,b\n1,\"{cell}\"\n2,\"{cell}\"\n")).unwrap();
+    let create = |columns: &str, file: &std::path::Path| {
+        format!(
+            "CREATE EXTERNAL TABLE t {columns} STORED AS CSV LOCATION '{}'
+             OPTIONS ('format.has_header' 'true', 'format.newlines_in_values' 'true')",
+            file.display()
+        )
+    };
+    let select = "SELECT sum(a) AS a, sum(length(b)) AS b FROM t";
+    let output = featurize(&[
+        "-q",
+        "--format",
+        "csv",
+        "-c",
+        &create("", &small),
+        "-c",
+        select,
+    ]);
+    assert_eq!(
+        text(&output.stdout),
+        "a,b\n3,12\n",
+        "{}",
+        text(&output.stderr)
+    );
+    let create_wide = create("(a INT, b VARCHAR)", &wide);
+    let output = featurize(&["-q", "--format", "csv", "-c", &create_wide, "-c", select]);
+    assert_eq!(
+        text(&output.stdout),
+        "a,b\n3,80000\n",
+        "{}",
+        text(&output.stderr)
+    );
+    // DataFusion cuts what it infers columns from at line breaks, those in cells included.
+    let output = featurize(&["-q", "-c", &create("", &wide)]);
+    let error = text(&output.stderr);
+    assert!(error.contains("name the columns"), "{error}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn a_pipe_is_a_script() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_featurize"))
         .args(["-q", "--format", "csv"])

@@ -1,12 +1,14 @@
 //! What a scan asks of the store, and what it gives back.
 
 mod memory;
+mod odd_names;
 mod s3;
 mod s3_faults;
 mod s3_requests;
 mod s3_secrets;
 #[path = "../support/s3_server/mod.rs"]
 pub(crate) mod s3_server;
+mod two_servers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -16,6 +16,13 @@ pub(crate) fn explained(
     statement: &Statement,
     error: DataFusionError,
 ) -> DataFusionError {
+    if error.to_string().contains("whilst inferring schema") {
+        return error.context(
+            "the columns cannot be found out from the file: name the columns, CREATE EXTERNAL TABLE t \
+             (a BIGINT, b VARCHAR) …, and if cells hold line breaks, set 'format.newlines_in_values' \
+             to 'true'",
+        );
+    }
     let is_about_names = matches!(
         error.find_root(),
         DataFusionError::Plan(_)

@@ -15,6 +15,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ExplainFormat;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_cli::catalog::DynamicObjectStoreCatalog;
+use datafusion_cli::cli_context::CliSessionContext;
 use datafusion_cli::functions::{
     ListFilesCacheFunc, MetadataCacheFunc, ParquetMetadataFunc, StatisticsCacheFunc,
 };
@@ -72,6 +73,10 @@ impl Session {
             ctx.state_weak_ref(),
         )));
         register_table_functions(&ctx);
+        // Formats that are not ours pass over options of stores only if they know them.
+        for scheme in ["s3", "gs"] {
+            ctx.register_table_options_extension_from_scheme(scheme);
+        }
         if let Some(rows) = args.batch_size {
             let state = ctx.state_ref();
             let mut state = state.write();

@@ -1,10 +1,15 @@
 //! Runs SQL text, one statement after the other, and stops at the first that fails.
 //!
-//! `datafusion_cli::exec` runs a statement and prints its result. Three things are done here because
+//! `datafusion_cli::exec` runs a statement and prints its result. Four things are done here because
 //! it cannot: a script that fails ends with an error (its file runner prints errors and goes on),
 //! statements take options that it does not know and refuses: those of `STORED AS BINARYFILE`, and
-//! those of writing (`write_mode` and its like); and it prints vectors and images in full on a terminal,
-//! none of them as CSV, and of JSON and CSV as many rows as of a table.
+//! those of writing (`write_mode` and its like); stores are opened once (it makes a new one from the
+//! environment for every `CREATE EXTERNAL TABLE` and `COPY`, in place of the one that a statement has
+//! configured); and it prints vectors and images in full on a terminal, none of them as CSV, and of
+//! JSON and CSV as many rows as of a table.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use datafusion::arrow::json::ArrayWriter;
 use datafusion::common::instant::Instant;
@@ -14,14 +19,13 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::sql::parser::{DFParser, ExplainStatement, ResetStatement, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer, Whitespace};
 use datafusion_cli::exec::exec_from_commands;
+use datafusion_cli::object_storage::is_stdin_location;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
 use datafusion_featurize::FeaturizeOptions;
-use datafusion_featurize::binary_file::FILE_TYPE;
-use datafusion_featurize::binary_file::credentials::register_object_store;
-use datafusion_featurize::sink::WriteOptions;
+use datafusion_featurize::binary_file::credentials::{is_remote, register_object_store};
 use futures::TryStreamExt;
 
 use crate::hints::explained;
@@ -30,8 +34,8 @@ use crate::shorten::{nested_to_text, shorten, shorten_texts, shortened_schema};
 
 /// Runs every statement of `sql`. Errors name `source` and the line, if there is a source.
 pub(crate) async fn run(session: &Session, sql: &str, source: Option<&str>) -> Result<()> {
-    let sql = without_shebang(sql);
-    for statement in split(sql, dialect(session)?.as_ref()) {
+    let sql = with_line_feeds(without_shebang(sql), dialect(session)?.as_ref());
+    for statement in split(&sql, dialect(session)?.as_ref()) {
         let result = Box::pin(run_one(session, statement.sql)).await;
         result.map_err(|e| match source {
             Some(source) => e.context(format!("{source}, line {}", statement.line)),
@@ -59,11 +63,12 @@ async fn execute(session: &Session, sql: &str, statement: &Statement) -> Result<
         progress,
         ..
     } = session;
+    open_stores(session, statement).await?;
     match statement {
         Statement::Reset(ResetStatement::Variable(variable))
             if reset(session, &variable.to_string())? => {}
         // What is explained is the plan without the operator that observes it.
-        Statement::Explain(explain) => match without_store_options(session, explain).await? {
+        Statement::Explain(explain) => match without_store_options(explain) {
             Some(explain) => Box::pin(run_ours(session, Statement::Explain(explain))).await?,
             None => exec_from_commands(ctx, vec![sql.to_owned()], print_options).await?,
         },
@@ -233,39 +238,58 @@ fn returns_rows(statement: &Statement) -> bool {
     )
 }
 
-/// `EXPLAIN COPY` without the options of the store, which plans would show; the store is made from them
-/// before. `None` if there are none, or the statement is run.
-async fn without_store_options(
-    session: &Session,
-    explain: &ExplainStatement,
-) -> Result<Option<ExplainStatement>> {
-    let Statement::CopyTo(copy) = &*explain.statement else {
-        return Ok(None);
-    };
-    let is_of_store = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with("aws.") || name.starts_with("gcp.")
-    };
-    let (stores, others): (Vec<_>, Vec<_>) = copy
-        .options
-        .iter()
-        .cloned()
-        .partition(|(name, _)| is_of_store(name));
-    if stores.is_empty() || explain.options.analyze {
-        return Ok(None);
-    }
-    let stores = stores.into_iter().filter_map(|(name, value)| {
-        let value = value.into_string()?;
-        Some((name.to_ascii_lowercase(), value))
-    });
+/// Opens the stores that the statement names, by its options and, where these say nothing, as earlier
+/// statements or else the environment say.
+async fn open_stores(session: &Session, statement: &Statement) -> Result<()> {
     let runtime = session.ctx.runtime_env();
-    register_object_store(&runtime, &copy.target, &stores.collect()).await?;
+    let (locations, options) = match statement {
+        Statement::CreateExternalTable(create) => (create.locations.as_slice(), &create.options),
+        Statement::CopyTo(copy) => (std::slice::from_ref(&copy.target), &copy.options),
+        Statement::Explain(explain) => {
+            return Box::pin(open_stores(session, &explain.statement)).await;
+        }
+        _ => (&[][..], &vec![]),
+    };
+    let options = options.iter().filter_map(|(name, value)| {
+        let name = name.to_ascii_lowercase();
+        is_store_option(&name).then(|| Some((name, value.clone().into_string()?)))?
+    });
+    let options = options.collect();
+    for location in locations.iter().filter(|location| is_remote(location)) {
+        register_object_store(&runtime, location, &options).await?;
+    }
+    // Tables that are named by their place. What cannot be resolved is for the planner to say.
+    let tables = session.ctx.state().resolve_table_references(statement);
+    for table in tables.unwrap_or_default() {
+        if is_remote(table.table()) {
+            register_object_store(&runtime, table.table(), &HashMap::new()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an option says how a store is reached.
+fn is_store_option(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("aws.") || name.starts_with("gcp.")
+}
+
+/// `EXPLAIN COPY` without the options of the store, which plans would show. `None` if there are none,
+/// or the statement is run.
+fn without_store_options(explain: &ExplainStatement) -> Option<ExplainStatement> {
+    let Statement::CopyTo(copy) = &*explain.statement else {
+        return None;
+    };
+    let has_any = copy.options.iter().any(|(name, _)| is_store_option(name));
+    if explain.options.analyze || !has_any {
+        return None;
+    }
     let mut copy = copy.clone();
-    copy.options = others;
-    Ok(Some(ExplainStatement {
+    copy.options.retain(|(name, _)| !is_store_option(name));
+    Some(ExplainStatement {
         options: explain.options.clone(),
         statement: Box::new(Statement::CopyTo(copy)),
-    }))
+    })
 }
 
 /// Whether the statement lists what the session has, with descriptions of any length.
@@ -281,20 +305,16 @@ fn is_listing(statement: &Statement) -> bool {
     )
 }
 
-/// Whether datafusion-cli would refuse the options of the statement.
+/// Whether the statement opens a store, or has options that datafusion-cli would refuse.
 fn is_ours(statement: &Statement) -> bool {
-    let (options, is_our_format) = match statement {
-        Statement::CreateExternalTable(create) => (
-            &create.options,
-            create.file_type.eq_ignore_ascii_case(FILE_TYPE),
-        ),
-        Statement::CopyTo(copy) => (&copy.options, false),
-        _ => return false,
-    };
-    is_our_format
-        || options
-            .iter()
-            .any(|(name, _)| WriteOptions::is_option(name))
+    match statement {
+        // The standard input is a store of datafusion-cli's.
+        Statement::CreateExternalTable(create) => {
+            !create.locations.iter().any(|l| is_stdin_location(l))
+        }
+        Statement::CopyTo(_) => true,
+        _ => false,
+    }
 }
 
 fn dialect(session: &Session) -> Result<Box<dyn Dialect>> {
@@ -312,9 +332,43 @@ fn dialect(session: &Session) -> Result<Box<dyn Dialect>> {
 fn without_shebang(sql: &str) -> &str {
     match sql.strip_prefix("#!") {
         // The line feed stays, so that lines are counted as an editor does.
-        Some(rest) => rest.find('\n').map_or("", |end| &rest[end..]),
+        Some(rest) => rest.find(['\n', '\r']).map_or("", |end| &rest[end..]),
         None => sql,
     }
+}
+
+/// The text with a line feed for each carriage return alone that ends a `--` comment, as old Mac
+/// editors and text from the clipboard have it: to the tokenizer the comment would go on to the end of
+/// the text, and nothing would be run.
+fn with_line_feeds<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> {
+    let mut sql = Cow::Borrowed(sql);
+    let mut done = 0;
+    while let Some(end) = comment_end(&sql[done..], dialect) {
+        done += end + 1;
+        sql.to_mut().replace_range(done - 1..done, "\n");
+    }
+    sql
+}
+
+/// Where the first carriage return is that ends a comment without a line feed.
+fn comment_end(sql: &str, dialect: &dyn Dialect) -> Option<usize> {
+    let is_end = |text: &str, at: usize| !matches!(text[at + 1..].chars().next(), Some('\n'));
+    if !sql.match_indices('\r').any(|(at, _)| is_end(sql, at)) {
+        return None;
+    }
+    let tokens = Tokenizer::new(dialect, sql).tokenize_with_location().ok()?;
+    let mut offsets = Offsets::new(sql);
+    tokens.into_iter().find_map(|token| {
+        let Token::Whitespace(Whitespace::SingleLineComment { .. }) = token.token else {
+            return None;
+        };
+        let start = offsets.of(token.span.start);
+        let end = offsets.of(token.span.end);
+        let mut returns = sql[start..end]
+            .match_indices('\r')
+            .map(|(at, _)| start + at);
+        returns.find(|at| is_end(sql, *at))
+    })
 }
 
 #[derive(Debug, PartialEq)]
@@ -423,5 +477,24 @@ mod tests {
         assert_eq!(without_shebang("#!/bin/x\nSELECT 1"), "\nSELECT 1");
         assert_eq!(without_shebang("#!/bin/x"), "");
         assert_eq!(without_shebang("SELECT 1"), "SELECT 1");
+        assert_eq!(without_shebang("#!/bin/x\rSELECT 1"), "\rSELECT 1");
+    }
+
+    #[test]
+    fn a_carriage_return_alone_ends_a_comment() {
+        for (sql, expected) in [
+            (
+                "-- a\rSELECT 1;-- it's\r-- c\rSELECT 2",
+                "-- a\nSELECT 1;-- it's\n-- c\nSELECT 2",
+            ),
+            ("SELECT 'a\rb' -- é\r\n, 2\r", "SELECT 'a\rb' -- é\r\n, 2\r"),
+            (
+                "/* -- a\r */ SELECT 1 -- b\r",
+                "/* -- a\r */ SELECT 1 -- b\n",
+            ),
+            ("SELECT 'open -- a\rb", "SELECT 'open -- a\rb"),
+        ] {
+            assert_eq!(with_line_feeds(sql, &GenericDialect {}), expected);
+        }
     }
 }
