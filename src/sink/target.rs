@@ -13,6 +13,8 @@ use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 use uuid::Uuid;
 
+use super::table::is_everything;
+
 /// The empty file that tells a reader of the folder that it is complete.
 pub const SUCCESS: &str = "_SUCCESS";
 /// What the folder is made of, in JSON.
@@ -50,6 +52,16 @@ impl Target {
         let Some(url) = config.table_paths.first() else {
             return plan_err!("a table without LOCATION cannot be written to");
         };
+        if let Some(pattern) = url.get_glob()
+            && !is_everything(pattern.as_str())
+        {
+            // The folder before the pattern is not what the statement names.
+            return plan_err!(
+                "'{url}' with the pattern '{}' is what a table reads, and no place to write to; \
+                 name a folder, with '/' at its end",
+                pattern.as_str()
+            );
+        }
         Ok(Self {
             store: config.object_store_url.clone(),
             path: url.prefix().clone(),
