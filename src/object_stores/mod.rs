@@ -5,6 +5,8 @@ pub(crate) mod errors;
 mod options;
 pub(crate) mod requests;
 pub(crate) mod retry;
+#[cfg(feature = "aws")]
+mod s3;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
 mod transport;
 
@@ -145,8 +147,7 @@ async fn s3(url: &Url, options: &HashMap<String, String>) -> Result<Arc<dyn Obje
 
 #[cfg(feature = "aws")]
 fn build_s3(builder: object_store::aws::AmazonS3Builder) -> Result<Arc<dyn ObjectStore>> {
-    let connector = transport::Connector::try_new()?;
-    Ok(Arc::new(builder.with_http_connector(connector).build()?))
+    Ok(Arc::new(s3::S3::try_new(builder)?))
 }
 
 #[cfg(not(feature = "aws"))]

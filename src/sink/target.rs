@@ -10,6 +10,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
+use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
@@ -184,6 +185,7 @@ impl Target {
                 is_data.then(|| DataFile {
                     name: parts.join("/"),
                     bytes: object.size,
+                    modified: object.last_modified.to_rfc3339(),
                 })
             })
             .collect();
@@ -209,12 +211,15 @@ impl Target {
     }
 }
 
-/// A part of the table that lies in the folder.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A part of the table that lies in the folder, and what tells it from one that comes to lie there
+/// under the same name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct DataFile {
     /// Relative to the folder.
     pub(super) name: String,
     pub(super) bytes: u64,
+    /// When, by the store's clock.
+    pub(super) modified: String,
 }
 
 /// DataFusion's rule: a name with an ending is a file, unless it ends in `/`.
