@@ -1,5 +1,6 @@
 //! External tables whose folders may hold `_SUCCESS` and `_MANIFEST.json`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -62,7 +63,8 @@ impl TableProviderFactory for WriteTableFactory {
                 *location = place.into_url();
             }
         }
-        if let Some(inferred) = infer(state, &placed).await? {
+        let is_encoded = extension(cmd) != extension(&placed);
+        if let Some(inferred) = infer(state, &placed, is_encoded).await? {
             placed = inferred;
         }
         let table = self.inner.create(state, &placed).await?;
@@ -73,11 +75,20 @@ impl TableProviderFactory for WriteTableFactory {
     }
 }
 
+/// The ending that DataFusion takes from `LOCATION`, and asks of the names of files.
+fn extension(cmd: &CreateExternalTable) -> String {
+    let location = cmd.locations.first().map(Path::new);
+    let extension = location.and_then(|location| location.extension()?.to_str());
+    extension.map_or_else(String::new, |extension| format!(".{extension}"))
+}
+
 /// The statement with its columns, where DataFusion would read all files of a remote folder to find
-/// out. On the local disk it reads those with the format's ending only, and so is done here.
+/// out, or none because the ending of a file `is_encoded`. In a folder of the local disk it reads
+/// those with the format's ending only, and so is done here.
 async fn infer(
     state: &dyn Session,
     cmd: &CreateExternalTable,
+    is_encoded: bool,
 ) -> Result<Option<CreateExternalTable>> {
     if !cmd.schema.fields().is_empty() {
         return Ok(None);
@@ -86,7 +97,8 @@ async fn infer(
         return Ok(None);
     };
     let url = ListingTableUrl::parse(location)?;
-    if !url.is_collection() || url.is_folder() || url.get_glob().is_some() {
+    let is_file = !url.is_collection();
+    if is_file != is_encoded || url.is_folder() || url.get_glob().is_some() {
         return Ok(None);
     }
     let Some(session) = state.as_any().downcast_ref::<SessionState>() else {
@@ -97,7 +109,10 @@ async fn infer(
     };
     let format = factory.create(state, &cmd.options)?;
     let options = ListingOptions::new(format).with_file_extension("");
-    let url = url.with_glob(VISIBLE)?;
+    let url = match is_file {
+        true => url,
+        false => url.with_glob(VISIBLE)?,
+    };
     let columns = options.infer_schema(state, &url).await?;
     let mut partitions = cmd.table_partition_cols.clone();
     if partitions.is_empty()
@@ -149,6 +164,9 @@ fn visible(
         *path = path.clone().with_glob(&pattern)?;
     }
     let mut options = table.options().clone();
+    if !options.file_extension.is_empty() {
+        options.file_extension = extension(cmd);
+    }
     if let Some(format) = options.format.downcast_ref::<WriteFormat>()
         && !cmd.schema.fields().is_empty()
     {

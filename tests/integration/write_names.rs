@@ -119,8 +119,8 @@ impl Store {
     }
 
     async fn put(&self, key: &str) {
-        let put = self.store.put(&self.path(key), "innocent".into());
-        put.await.unwrap();
+        let path = self.path(key);
+        self.store.put(&path, "innocent".into()).await.unwrap();
     }
 
     /// Neighbours of `key`: beside it and every folder above it, shorter, longer and decoded.
@@ -245,9 +245,10 @@ async fn check_folder(store: &Store, key: &str, format: &str) {
 }
 
 async fn check_file(store: &Store, folder: &str, name: &str) {
-    let key = format!("{folder}/{name}.parquet");
+    let key = format!("{folder}/{name}");
     store.surround(&key).await;
-    let before = store.content().await;
+    let mut before = store.content().await;
+    before.remove(&key);
     let target = quoted(&format!("{}{key}", store.base));
     let ctx = store.session();
     for x in 1..=2 {
@@ -304,7 +305,7 @@ async fn nothing_else_changes_on_disk() {
         let store = Store::on_disk(n % 2 == 1);
         check_folder(&store, key, ["PARQUET", "CSV"][n / 2 % 2]).await;
         if !key.ends_with(|c: char| c.is_ascii_digit()) {
-            check_file(&store, "files", key).await;
+            check_file(&store, "files", &format!("{key}.parquet")).await;
         }
     }
 }
@@ -316,6 +317,15 @@ async fn nothing_else_changes_on_s3() {
         let key = key.replace('\\', "|");
         let store = Store::on_s3();
         check_folder(&store, &key, ["PARQUET", "CSV"][n % 2]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_may_have_any_ending() {
+    for store in [Store::on_disk(false), Store::on_s3()] {
+        for name in ["data.v#2x", "a b.50%", "c.[x]"] {
+            check_file(&store, "endings", name).await;
+        }
     }
 }
 
