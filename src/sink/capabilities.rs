@@ -13,6 +13,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
 use super::target::Target;
+use crate::object_stores::errors::describe;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Capability {
@@ -45,16 +46,19 @@ fn is_same(other: &Weak<dyn ObjectStore>, store: &Arc<dyn ObjectStore>) -> bool 
     std::ptr::addr_eq(other.as_ptr(), Arc::as_ptr(store))
 }
 
+/// Codes of answers with 400 that are about who asks, and when.
+const OTHER_REASONS: [&str; 3] = ["Token", "Authorization", "RequestTime"];
+
 /// Whether the answer may mean that the store does not know this kind of request: 400, 405 or 501,
 /// for which `object_store` has no errors of their own.
 pub(crate) fn is_unknown_request(error: &Error) -> bool {
     match error {
         Error::NotImplemented { .. } | Error::NotSupported { .. } => true,
         Error::Generic { .. } => {
-            let text = error.to_string();
-            ["400", "405", "501"]
-                .iter()
-                .any(|status| text.contains(&format!("status code: {status} ")))
+            let text = describe(error);
+            let has = |status: &str| text.contains(&format!("status code: {status} "));
+            let is_other = OTHER_REASONS.iter().any(|code| text.contains(code));
+            has("405") || has("501") || (has("400") && !is_other)
         }
         _ => false,
     }
@@ -78,10 +82,11 @@ pub(super) async fn check_delete(
             Ok(())
         }
         Err(e) if is_unknown_request(&e) => exec_err!(
-            "'{target}': its store cannot delete objects ({e}), so that what a run leaves could \
+            "'{target}': its store cannot delete objects ({}), so that what a run leaves could \
              never be cleared away; nothing has been written. Let this crate make the store \
              (OPTIONS ('aws.endpoint' …)), which then deletes objects one by one, or write to \
-             another store"
+             another store",
+            describe(&e)
         ),
         Err(e) => Err(e.into()),
     }
@@ -108,11 +113,13 @@ mod tests {
     fn only_some_answers_may_mean_that_the_request_is_unknown() {
         let error = |status: &str| Error::Generic {
             store: "S3",
-            source: format!("Server returned non-2xx status code: {status}: <Error>").into(),
+            source: format!("Server returned non-2xx status code: {status}: ").into(),
         };
         assert!(is_unknown_request(&error("501 Not Implemented")));
         assert!(is_unknown_request(&error("400 Bad Request")));
         assert!(!is_unknown_request(&error("500 Internal Server Error")));
         assert!(!is_unknown_request(&error("503 Slow Down (400)")));
+        let expired = "400 Bad Request: <Error><Code>ExpiredToken</Code></Error>";
+        assert!(!is_unknown_request(&error(expired)));
     }
 }

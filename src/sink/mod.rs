@@ -96,8 +96,8 @@
 //! (In one statement, with `NOT IN` on the rows that have `content`, the rows are the same; but
 //! DataFusion's join then holds the content of all images before the first part is written.)
 //!
-//! If the folder has `_SUCCESS`, it is removed before the first part appears and written again with
-//! a new manifest at the end. An append with `num_files` shows its parts at the end only, by steps
+//! If the folder has `_SUCCESS` and a manifest, `_SUCCESS` is removed before the first part appears
+//! and written again with a new manifest at the end. An append with `num_files` shows its parts at the end only, by steps
 //! 3 to 9 without old parts.
 //!
 //! # On a cluster

@@ -272,8 +272,8 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".."
 }
 
-/// Names from the issue, and drawn ones.
-fn keys() -> Vec<String> {
+/// Names from the issue, and `drawn` others.
+fn keys(drawn: usize) -> Vec<String> {
     let mut keys: Vec<String> = [
         "photos [2024]",
         "photos*",
@@ -293,7 +293,7 @@ fn keys() -> Vec<String> {
     .to_vec();
     let mut runner = TestRunner::new(Config::default());
     let names = proptest::collection::vec(NAME.prop_filter("a name", |name| is_name(name)), 1..3);
-    for _ in 0..10 {
+    for _ in 0..drawn {
         keys.push(names.new_tree(&mut runner).unwrap().current().join("/"));
     }
     keys
@@ -301,7 +301,7 @@ fn keys() -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_else_changes_on_disk() {
-    for (n, key) in keys().iter().enumerate() {
+    for (n, key) in keys(12).iter().enumerate() {
         let store = Store::on_disk(n % 2 == 1);
         check_folder(&store, key, ["PARQUET", "CSV"][n / 2 % 2]).await;
         if !key.ends_with(|c: char| c.is_ascii_digit()) {
@@ -312,7 +312,7 @@ async fn nothing_else_changes_on_disk() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_else_changes_on_s3() {
-    for (n, key) in keys().iter().enumerate() {
+    for (n, key) in keys(5).iter().enumerate() {
         // The server keeps objects as files, and takes '\' for no part of a name.
         let key = key.replace('\\', "|");
         let store = Store::on_s3();
