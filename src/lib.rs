@@ -19,8 +19,8 @@ pub use binary_file::{BinaryFileOptions, BinaryFileTable, BinaryFileTableFactory
 pub use config::FeaturizeOptions;
 pub use session::{
     SessionStateBuilderFeaturize, aggregate_functions_of, all_default_aggregate_functions,
-    all_default_documentation, all_default_physical_optimizer_rules, all_default_scalar_functions,
-    all_default_table_factories, enable_featurize, register_all,
+    all_default_analyzer_rules, all_default_documentation, all_default_physical_optimizer_rules,
+    all_default_scalar_functions, all_default_table_factories, enable_featurize, register_all,
 };
 
 pub use datafusion_functions_image as image;

@@ -9,6 +9,7 @@ use datafusion::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, Documentation, ScalarUDF};
+use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionContext;
 use datafusion_functions_image::weights::WeightsAccess;
@@ -16,7 +17,7 @@ use datafusion_functions_image::weights::WeightsAccess;
 use crate::binary_file::{BinaryFileTableFactory, FILE_TYPE};
 use crate::config::FeaturizeOptions;
 use crate::offload::OffloadComputation;
-use crate::sink::{WriteFormatFactory, WriteTableFactory};
+use crate::sink::{CopyToPlaces, WriteFormatFactory, WriteTableFactory};
 use crate::weights::SessionStores;
 
 /// Every scalar function of the extension.
@@ -69,6 +70,11 @@ pub fn all_default_table_factories() -> Vec<(String, Arc<dyn TableProviderFactor
 /// Every physical optimizer rule of the extension, to come after all others.
 pub fn all_default_physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     vec![Arc::new(OffloadComputation)]
+}
+
+/// Every analyzer rule of the extension.
+pub fn all_default_analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    vec![Arc::new(CopyToPlaces)]
 }
 
 /// The formats whose writing `sink` takes over.
@@ -186,6 +192,12 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
             builder = builder.with_physical_optimizer_rule(rule);
         }
     }
+    for rule in all_default_analyzer_rules() {
+        let mut installed = state.analyzer().rules.iter();
+        if !installed.any(|other| other.name() == rule.name()) {
+            builder = builder.with_analyzer_rule(rule);
+        }
+    }
     *state = builder.build();
     Ok(())
 }
@@ -236,6 +248,9 @@ impl SessionStateBuilderFeaturize for SessionStateBuilder {
         self.physical_optimizer_rules()
             .get_or_insert_default()
             .extend(all_default_physical_optimizer_rules());
+        self.analyzer_rules()
+            .get_or_insert_default()
+            .extend(all_default_analyzer_rules());
         if let Some(factories) = self.file_formats() {
             for factory in factories {
                 if WRITABLE_FORMATS.contains(&factory.get_ext().to_ascii_lowercase().as_str()) {

@@ -234,6 +234,7 @@ fn encode_files(table: &ListingTable) -> Result<(ListingTable, FilesMessage)> {
     if let Some(format) = options.format.downcast_ref::<WriteFormat>() {
         files.write = Some(WriteOptionsMessage {
             options: format.options().to_map(),
+            has_reordered_columns: format.has_reordered_columns(),
         });
         options.format = Arc::clone(format.inner());
     }
@@ -253,8 +254,10 @@ fn decode_files(
     }
     let mut options = table.options().clone();
     if let Some(write) = files.write {
+        let is_reordered = write.has_reordered_columns;
         let write = WriteOptions::try_from_map(&write.options.into_iter().collect())?;
-        options.format = Arc::new(WriteFormat::with_options(options.format, write));
+        let format = WriteFormat::with_options(options.format, write);
+        options.format = Arc::new(format.with_reordered_columns(is_reordered));
     }
     let cache = ctx.runtime_env().cache_manager.get_file_statistic_cache();
     Ok(rebuilt(table, paths, options)?.with_cache(cache))

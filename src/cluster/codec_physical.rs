@@ -16,13 +16,13 @@ use datafusion_proto::physical_plan::{
 };
 
 use super::codec_sink::{decode_write_spec, encode_write_spec};
-use super::messages::{FetchMessage, OffloadMessage, Physical, SortMessage};
+use super::messages::{FetchMessage, NotNullMessage, OffloadMessage, Physical, SortMessage};
 use super::sorts::SortPartitionsExec;
 use super::stored::WithStoresExec;
 use super::stores::Stores;
 use crate::binary_file::{FetchExec, FetchParts, ListingSummary};
 use crate::offload::OffloadExec;
-use crate::sink::{CommitExec, PartWriterExec};
+use crate::sink::{CommitExec, NotNullExec, PartWriterExec};
 
 /// Encodes the operators of this crate; Ballista's codec does the rest.
 ///
@@ -71,6 +71,9 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
                 let spec = Arc::new(decode_write_spec(message)?);
                 Arc::new(CommitExec::new(only(inputs)?, spec))
             }
+            Physical::NotNull(message) => {
+                Arc::new(NotNullExec::new(only(inputs)?, message.columns))
+            }
             Physical::Opaque(bytes) => {
                 self.inner
                     .try_decode(&bytes, inputs, ctx, proto_converter)?
@@ -92,6 +95,9 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
             Physical::PartWriter(encode_write_spec(writer.spec())?)
         } else if let Some(commit) = node.downcast_ref::<CommitExec>() {
             Physical::Commit(encode_write_spec(commit.spec())?)
+        } else if let Some(checked) = node.downcast_ref::<NotNullExec>() {
+            let columns = checked.columns().to_vec();
+            Physical::NotNull(NotNullMessage { columns })
         } else if let Some(sort) = node.downcast_ref::<SortPartitionsExec>() {
             let order = sort.order().iter().cloned();
             Physical::Sort(SortMessage {

@@ -102,6 +102,11 @@ fn factory(name: &str) -> Result<Arc<dyn FileFormatFactory>> {
     })
 }
 
+/// Whether the options of a statement are in its format, as on its way from the client.
+pub(crate) fn is_packed(copy: &CopyTo) -> bool {
+    file_type_to_format(&copy.file_type).is_ok_and(|format| format.is::<CopyFormat>())
+}
+
 impl FileFormatFactory for CopyFormat {
     fn create(
         &self,

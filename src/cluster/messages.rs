@@ -41,7 +41,7 @@ pub(super) enum Logical {
 pub(super) struct PhysicalEnvelope {
     #[prost(uint32, tag = "1")]
     pub(super) version: u32,
-    #[prost(oneof = "Physical", tags = "2, 3, 4, 5, 6, 7, 15")]
+    #[prost(oneof = "Physical", tags = "2, 3, 4, 5, 6, 7, 8, 15")]
     pub(super) content: Option<Physical>,
 }
 
@@ -59,6 +59,8 @@ pub(super) enum Physical {
     Commit(WriteSpecMessage),
     #[prost(message, tag = "7")]
     Sort(SortMessage),
+    #[prost(message, tag = "8")]
+    NotNull(NotNullMessage),
     #[prost(bytes = "vec", tag = "15")]
     Opaque(Vec<u8>),
 }
@@ -106,9 +108,17 @@ pub(super) struct FilesMessage {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct NotNullMessage {
+    #[prost(string, repeated, tag = "1")]
+    pub(super) columns: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct WriteOptionsMessage {
     #[prost(btree_map = "string, string", tag = "1")]
     pub(super) options: BTreeMap<String, String>,
+    #[prost(bool, tag = "2")]
+    pub(super) has_reordered_columns: bool,
 }
 
 /// The format of a `COPY` with its options, which DataFusion's own message leaves out.

@@ -171,6 +171,7 @@ pub use client::{SCHEDULER_PORT, remote_session};
 pub use codec_logical::FeaturizeLogicalCodec;
 pub use codec_physical::FeaturizePhysicalCodec;
 pub use executor::{executor_config, run_executor};
+pub(crate) use formats::is_packed;
 pub use scheduler::{run_scheduler, scheduler_config};
 pub use session::{
     CLIENT_MESSAGE_BYTES, CLUSTER_MESSAGE_BYTES, function_registry, scheduler_state, session_config,

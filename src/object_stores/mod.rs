@@ -8,6 +8,8 @@ mod options;
 mod pages;
 pub(crate) mod requests;
 pub(crate) mod retry;
+#[cfg(feature = "aws")]
+mod s3;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
 mod transport;
 mod xml;
@@ -244,8 +246,7 @@ fn build_s3(
             builder = builder.with_skip_signature(false);
         }
     }
-    let connector = transport::Connector::try_new(answered)?;
-    Ok(Arc::new(builder.with_http_connector(connector).build()?))
+    Ok(Arc::new(s3::S3::try_new(builder, answered)?))
 }
 
 #[cfg(not(feature = "aws"))]

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::encode::PartFormat;
 use super::inputs::reads_target;
+use super::nulls::{NotNullExec, refuse_null_partitions};
 use super::options::{WriteMode, WriteOptions};
 use super::run::WriteSpec;
 use super::target::Target;
@@ -71,6 +72,7 @@ impl FileFormatFactory for WriteFormatFactory {
         Ok(Arc::new(WriteFormat {
             inner: inner.map_err(|e| WriteOptions::mistyped(others.keys()).unwrap_or(e))?,
             options: WriteOptions::try_from_map(format_options)?,
+            has_reordered_columns: false,
             store_options,
         }))
     }
@@ -79,6 +81,7 @@ impl FileFormatFactory for WriteFormatFactory {
         Arc::new(WriteFormat {
             inner: self.inner.default(),
             options: WriteOptions::default(),
+            has_reordered_columns: false,
             store_options: HashMap::new(),
         })
     }
@@ -105,6 +108,8 @@ fn is_store_option(key: &str) -> bool {
 pub struct WriteFormat {
     pub(super) inner: Arc<dyn FileFormat>,
     pub(super) options: WriteOptions,
+    /// The columns of the table are not in the order in which they were declared.
+    pub(super) has_reordered_columns: bool,
     /// May hold secrets: used once, when the write is planned, and never shown.
     pub(super) store_options: HashMap<String, String>,
 }
@@ -118,6 +123,23 @@ impl WriteFormat {
     /// The options of the statement.
     pub fn options(&self) -> &WriteOptions {
         &self.options
+    }
+
+    /// The same format of a table whose columns have, or have not, got another order than they were
+    /// declared in.
+    pub(crate) fn with_reordered_columns(&self, has_reordered_columns: bool) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            options: self.options,
+            has_reordered_columns,
+            store_options: self.store_options.clone(),
+        }
+    }
+
+    /// Whether `INSERT` would put values into other columns than the declaration says.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn has_reordered_columns(&self) -> bool {
+        self.has_reordered_columns
     }
 
     /// The mode that the statement means.
@@ -245,6 +267,7 @@ impl FileFormat for WriteFormat {
         state: &dyn Session,
         conf: FileScanConfig,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        refuse_null_partitions(&conf)?;
         self.inner.create_physical_plan(state, conf).await
     }
 
@@ -256,6 +279,14 @@ impl FileFormat for WriteFormat {
         order_requirements: Option<LexRequirement>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let target = Target::try_new(&conf, &self.inner.get_ext())?;
+        if self.has_reordered_columns {
+            return plan_err!(
+                "INSERT INTO '{target}' would put values into the wrong columns: they are taken in \
+                 the order {}, which is not that of CREATE EXTERNAL TABLE, because DataFusion moves \
+                 PARTITIONED BY columns to the end. Create the table anew with these columns last",
+                names(conf.output_schema())
+            );
+        }
         register_object_store(state.runtime_env(), &conf.original_url, &self.store_options).await?;
         let write_mode = self.write_mode(conf.insert_op, &target)?;
         let order = order_requirements.as_ref();
@@ -267,6 +298,9 @@ impl FileFormat for WriteFormat {
                 .await;
         };
         if !conf.table_partition_cols.is_empty() {
+            let columns = conf.table_partition_cols.iter();
+            let columns = columns.map(|(name, _)| name.clone()).collect();
+            let input = NotNullExec::wrap(input, columns)?;
             if self.options != WriteOptions::default() || write_mode != WriteMode::Append {
                 return not_impl_err!(
                     "'{target}': a table that is PARTITIONED BY columns can only be appended to, \
@@ -307,6 +341,11 @@ impl FileFormat for WriteFormat {
     fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
         self.inner.file_source(table_schema)
     }
+}
+
+fn names(schema: &SchemaRef) -> String {
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    names.join(", ")
 }
 
 /// The plan of the query as text; operators show no secrets.

@@ -11,8 +11,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::manifest::{Manifest, Part, json, run_id};
-use super::target::Target;
+use super::manifest::{Manifest, Part, json, read_json, run_id};
+use super::target::{DataFile, Target};
 
 /// Requests of one step that are in flight at once.
 const CONCURRENCY: usize = 16;
@@ -36,9 +36,9 @@ pub(super) struct Journal {
     direction: Direction,
     /// Staged parts to publish.
     staged: Vec<Part>,
-    /// Old parts to remove.
-    old: Vec<String>,
-    /// The folder had `_SUCCESS`.
+    /// Old parts to remove, as they were.
+    old: Vec<DataFile>,
+    /// The folder had `_SUCCESS`, which is ours to remove.
     had_success: bool,
     /// The folder shall have `_SUCCESS` and `_MANIFEST.json`.
     success: bool,
@@ -52,7 +52,7 @@ impl Journal {
     pub(super) fn new(
         run: Uuid,
         staged: Vec<Part>,
-        old: Vec<String>,
+        old: Vec<DataFile>,
         had_success: bool,
         success: bool,
         old_manifest: Option<Manifest>,
@@ -71,11 +71,7 @@ impl Journal {
     }
 
     async fn read(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<Option<Self>> {
-        match store.get(&target.journal(run)).await {
-            Ok(found) => Ok(serde_json::from_slice(&found.bytes().await?).ok()),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        read_json(store, &target.journal(run)).await
     }
 
     async fn write(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
@@ -160,7 +156,9 @@ impl Journal {
     /// Up to the switch: the old data stays as it is, and the new data appears beside it.
     async fn publish(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
         self.write(store, target).await?;
-        delete(store, [target.success()]).await?;
+        if self.had_success {
+            delete(store, [target.success()]).await?;
+        }
         let parts = self.staged.iter();
         let requests = parts.map(|part| self.publish_part(store, target, part).boxed());
         all(requests.collect()).await?;
@@ -192,12 +190,7 @@ impl Journal {
         target: &Target,
         may_be_repeated: bool,
     ) -> Result<()> {
-        let old = self
-            .old
-            .iter()
-            .map(|name| target.object(name))
-            .collect::<Result<Vec<_>>>()?;
-        delete(store, old).await?;
+        delete(store, self.old_parts(store, target).await?).await?;
         if self.success {
             store.put(&target.success(), "".into()).await?;
         } else {
@@ -211,6 +204,16 @@ impl Journal {
         }
         delete(store, [target.journal(self.run)]).await?;
         remove_run(store, target, self.run).await
+    }
+
+    /// The old parts that are there, but for those that have been replaced since the run noted them.
+    async fn old_parts(&self, store: &dyn ObjectStore, target: &Target) -> Result<Vec<Path>> {
+        if self.old.is_empty() {
+            return Ok(vec![]);
+        }
+        let files = target.data_files(store).await?;
+        let old = files.iter().filter(|file| self.old.contains(file));
+        old.map(|file| target.object(&file.name)).collect()
     }
 
     async fn roll_back(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
@@ -273,7 +276,9 @@ pub(super) async fn recover(
         .iter()
         .filter_map(|object| target.run_of(&object.location))
         .collect();
-    runs.extend(runs_on_disk(target));
+    if is_on_disk(target, this_run) {
+        runs.extend(runs_on_disk(target));
+    }
     runs.sort();
     runs.dedup();
     for run in runs.into_iter().filter(|run| *run != this_run) {
@@ -294,6 +299,13 @@ pub(super) async fn recover(
         }
     }
     Ok(())
+}
+
+/// Whether the store shows the disk as it is: a program may register one that shows a folder of it as
+/// the root, and runs of other folders are not this one's to remove. The lock of `run` must be held.
+fn is_on_disk(target: &Target, run: Uuid) -> bool {
+    let lock = target.on_disk(&target.lock()).map(std::fs::read_to_string);
+    matches!(lock, Some(Ok(text)) if text.contains(&run.to_string()))
 }
 
 /// Folders of runs on the local disk, which `list` does not show when they hold nothing but

@@ -3,7 +3,8 @@
 //! A lock outlives the program that is killed. It counts as abandoned when the program is known to
 //! have ended (same machine, seen in `/proc`), or when nobody has renewed it for a minute.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::common::runtime::SpawnedTask;
@@ -12,13 +13,19 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::manifest::{json, run_id};
+use super::capabilities::{Capability, is_known, is_unknown_request, remember};
+use super::manifest::{json, parse_json, run_id};
 use super::target::Target;
 
 /// How often a lock is renewed.
 pub(super) const RENEWAL: Duration = Duration::from_secs(10);
 /// Without renewal for so long, the lock is abandoned.
 const ABANDONED_AFTER: TimeDelta = TimeDelta::seconds(60);
+/// In a store without conditional writes, a run that has written the lock has it if nobody else has
+/// written it after so long …
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+/// … and one that took so long to look for a lock and to write its own gives way.
+const LONGEST_PUT: Duration = Duration::from_secs(1);
 /// Times that a lock which others are just creating or removing is tried for.
 const ATTEMPTS: usize = 5;
 
@@ -110,12 +117,13 @@ impl Lock {
     /// # Errors
     /// When another run has it, or the store refuses.
     pub(super) async fn acquire(
-        store: &dyn ObjectStore,
+        shared: &Arc<dyn ObjectStore>,
         target: &Target,
         run: Uuid,
         one_process: bool,
         is_live: impl Fn(Uuid) -> bool,
     ) -> Result<Self> {
+        let store = shared.as_ref();
         let mut lock = Self {
             is_first: true,
             file: LockFile {
@@ -130,7 +138,7 @@ impl Lock {
         };
         let path = target.lock();
         for _ in 0..ATTEMPTS {
-            if lock.create(store, target).await? {
+            if lock.create(shared, target).await? {
                 return Ok(lock);
             }
             let Some((file, renewed)) = find(store, target).await? else {
@@ -160,8 +168,8 @@ impl Lock {
                     log::warn!("{target}: takes over the lock of {}", describe(&file));
                 }
                 Some(file) => log::info!("{target}: takes over the lock of {}", describe(&file)),
-                // Cut off while it was written, which object stores do not do.
-                None => log::warn!("{target}: replaces an unreadable lock"),
+                // The machine crashed before the content had reached the disk.
+                None => log::warn!("{target}: replaces an empty lock"),
             }
             match store.delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -172,31 +180,43 @@ impl Lock {
     }
 
     /// True if the lock has been created.
-    async fn create(&self, store: &dyn ObjectStore, target: &Target) -> Result<bool> {
+    async fn create(&self, store: &Arc<dyn ObjectStore>, target: &Target) -> Result<bool> {
+        if is_known(store, Capability::NoConditionalPut) {
+            return self.create_plainly(store.as_ref(), target).await;
+        }
         let path = target.lock();
         let options = PutOptions::from(PutMode::Create);
-        match store
-            .put_opts(&path, json(&self.file)?.into(), options)
-            .await
-        {
-            Ok(_) => self.is_held(store, target).await,
+        let lock = json(&self.file)?.into();
+        match store.put_opts(&path, lock, options).await {
+            Ok(_) => self.is_held(store.as_ref(), target).await,
             Err(
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
             ) => Ok(false),
-            // A store without conditional writes: the last to write has it.
-            Err(
-                object_store::Error::NotImplemented { .. }
-                | object_store::Error::NotSupported { .. },
-            ) => {
-                if find(store, target).await?.is_some() {
-                    return Ok(false);
-                }
-                store.put(&path, json(&self.file)?.into()).await?;
-                self.is_held(store, target).await
+            Err(e) if is_unknown_request(&e) => {
+                let created = self.create_plainly(store.as_ref(), target).await?;
+                // It was the condition that the store did not take, for it takes the rest.
+                remember(store, Capability::NoConditionalPut);
+                Ok(created)
             }
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// The same in a store without conditional writes, where the last to write has the lock.
+    async fn create_plainly(&self, store: &dyn ObjectStore, target: &Target) -> Result<bool> {
+        let begun = Instant::now();
+        if find(store, target).await?.is_some() {
+            return Ok(false);
+        }
+        store.put(&target.lock(), json(&self.file)?.into()).await?;
+        if begun.elapsed() > LONGEST_PUT {
+            // Another run may have seen no lock, written its own and waited, all before this one.
+            self.release(store, target).await?;
+            return Ok(false);
+        }
+        tokio::time::sleep(SETTLED_AFTER).await;
+        self.is_held(store, target).await
     }
 
     async fn is_held(&self, store: &dyn ObjectStore, target: &Target) -> Result<bool> {
@@ -253,16 +273,16 @@ fn describe(file: &LockFile) -> String {
     }
 }
 
-/// The lock and when it was written last; the inner `None` is one that cannot be read.
+/// The lock and when it was written last; the inner `None` is an empty one.
 async fn find(
     store: &dyn ObjectStore,
     target: &Target,
 ) -> Result<Option<(Option<LockFile>, DateTime<Utc>)>> {
-    match store.get(&target.lock()).await {
+    let path = target.lock();
+    match store.get(&path).await {
         Ok(found) => {
             let renewed = found.meta.last_modified;
-            let file = serde_json::from_slice(&found.bytes().await?).ok();
-            Ok(Some((file, renewed)))
+            Ok(Some((parse_json(&found.bytes().await?, &path)?, renewed)))
         }
         Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(e) => Err(e.into()),

@@ -6,6 +6,7 @@ use arrow::datatypes::Schema;
 use datafusion::common::{Result, exec_datafusion_err};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::options::WriteMode;
@@ -89,33 +90,62 @@ impl Manifest {
         }
     }
 
-    /// Whether the manifest names exactly `files`.
+    /// Whether the manifest names exactly `files`, which are in order.
     pub(super) fn names(&self, files: &[DataFile]) -> bool {
-        let mut parts: Vec<DataFile> = self
+        let mut parts: Vec<(&str, u64)> = self
             .parts
             .iter()
-            .map(|part| DataFile {
-                name: part.path.clone(),
-                bytes: part.bytes,
-            })
+            .map(|part| (part.path.as_str(), part.bytes))
             .collect();
-        parts.sort();
-        parts == files
+        parts.sort_unstable();
+        let files = files.iter().map(|file| (file.name.as_str(), file.bytes));
+        parts.into_iter().eq(files)
     }
 
-    /// Reads a manifest; `None` if there is none, or what is there is not one of ours.
+    /// Reads a manifest; `None` if there is none, or a crash has left an empty one.
+    ///
+    /// # Errors
+    /// When what is there is not one of ours: it is not this crate's to replace.
     pub(super) async fn read(store: &dyn ObjectStore, path: &Path) -> Result<Option<Self>> {
-        match store.get(path).await {
-            Ok(found) => Ok(serde_json::from_slice(&found.bytes().await?).ok()),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        read_json(store, path).await
     }
 
     pub(super) async fn write(&self, store: &dyn ObjectStore, path: &Path) -> Result<()> {
         store.put(path, json(self)?.into()).await?;
         Ok(())
     }
+}
+
+/// Reads an object that this crate has written; `None` if there is none, or an empty one.
+///
+/// # Errors
+/// As [`parse_json`].
+pub(super) async fn read_json<T: DeserializeOwned>(
+    store: &dyn ObjectStore,
+    path: &Path,
+) -> Result<Option<T>> {
+    match store.get(path).await {
+        Ok(found) => parse_json(&found.bytes().await?, path),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// What `path` holds; `None` if that is nothing, as a file may after a crash of the machine.
+///
+/// # Errors
+/// When it is something else, which may be another program's, or another release's.
+pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<Option<T>> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let value = serde_json::from_slice(bytes).map_err(|e| {
+        exec_datafusion_err!(
+            "'{path}' was not written by this program, or by another release of it ({e}); choose \
+             another folder, or remove it by hand"
+        )
+    })?;
+    Ok(Some(value))
 }
 
 /// JSON for people to read, too.

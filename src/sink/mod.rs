@@ -62,8 +62,24 @@
 //! store, because objects cannot be renamed there and an object under its final name would be
 //! visible hours before the commit. Parts are limited to 1 GiB for the sake of these copies.
 //!
-//! Old parts are the files with the format's ending in the folder and its `column=value`
-//! sub-folders. Nothing else is ever deleted.
+//! # What is deleted
+//!
+//! Only an overwrite deletes data: the files with the format's ending in the folder that the
+//! statement names, and in its `column=value` sub-folders. A run that finishes the commit of an
+//! earlier one deletes what that run has noted, if it has still the size and time that it had then.
+//! Beside data, runs delete what runs of this crate have made in exactly this folder: below
+//! `_temporary/featurize-<run>/`, `_temporary/_LOCK`, `_MANIFEST.json` and `_SUCCESS`. An append
+//! leaves the `_SUCCESS` of another program alone, and a `_MANIFEST.json` or `_LOCK` of another
+//! program is an error before anything is touched.
+//!
+//! # Places
+//!
+//! A target is a place, never a pattern: `COPY … TO '/data/photos [2024]/'` writes to this folder,
+//! and `s3://b/Apple%20Red/` is a key with `%`. `LOCATION` of a table on Parquet or CSV is read in
+//! the same way, but for paths that have `*`, `?` or `[`, no `/` at their end, and do not exist: those
+//! are patterns, which can be read and not written to. What cannot be a place is refused: keys with
+//! an empty name (`a//b`), `.` or `..`, or control characters, which `object_store` cannot address.
+//! Web addresses (`http://`, `https://`) are read as such.
 //!
 //! # Appending
 //!
@@ -80,8 +96,8 @@
 //! (In one statement, with `NOT IN` on the rows that have `content`, the rows are the same; but
 //! DataFusion's join then holds the content of all images before the first part is written.)
 //!
-//! If the folder has `_SUCCESS`, it is removed before the first part appears and written again with
-//! a new manifest at the end. An append with `num_files` shows its parts at the end only, by steps
+//! If the folder has `_SUCCESS` and a manifest, `_SUCCESS` is removed before the first part appears
+//! and written again with a new manifest at the end. An append with `num_files` shows its parts at the end only, by steps
 //! 3 to 9 without old parts.
 //!
 //! # On a cluster
@@ -98,6 +114,14 @@
 //! names the first. A lock is abandoned when its program is known to have ended on this machine, or
 //! when it has not been renewed for a minute.
 //!
+//! Where a store refuses conditional writes (some servers that speak S3 answer 400 or 501), a run
+//! writes the lock if there is none, waits two seconds, and has it if nobody else has written it
+//! since; a run whose own request took longer than a second gives way. What the steps of a commit
+//! promise holds there too, and so does the lock, unless a request is on its way for longer than a
+//! second at the very moment at which two runs begin. Even then a run that finds the lock of
+//! another before its commit gives up, and nothing of it becomes visible. Where a store cannot delete
+//! objects, nothing is written at all.
+//!
 //! What no program can clear away is an upload in pieces that its program did not live to end:
 //! object stores keep the pieces, unseen, until a life-cycle rule (`AbortIncompleteMultipartUpload`
 //! on S3) removes them.
@@ -108,6 +132,7 @@
 //! and one buffer of `datafusion.execution.objectstore_writer_buffer_size`, and each partition has
 //! one part open, or `num_files` all together (which then share 256 MiB of row groups).
 
+pub(crate) mod capabilities;
 mod closed;
 mod commit;
 mod encode;
@@ -116,8 +141,10 @@ mod inputs;
 mod journal;
 mod lock;
 mod manifest;
+mod nulls;
 mod options;
 mod parts;
+mod place;
 mod run;
 mod slices;
 mod table;
@@ -130,8 +157,11 @@ pub use commit::CommitExec;
 pub use encode::PartFormat;
 pub use format::{WriteFormat, WriteFormatFactory};
 pub use manifest::{Manifest, ManifestColumn, Part};
+#[cfg(feature = "cluster")]
+pub(crate) use nulls::NotNullExec;
 pub use options::{WriteMode, WriteOptions};
 pub use parts::PartWriterExec;
+pub use place::CopyToPlaces;
 pub use run::WriteSpec;
 pub use table::WriteTableFactory;
 pub use target::{MANIFEST, SUCCESS, Target};

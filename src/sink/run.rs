@@ -6,13 +6,14 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::TaskContext;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::{OnceCell, RwLock};
 use uuid::Uuid;
 
+use super::capabilities::check_delete;
 use super::closed::Closed;
 use super::encode::{Buffers, PartEncoder, PartFormat};
 use super::journal::{
@@ -89,8 +90,9 @@ pub(super) struct Run {
     one_process: bool,
     upload_buffer: usize,
     started: OnceCell<Option<Started>>,
-    /// Set before the first part becomes visible: the folder is not complete any more.
-    opened: OnceCell<()>,
+    /// Set before the first part becomes visible: the folder is not complete any more. Whether it
+    /// was, by a `_SUCCESS` that is ours to remove.
+    opened: OnceCell<bool>,
     /// Set when the run is given up: parts that tasks are still closing must not appear any more.
     given_up: RwLock<bool>,
 }
@@ -160,7 +162,10 @@ impl Run {
     }
 
     async fn start_folder(&self) -> Result<Started> {
-        let (store, target, run) = (self.store.as_ref(), &self.spec.target, self.spec.run);
+        let (store, target, run) = (&self.store, &self.spec.target, self.spec.run);
+        check_delete(store, target, run).await?;
+        // Before anything is touched: a manifest that another program has written is not replaced.
+        Manifest::read(store.as_ref(), &target.manifest()).await?;
         let lock = Lock::acquire(store, target, run, self.one_process, Self::is_live).await?;
         if let Err(e) = self.prepare_folder(lock.is_first()).await {
             self.release(&lock).await;
@@ -269,10 +274,25 @@ impl Run {
     async fn open_folder(&self) -> Result<()> {
         let open = self.opened.get_or_try_init(|| async {
             self.verify_lock().await?;
-            delete(self.store.as_ref(), [self.spec.target.success()]).await
+            let (store, target) = (self.store.as_ref(), &self.spec.target);
+            let manifest = Manifest::read(store, &target.manifest()).await?;
+            let had_success = self.had_success(manifest.as_ref()).await?;
+            if had_success {
+                delete(store, [target.success()]).await?;
+            }
+            Ok::<_, DataFusionError>(had_success)
         });
         open.await?;
         Ok(())
+    }
+
+    /// Whether there is a `_SUCCESS` that is this run's to remove: one that this crate has written,
+    /// beside its manifest, or one in a folder that the statement names for it.
+    async fn had_success(&self, manifest: Option<&Manifest>) -> Result<bool> {
+        let is_ours = manifest.is_some()
+            || self.spec.write_mode != WriteMode::Append
+            || self.spec.success_file == Some(true);
+        Ok(is_ours && exists(self.store.as_ref(), &self.spec.target.success()).await?)
     }
 
     async fn verify_lock(&self) -> Result<()> {
@@ -323,8 +343,11 @@ impl Run {
             );
         }
         let (store, target) = (self.store.as_ref(), &self.spec.target);
-        let had_success = exists(store, &target.success()).await? || self.opened.initialized();
         let manifest = Manifest::read(store, &target.manifest()).await?;
+        let had_success = match self.opened.get() {
+            Some(had_success) => *had_success,
+            None => self.had_success(manifest.as_ref()).await?,
+        };
         let success = self
             .spec
             .success_file
@@ -398,7 +421,6 @@ impl Run {
             parts.splice(0..0, old_parts);
             old.clear();
         }
-        let old = old.into_iter().map(|file| file.name).collect();
         let manifest = self.manifest(parts);
         let run = self.spec.run;
         Ok(Journal::new(

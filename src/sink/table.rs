@@ -1,5 +1,6 @@
 //! External tables whose folders may hold `_SUCCESS` and `_MANIFEST.json`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -12,14 +13,24 @@ use datafusion::datasource::listing::{
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::CreateExternalTable;
 
+use super::format::WriteFormat;
+use super::place::Place;
 use crate::object_stores::register_object_store;
 
 /// Names that a reader of a folder should see: as Spark and PyArrow do, not those that begin with
 /// `_` or `.`.
 const VISIBLE: &str = "[!_.]*";
+/// The same for a pattern that somebody has typed, which is how it is told from [`VISIBLE`].
+const VISIBLE_AS_TYPED: &str = "[!._]*";
 
-/// Creates the tables of a factory that lists folders, makes them skip hidden files, and registers
-/// the object store that the options describe.
+/// Whether a table with this pattern reads all of its folder, but for hidden files and perhaps other
+/// formats: then the folder is what `LOCATION` names.
+pub(super) fn is_everything(pattern: &str) -> bool {
+    pattern.starts_with(VISIBLE)
+}
+
+/// Creates the tables of a factory that lists folders, makes them skip hidden files, reads their
+/// `LOCATION` as a place, and registers the object store that the options describe.
 ///
 /// DataFusion's own factory reads every file of a folder whose columns are given, and every file of
 /// a folder in an object store; a manifest would be taken for data.
@@ -46,21 +57,38 @@ impl TableProviderFactory for WriteTableFactory {
         for location in &cmd.locations {
             register_object_store(state.runtime_env(), location, &cmd.options).await?;
         }
-        let inferred = infer(state, cmd).await?;
-        let cmd = inferred.as_ref().unwrap_or(cmd);
-        let table = self.inner.create(state, cmd).await?;
+        let mut placed = cmd.clone();
+        for location in &mut placed.locations {
+            if let Some(place) = Place::of_location(location)? {
+                *location = place.into_url();
+            }
+        }
+        let is_encoded = extension(cmd) != extension(&placed);
+        if let Some(inferred) = infer(state, &placed, is_encoded).await? {
+            placed = inferred;
+        }
+        let table = self.inner.create(state, &placed).await?;
         match table.downcast_ref::<ListingTable>() {
-            Some(listing) => visible(listing, state, cmd),
+            Some(listing) => visible(listing, state, cmd, &placed),
             None => Ok(table),
         }
     }
 }
 
+/// The ending that DataFusion takes from `LOCATION`, and asks of the names of files.
+fn extension(cmd: &CreateExternalTable) -> String {
+    let location = cmd.locations.first().map(Path::new);
+    let extension = location.and_then(|location| location.extension()?.to_str());
+    extension.map_or_else(String::new, |extension| format!(".{extension}"))
+}
+
 /// The statement with its columns, where DataFusion would read all files of a remote folder to find
-/// out. On the local disk it reads those with the format's ending only, and so is done here.
+/// out, or none because the ending of a file `is_encoded`. In a folder of the local disk it reads
+/// those with the format's ending only, and so is done here.
 async fn infer(
     state: &dyn Session,
     cmd: &CreateExternalTable,
+    is_encoded: bool,
 ) -> Result<Option<CreateExternalTable>> {
     if !cmd.schema.fields().is_empty() {
         return Ok(None);
@@ -69,7 +97,8 @@ async fn infer(
         return Ok(None);
     };
     let url = ListingTableUrl::parse(location)?;
-    if !url.is_collection() || url.is_folder() || url.get_glob().is_some() {
+    let is_file = !url.is_collection();
+    if is_file != is_encoded || url.is_folder() || url.get_glob().is_some() {
         return Ok(None);
     }
     let Some(session) = state.as_any().downcast_ref::<SessionState>() else {
@@ -80,7 +109,10 @@ async fn infer(
     };
     let format = factory.create(state, &cmd.options)?;
     let options = ListingOptions::new(format).with_file_extension("");
-    let url = url.with_glob(VISIBLE)?;
+    let url = match is_file {
+        true => url,
+        false => url.with_glob(VISIBLE)?,
+    };
     let columns = options.infer_schema(state, &url).await?;
     let mut partitions = cmd.table_partition_cols.clone();
     if partitions.is_empty()
@@ -107,17 +139,41 @@ async fn infer(
     Ok(Some(cmd))
 }
 
-/// The same table without the hidden files of its folders.
+/// The same table without the hidden files of its folders. `placed` is `cmd` as it was created, with
+/// places for locations.
 fn visible(
     table: &ListingTable,
     state: &dyn Session,
     cmd: &CreateExternalTable,
+    placed: &CreateExternalTable,
 ) -> Result<Arc<dyn TableProvider>> {
     let mut paths = table.table_paths().clone();
-    for path in &mut paths {
-        if path.is_collection() && path.get_glob().is_none() {
-            *path = path.clone().with_glob(VISIBLE)?;
-        }
+    for (path, location) in paths.iter_mut().zip(&placed.locations) {
+        let pattern = path.get_glob().as_ref().map(|glob| glob.as_str());
+        let is_typed = ListingTableUrl::parse(location)?.get_glob().is_some();
+        let pattern = match pattern {
+            Some(pattern) if is_typed => match pattern.strip_prefix(VISIBLE) {
+                Some(rest) => format!("{VISIBLE_AS_TYPED}{rest}"),
+                None => continue,
+            },
+            // DataFusion's own, of the files that the format can read.
+            Some(pattern) => format!("{VISIBLE}{}", pattern.trim_start_matches('*')),
+            None if path.is_collection() => VISIBLE.to_owned(),
+            None => continue,
+        };
+        *path = path.clone().with_glob(&pattern)?;
+    }
+    let mut options = table.options().clone();
+    if !options.file_extension.is_empty() {
+        options.file_extension = extension(cmd);
+    }
+    if let Some(format) = options.format.downcast_ref::<WriteFormat>()
+        && !cmd.schema.fields().is_empty()
+    {
+        let declared = cmd.schema.fields().iter().map(|field| field.name());
+        let schema = table.schema();
+        let is_reordered = declared.ne(schema.fields().iter().map(|field| field.name()));
+        options.format = Arc::new(format.with_reordered_columns(is_reordered));
     }
     // The partition columns come last.
     let schema = table.schema();
@@ -128,7 +184,7 @@ fn visible(
         .ok_or_else(|| plan_datafusion_err!("table '{}' has too few columns", cmd.name))?;
     let columns: Vec<usize> = (0..columns).collect();
     let config = ListingTableConfig::new_with_multi_paths(paths)
-        .with_listing_options(table.options().clone())
+        .with_listing_options(options)
         .with_schema(Arc::new(schema.project(&columns)?));
     let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
     Ok(Arc::new(

@@ -10,8 +10,11 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
+use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
+
+use super::table::is_everything;
 
 /// The empty file that tells a reader of the folder that it is complete.
 pub const SUCCESS: &str = "_SUCCESS";
@@ -50,6 +53,16 @@ impl Target {
         let Some(url) = config.table_paths.first() else {
             return plan_err!("a table without LOCATION cannot be written to");
         };
+        if let Some(pattern) = url.get_glob()
+            && !is_everything(pattern.as_str())
+        {
+            // The folder before the pattern is not what the statement names.
+            return plan_err!(
+                "'{url}' with the pattern '{}' is what a table reads, and no place to write to; \
+                 name a folder, with '/' at its end",
+                pattern.as_str()
+            );
+        }
         Ok(Self {
             store: config.object_store_url.clone(),
             path: url.prefix().clone(),
@@ -172,6 +185,7 @@ impl Target {
                 is_data.then(|| DataFile {
                     name: parts.join("/"),
                     bytes: object.size,
+                    modified: object.last_modified.to_rfc3339(),
                 })
             })
             .collect();
@@ -197,12 +211,15 @@ impl Target {
     }
 }
 
-/// A part of the table that lies in the folder.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A part of the table that lies in the folder, and what tells it from one that comes to lie there
+/// under the same name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct DataFile {
     /// Relative to the folder.
     pub(super) name: String,
     pub(super) bytes: u64,
+    /// When, by the store's clock.
+    pub(super) modified: String,
 }
 
 /// DataFusion's rule: a name with an ending is a file, unless it ends in `/`.

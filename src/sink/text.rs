@@ -1,21 +1,28 @@
 //! Lists as text, for CSV: `[1.0, 2.5, -3e-7]`.
 //!
 //! Numbers are written with the fewest digits that read back as the same bits; `NaN`, `inf` and
-//! `-inf` are spelled so, a NULL inside of a list is the empty text between two commas, a NULL list
-//! is an empty field, and an empty list is `[]`. To get the vectors back:
+//! `-inf` are spelled so, a NULL inside of a list is `null`, as in Spark and JSON, a NULL list is an
+//! empty field, and an empty list is `[]`. To get the vectors back:
 //!
 //! ```sql
 //! SELECT CASE features WHEN '[]' THEN CAST([] AS FLOAT[])
-//!        ELSE CAST(string_to_array(btrim(features, '[]'), ', ', '') AS FLOAT[]) END
+//!        ELSE CAST(string_to_array(btrim(features, '[]'), ', ', 'null') AS FLOAT[]) END
 //! FROM csv_table
 //! ```
+//!
+//! In lists of texts nothing is quoted: the text `null` and the text `a, b` are not told from NULL
+//! and two texts.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::util::display::FormatOptions;
 use datafusion::common::Result;
+
+/// NULL in a list; without it, `[NULL]` would be the empty list.
+const NULL: &str = "null";
 
 /// What a column of lists is in the file; `None` for other columns, which the CSV writer takes.
 fn as_text(data_type: &DataType) -> Option<DataType> {
@@ -40,11 +47,15 @@ pub(super) fn text_schema(schema: &Schema) -> SchemaRef {
 
 /// The rows of `batch` with its lists as text; `schema` is that of [`text_schema`].
 pub(super) fn lists_to_text(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = CastOptions {
+        safe: false,
+        format_options: FormatOptions::default().with_null(NULL),
+    };
     let columns = batch
         .columns()
         .iter()
         .map(|column| match as_text(column.data_type()) {
-            Some(text) => Ok(cast(&as_list(column)?, &text)?),
+            Some(text) => Ok(cast_with_options(&as_list(column)?, &text, &options)?),
             None => Ok(Arc::clone(column)),
         })
         .collect::<Result<Vec<ArrayRef>>>()?;
@@ -84,12 +95,14 @@ mod tests {
             None,
             Some(vec![]),
             Some(vec![Some(f32::NAN), None, Some(f32::NEG_INFINITY)]),
+            Some(vec![None]),
         ]);
         let expected = [
             Some("[1.0, 2.5, -3e-7]".to_owned()),
             None,
             Some("[]".to_owned()),
-            Some("[NaN, , -inf]".to_owned()),
+            Some("[NaN, null, -inf]".to_owned()),
+            Some("[null]".to_owned()),
         ];
         assert_eq!(texts(Arc::new(list)), expected);
     }

@@ -68,6 +68,7 @@ impl WriteFormat {
         Self {
             inner,
             options,
+            has_reordered_columns: false,
             store_options: HashMap::new(),
         }
     }

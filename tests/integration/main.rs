@@ -18,5 +18,6 @@ mod scan;
 mod weights;
 mod write;
 mod write_faults;
+mod write_names;
 mod write_place;
 mod write_s3;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use datafusion::prelude::SessionContext;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::faulty_store::{Fault, FaultyStore};
 use crate::write_place::{Place, run};
 
 const MODE: &str = "'write_mode' 'overwrite'";
@@ -320,24 +321,102 @@ pub(crate) async fn one_is_told(place: &Place) {
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_that_race_leave_the_data_of_one() {
     for place in [Place::in_memory(), Place::on_disk()] {
-        let place = Arc::new(place);
-        let runs = (1..=4).map(|x| {
-            let place = Arc::clone(&place);
-            let sql = copy(&place, &format!("SELECT {x} AS x"), "race", MODE);
-            async move { place.run(&sql).await }
-        });
-        let results = futures::future::join_all(runs).await;
-        assert!(results.iter().any(Result::is_ok), "{results:?}");
-        for failed in results.into_iter().filter_map(Result::err) {
-            let message = failed.to_string();
-            assert!(
-                message.contains("another run") || message.contains("compete"),
-                "{message}"
+        racing_writers_leave_the_data_of_one(place).await;
+    }
+}
+
+pub(crate) async fn racing_writers_leave_the_data_of_one(place: Place) {
+    let place = Arc::new(place);
+    let runs = (1..=4).map(|x| {
+        let place = Arc::clone(&place);
+        let sql = copy(&place, &format!("SELECT {x} AS x"), "race", MODE);
+        async move { place.run(&sql).await }
+    });
+    let results = futures::future::join_all(runs).await;
+    assert!(results.iter().any(Result::is_ok), "{results:?}");
+    for failed in results.into_iter().filter_map(Result::err) {
+        let message = failed.to_string();
+        assert!(
+            message.contains("another run") || message.contains("compete"),
+            "{message}"
+        );
+    }
+    let parts = place.parts("race").await;
+    assert_eq!(place.values("race", &parts).await.len(), 1);
+    assert_eq!(place.objects("race").await.len(), parts.len() + 2);
+}
+
+/// What another program has put under the names of ours is not ours to replace.
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_and_locks_of_others_are_refused() {
+    for place in [Place::in_memory(), Place::on_disk()] {
+        for name in ["_MANIFEST.json", "_temporary/_LOCK"] {
+            let path = place.path("foreign", name);
+            place.store.put(&path, "entries: []".into()).await.unwrap();
+            for options in [MODE, "'write_mode' 'append'", "'num_files' 1"] {
+                let sql = copy(&place, "SELECT 1 AS x", "foreign", options);
+                let message = error(&place, &sql).await;
+                let expected = "was not written by this program";
+                assert!(message.contains(expected), "{message}");
+                assert!(message.contains(name), "{message}");
+                assert_eq!(place.objects("foreign").await.len(), 1, "{options}");
+                assert_eq!(text(&place, &path).await, "entries: []");
+            }
+            place.clear("foreign").await;
+        }
+    }
+}
+
+/// An append knows nothing of the data that another program has called complete.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_leaves_the_success_of_others_alone() {
+    for place in [Place::in_memory(), Place::on_disk()] {
+        let path = place.path("spark", "_SUCCESS");
+        place.store.put(&path, "{}".into()).await.unwrap();
+        for options in ["'write_mode' 'append'", "'num_files' 2"] {
+            place
+                .run(&copy(&place, "SELECT 1 AS x", "spark", options))
+                .await
+                .unwrap();
+            assert_eq!(text(&place, &path).await, "{}", "{options}");
+            assert!(place.manifest("spark").await.is_none(), "{options}");
+        }
+        // A query that fails does not call a folder complete.
+        let failing = "SELECT 1 / (value - 9000) AS x FROM generate_series(1, 10000)";
+        for options in ["'write_mode' 'append'", "'num_files' 2"] {
+            error(&place, &copy(&place, failing, "failed", options)).await;
+            let objects = place.objects("failed").await;
+            assert!(!objects.contains("_SUCCESS"), "{options}: {objects:?}");
+        }
+    }
+}
+
+/// The commit of a run that was killed is finished by the next, but what has come to lie under the
+/// name of an old part since then is somebody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_replaced_an_old_part_after_a_kill_stays() {
+    for place in [Place::in_memory(), Place::on_disk()] {
+        for step in 1..50 {
+            let folder = format!("replaced-{step}");
+            let data = place.path(&folder, "data.parquet");
+            place.store.put(&data, "old".into()).await.unwrap();
+            let faulty = FaultyStore::new(Arc::clone(&place.store), Fault::KilledAfter, step);
+            let store: Arc<dyn ObjectStore> = Arc::new(faulty.clone());
+            let overwrite = copy(&place, "SELECT 1 AS x", &folder, MODE);
+            let result = run(&place.session(&store), &overwrite).await;
+            if !faulty.has_failed() {
+                result.unwrap();
+                break;
+            }
+            place.store.put(&data, "new".into()).await.unwrap();
+            let append = copy(&place, "SELECT 2 AS x", &folder, "'write_mode' 'append'");
+            place.run(&append).await.unwrap();
+            assert_eq!(
+                text(&place, &data).await,
+                "new",
+                "killed after change {step}"
             );
         }
-        let parts = place.parts("race").await;
-        assert_eq!(place.values("race", &parts).await.len(), 1);
-        assert_eq!(place.objects("race").await.len(), parts.len() + 2);
     }
 }
 

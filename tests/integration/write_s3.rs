@@ -2,18 +2,32 @@
 
 use std::sync::Arc;
 
+use datafusion::execution::SessionStateBuilder;
+use datafusion::prelude::SessionContext;
+use datafusion_featurize::SessionStateBuilderFeaturize;
 use object_store::path::Path;
 
 use crate::faulty_store::Fault;
 use crate::kill::kill_and_resume;
-use crate::scan::s3_server::S3Server;
-use crate::write::{a_failed_query_leaves_the_old_data, a_second_overwrite_replaces, one_is_told};
+use crate::scan::s3_server::{Kind, Part, S3Server};
+use crate::write::{
+    a_failed_query_leaves_the_old_data, a_second_overwrite_replaces, one_is_told,
+    racing_writers_leave_the_data_of_one,
+};
 use crate::write_faults::{Before, at_every_step};
-use crate::write_place::Place;
+use crate::write_place::{Place, run};
 
 /// A bucket, and what `OPTIONS (…)` needs to reach it.
 fn on_s3() -> (Place, String) {
+    on_s3_without(&[])
+}
+
+/// The same on a server that answers with a status to what needs some parts of S3.
+fn on_s3_without(unknown: &[(Part, u16)]) -> (Place, String) {
     let server = S3Server::on_disk(&["written"]);
+    for (part, status) in unknown {
+        server.forget(*part, *status);
+    }
     let options = server.options();
     let store = Arc::new(server.store("written").build().unwrap());
     let place = Place::new(store, "s3://written/", Path::from("data"), server);
@@ -68,4 +82,63 @@ async fn the_program_copies_to_a_bucket_that_only_the_statement_names() {
     let parts = place.parts("copied").await;
     assert_eq!(parts.len(), 1, "{parts:?}");
     assert!(place.objects("copied").await.contains("_SUCCESS"));
+}
+
+/// Some servers that speak S3 know neither conditional writes nor the deletion of several objects.
+/// The program makes its stores itself, and writes there as elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_may_lack_conditional_writes_and_bulk_deletion() {
+    for unknown in [
+        [(Part::ConditionalPut, 501), (Part::BulkDelete, 501)].as_slice(),
+        &[(Part::ConditionalPut, 400), (Part::BulkDelete, 400)],
+        &[(Part::BulkDelete, 501)],
+    ] {
+        let (place, options) = on_s3_without(unknown);
+        let state = SessionStateBuilder::new().with_default_features();
+        let ctx = SessionContext::new_with_state(state.with_featurize().build());
+        let url = place.url("Apple #1 %20");
+        for (x, mode) in [(1, "overwrite"), (2, "overwrite"), (3, "append")] {
+            let copy = format!(
+                "COPY (SELECT CAST({x} AS BIGINT) AS x) TO '{url}' STORED AS PARQUET
+                 OPTIONS ('write_mode' '{mode}', {options})"
+            );
+            assert_eq!(run(&ctx, &copy).await.unwrap(), 1, "{unknown:?}");
+        }
+        let objects = place.objects("Apple #1 %20").await;
+        let parts = place.parts("Apple #1 %20").await;
+        // Neither lock nor staged parts nor the part of the first overwrite.
+        assert_eq!(objects.len(), 4, "{unknown:?}: {objects:?}");
+        assert_eq!(parts.len(), 2, "{unknown:?}: {objects:?}");
+        let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{url}'");
+        run(&ctx, &create).await.unwrap();
+        let rows = ctx.sql("SELECT x FROM t WHERE x IN (2, 3)").await.unwrap();
+        assert_eq!(rows.count().await.unwrap(), 2, "{unknown:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_racing_writers_one_wins_without_conditional_writes() {
+    let (place, _) = on_s3_without(&[(Part::ConditionalPut, 400)]);
+    racing_writers_leave_the_data_of_one(place).await;
+}
+
+/// A store that the embedding program has made: `object_store` has no other deletion.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_deleted_nothing_is_written() {
+    let server = S3Server::on_disk(&["written"]);
+    server.forget(Part::BulkDelete, 400);
+    let store = Arc::new(server.store("written").build().unwrap());
+    server.reset_counters();
+    let place = Place::new(store, "s3://written/", Path::from("data"), ());
+    for mode in ["append", "overwrite"] {
+        let url = place.url("undeletable");
+        let copy = format!(
+            "COPY (SELECT 1 AS x) TO '{url}' STORED AS PARQUET OPTIONS ('write_mode' '{mode}')"
+        );
+        let error = place.run(&copy).await.unwrap_err().to_string();
+        assert!(error.contains("cannot delete objects"), "{error}");
+        assert!(error.contains("nothing has been written"), "{error}");
+    }
+    assert_eq!(place.objects("undeletable").await.len(), 0);
+    assert_eq!(server.requests(Kind::Put), 0);
 }

@@ -68,6 +68,27 @@ pub(crate) enum Failure {
     Stall,
 }
 
+/// What a server may not know of S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// `PUT` on the condition that there is no such object.
+    ConditionalPut,
+    /// Deletion of several objects by one request.
+    BulkDelete,
+}
+
+impl Part {
+    fn is_needed_by(self, request: &Request<Incoming>) -> bool {
+        match self {
+            Self::ConditionalPut => request.headers().contains_key("if-none-match"),
+            Self::BulkDelete => {
+                let query = request.uri().query().unwrap_or_default();
+                *request.method() == Method::POST && query.starts_with("delete")
+            }
+        }
+    }
+}
+
 /// Ends a connection.
 #[derive(Debug)]
 pub(super) struct Cut;
@@ -102,6 +123,8 @@ struct Plan {
     /// How often each request was made.
     attempts: HashMap<String, u64>,
     next: Vec<Next>,
+    /// Parts of S3 that the server does not know, and how it answers.
+    unknown: Vec<(Part, StatusCode)>,
 }
 
 #[derive(Debug)]
@@ -167,6 +190,11 @@ impl Layer {
         });
     }
 
+    pub(super) fn forget(&self, part: Part, status: u16) {
+        let status = StatusCode::from_u16(status).unwrap();
+        self.plan.lock().unwrap().unknown.push((part, status));
+    }
+
     pub(super) fn requests(&self, kind: Kind) -> usize {
         self.requests[kind as usize].load(Ordering::SeqCst)
     }
@@ -201,6 +229,15 @@ impl Layer {
         let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_in_flight.fetch_max(now, Ordering::SeqCst);
 
+        let unknown = {
+            let plan = self.plan.lock().unwrap();
+            let mut unknown = plan.unknown.iter();
+            let unknown = unknown.find(|(part, _)| part.is_needed_by(&request));
+            unknown.map(|(_, status)| *status)
+        };
+        if let Some(status) = unknown {
+            return refuse(request, status, "NotImplemented").await;
+        }
         let (failure, latency) = {
             let mut plan = self.plan.lock().unwrap();
             let url = request.uri().to_string();

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use self::access::{KnownKeys, Policy};
 use self::faults::Layer;
-pub(crate) use self::faults::{Failure, Kind};
+pub(crate) use self::faults::{Failure, Kind, Part};
 use self::memory::Objects;
 
 /// The key that may do everything.
@@ -167,6 +167,11 @@ impl S3Server {
     /// Makes the next `times` requests of `kind` fail whose URL contains `url_part`.
     pub(crate) fn fail_next(&self, times: usize, kind: Kind, url_part: &str, failure: Failure) {
         self.layer.fail_next(times, kind, url_part, failure);
+    }
+
+    /// Answers with `status` whatever needs this part of S3.
+    pub(crate) fn forget(&self, part: Part, status: u16) {
+        self.layer.forget(part, status);
     }
 
     /// Requests of this kind so far, failed ones among them.

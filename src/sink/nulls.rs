@@ -1,0 +1,173 @@
+//! NULL in columns of `PARTITIONED BY`, which DataFusion's own writer and reader lose.
+//!
+//! The writer looks at the values of an array without asking which of them are NULL, and makes the
+//! folder `column=`, which is read as the empty text. The reader takes
+//! `column=__HIVE_DEFAULT_PARTITION__`, which is NULL where Hive or Spark have written, for that text.
+//! Both are errors here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, ScalarValue, assert_eq_or_internal_err, exec_err, plan_err};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::TryStreamExt;
+
+/// What Hive and Spark call the folder of NULL.
+const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// # Errors
+/// When a file that is read lies in a folder of NULL.
+pub(super) fn refuse_null_partitions(scan: &FileScanConfig) -> Result<()> {
+    let is_null = |value: &ScalarValue| value.try_as_str().flatten() == Some(NULL_PARTITION);
+    let mut files = scan.file_groups.iter().flat_map(|group| group.files());
+    let Some(file) = files.find(|file| file.partition_values.iter().any(is_null)) else {
+        return Ok(());
+    };
+    plan_err!(
+        "'{}' lies in a folder of {NULL_PARTITION}, which is NULL, but would be read as this text. \
+         Read the other rows with WHERE <column> <> '{NULL_PARTITION}', and these from a table of \
+         their own, with that folder as its LOCATION",
+        file.object_meta.location
+    )
+}
+
+/// Passes rows on, and fails at the first that has NULL in one of some columns.
+#[derive(Debug)]
+pub(crate) struct NotNullExec {
+    input: Arc<dyn ExecutionPlan>,
+    columns: Vec<String>,
+    properties: Arc<PlanProperties>,
+}
+
+impl NotNullExec {
+    /// `input` itself if its schema says already that none of the columns holds NULL.
+    ///
+    /// # Errors
+    /// When there is no such column.
+    pub(super) fn wrap(
+        input: Arc<dyn ExecutionPlan>,
+        mut columns: Vec<String>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = input.schema();
+        for name in &columns {
+            schema.field_with_name(name)?;
+        }
+        columns.retain(|name| schema.field_with_name(name).is_ok_and(|f| f.is_nullable()));
+        Ok(match columns.is_empty() {
+            true => input,
+            false => Arc::new(Self::new(input, columns)),
+        })
+    }
+
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, columns: Vec<String>) -> Self {
+        Self {
+            properties: Arc::clone(input.properties()),
+            input,
+            columns,
+        }
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+}
+
+fn check(batch: &RecordBatch, columns: &[String]) -> Result<()> {
+    for name in columns {
+        let nulls = batch
+            .column_by_name(name)
+            .map_or(0, |column| column.logical_null_count());
+        if nulls > 0 {
+            return exec_err!(
+                "column '{name}' is NULL in {nulls} of {} rows, but the target is PARTITIONED BY it: \
+                 they would be written to the folder '{name}=', which is read as the empty text. \
+                 Give them a value, as by coalesce({name}, 'none'), or leave them out (rows that came \
+                 before may have been written)",
+                batch.num_rows()
+            );
+        }
+    }
+    Ok(())
+}
+
+impl DisplayAs for NotNullExec {
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let columns = self.columns.join(", ");
+        match t {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "NotNullExec: columns=[{columns}]")
+            }
+            DisplayFormatType::TreeRender => writeln!(f, "columns=[{columns}]"),
+        }
+    }
+}
+
+impl ExecutionPlan for NotNullExec {
+    fn name(&self) -> &'static str {
+        "NotNullExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        assert_eq_or_internal_err!(children.len(), 1, "NotNullExec has one child");
+        let columns = self.columns.clone();
+        Ok(Arc::new(Self::new(children.swap_remove(0), columns)))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        let schema = input.schema();
+        let columns = self.columns.clone();
+        let checked = input.and_then(move |batch| {
+            let result = check(&batch, &columns).map(|()| batch);
+            futures::future::ready(result)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
+    }
+}
