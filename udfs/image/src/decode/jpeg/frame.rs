@@ -381,7 +381,11 @@ impl Frame {
 
 impl Scan {
     /// Class and number of the Huffman tables that a component of it needs.
-    pub(super) fn tables(&self, frame: &Frame, of: &Selected) -> Vec<(u8, u8)> {
+    pub(super) fn tables(
+        &self,
+        frame: &Frame,
+        of: &Selected,
+    ) -> impl Iterator<Item = (u8, u8)> + use<> {
         let (dc, ac) = match frame.process {
             Process::Sequential => (true, true),
             Process::Lossless => (true, false),
@@ -389,7 +393,7 @@ impl Scan {
         };
         let dc = (dc && !frame.arithmetic).then_some((0, of.dc));
         let ac = (ac && !frame.arithmetic).then_some((1, of.ac));
-        dc.into_iter().chain(ac).collect()
+        dc.into_iter().chain(ac)
     }
 
     /// The header again.

@@ -316,7 +316,9 @@ impl<'a> Reader<'a> {
             self.write(RESTART_INTERVAL, &[&self.interval.to_be_bytes()])?;
             self.written_interval = self.interval;
         }
-        self.write(START_OF_SCAN, &[&scan.header()])?;
+        if self.out.is_some() {
+            self.write(START_OF_SCAN, &[&scan.header()])?;
+        }
         let last = !progressive && all;
         self.entropy(&frame, frame.groups(&scan).0, last)?;
         self.frame = Some(frame);
@@ -327,7 +329,9 @@ impl<'a> Reader<'a> {
     fn begin_part(&mut self, frame: &Frame, components: Vec<usize>) -> Result<(), Cause> {
         self.end_part();
         self.put(&[MARKER, START_OF_IMAGE]);
-        self.write(frame.code, &[&frame.header(&components)?])?;
+        if self.out.is_some() {
+            self.write(frame.code, &[&frame.header(&components)?])?;
+        }
         if let Some(transform) = frame.colours.transform() {
             self.write(ADOBE, &[b"Adobe\0\x64\0\0\0\0", &[transform]])?;
         }
