@@ -16,7 +16,7 @@ use super::location::{Location, Pattern};
 use super::options::{BinaryFileOptions, Oversize};
 use super::partitions::is_partition;
 use crate::object_stores::errors::{advice, broke_off, describe, is_refused};
-use crate::object_stores::requests::{leave_out, left_out};
+use crate::object_stores::requests::{apart, leave_out};
 use crate::object_stores::retry::Retries;
 
 /// List requests in flight at once.
@@ -136,10 +136,10 @@ async fn exists(store: &dyn ObjectStore, location: &Location) -> Result<bool> {
     }
     // A store has no folders, only objects whose names begin alike.
     let mut retries = Retries::default();
-    let before = left_out();
     loop {
-        match store.list(Some(root)).try_next().await {
-            Ok(first) => return Ok(first.is_some() || left_out() > before),
+        let (first, left_out) = apart(async { store.list(Some(root)).try_next().await }).await;
+        match first {
+            Ok(first) => return Ok(first.is_some() || left_out),
             Err(e) if broke_off(&e) && retries.again().await => {}
             Err(e) => return Err(failed(location, &e)),
         }

@@ -56,13 +56,18 @@ pub(crate) fn leave_out(place: &dyn Display, names: Vec<String>) {
     }
 }
 
-/// How many names the current operation has left out.
-pub(crate) fn left_out() -> usize {
-    let count = REQUESTS.try_with(|requests| {
-        let left_out = requests.left_out.lock();
-        left_out.unwrap_or_else(PoisonError::into_inner).len()
+/// Runs an operation that asks only whether there is anything: its requests are counted, but what it
+/// leaves out is not told. Returns its result, and whether it left something out.
+pub(crate) async fn apart<F: Future>(operation: F) -> (F::Output, bool) {
+    let apart = Arc::<Requests>::default();
+    let output = apart.of(operation).await;
+    let _ = REQUESTS.try_with(|requests| {
+        requests.sent.fetch_add(apart.sent(), Ordering::Relaxed);
+        requests.failed.fetch_add(apart.failed(), Ordering::Relaxed);
     });
-    count.unwrap_or(0)
+    let left_out = apart.left_out.lock();
+    let left_out = !left_out.unwrap_or_else(PoisonError::into_inner).is_empty();
+    (output, left_out)
 }
 
 fn warn(place: &dyn Display, count: usize, first: Option<&String>) {
