@@ -140,7 +140,7 @@ mod tests {
         std::fs::write(inner.join("c\n.jpg"), "").unwrap();
         symlink(&place, inner.join("up")).unwrap();
         symlink("self", inner.join("self")).unwrap();
-        symlink("nothing", inner.join("nothing")).unwrap();
+        symlink("gone", inner.join("nothing")).unwrap();
         symlink("a#b.jpg", inner.join("link.jpg")).unwrap();
         std::fs::create_dir(place.join("other#12")).unwrap();
         symlink(place.join("other#12"), inner.join("other")).unwrap();
