@@ -367,7 +367,7 @@ async fn list_folder(
     };
     strangers.extend(page.drop_strangers(&folder));
     page.drop_markers(&folder);
-    leave_out(location, strangers);
+    leave_out(location, &strangers);
     Ok(page)
 }
 

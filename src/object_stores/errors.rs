@@ -38,6 +38,24 @@ pub(super) fn without_details(text: &str) -> Option<String> {
     ))
 }
 
+/// Codes of answers with 400 that are about who asks, and when.
+const OTHER_REASONS: [&str; 3] = ["Token", "Authorization", "RequestTime"];
+
+/// Whether the answer may mean that the store does not know this kind of request: 400, 405 or 501,
+/// for which `object_store` has no errors of their own.
+pub(crate) fn is_unknown_request(error: &Error) -> bool {
+    match error {
+        Error::NotImplemented { .. } | Error::NotSupported { .. } => true,
+        Error::Generic { .. } => {
+            let text = describe(error);
+            let has = |status: &str| text.contains(&format!("status code: {status} "));
+            let is_other = OTHER_REASONS.iter().any(|code| text.contains(code));
+            has("405") || has("501") || (has("400") && !is_other)
+        }
+        _ => false,
+    }
+}
+
 /// What to do about an error, as the end of a sentence that begins with `; `, if that is known.
 /// `bucket` is the store's URL.
 pub(crate) fn advice(error: &Error, bucket: &str) -> Option<String> {
@@ -245,5 +263,19 @@ mod tests {
         };
         assert_eq!(describe(&error), error.to_string());
         assert_eq!(advice(&error, "s3://b/"), None);
+    }
+
+    #[test]
+    fn only_some_answers_may_mean_that_the_request_is_unknown() {
+        let error = |status: &str| Error::Generic {
+            store: "S3",
+            source: format!("Server returned non-2xx status code: {status}: ").into(),
+        };
+        assert!(is_unknown_request(&error("501 Not Implemented")));
+        assert!(is_unknown_request(&error("400 Bad Request")));
+        assert!(!is_unknown_request(&error("500 Internal Server Error")));
+        assert!(!is_unknown_request(&error("503 Slow Down (400)")));
+        let expired = "400 Bad Request: <Error><Code>ExpiredToken</Code></Error>";
+        assert!(!is_unknown_request(&error(expired)));
     }
 }

@@ -45,7 +45,7 @@ impl Requests {
 
 /// Notes names that a listing leaves out because no query could read them, to be told where the
 /// operation ends, or else at once.
-pub(crate) fn leave_out(place: &dyn Display, names: Vec<String>) {
+pub(crate) fn leave_out(place: &dyn Display, names: &[String]) {
     let noted = REQUESTS.try_with(|requests| {
         let left_out = requests.left_out.lock();
         let mut left_out = left_out.unwrap_or_else(PoisonError::into_inner);

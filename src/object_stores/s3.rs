@@ -26,10 +26,10 @@ use object_store::{
     Result, RetryConfig,
 };
 
+use super::errors::is_unknown_request;
 use super::made::Answered;
 use super::retry::Retries;
 use super::transport::Connector;
-use crate::sink::capabilities::is_unknown_request;
 
 /// Objects of one request.
 const CHUNK: usize = 1000;

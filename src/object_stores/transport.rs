@@ -125,7 +125,7 @@ async fn buffered(
     let changed = match listing {
         _ if is_error => without_details(text),
         Some((bucket, prefix)) => readable(text, prefix).map(|page| {
-            leave_out(bucket, page.left_out);
+            leave_out(bucket, &page.left_out);
             page.text
         }),
         None => None,

@@ -13,7 +13,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
 use super::target::Target;
-use crate::object_stores::errors::describe;
+use crate::object_stores::errors::{describe, is_unknown_request};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Capability {
@@ -23,8 +23,9 @@ pub(super) enum Capability {
     NoConditionalPut,
 }
 
-static KNOWN: LazyLock<Mutex<Vec<(Weak<dyn ObjectStore>, Capability)>>> =
-    LazyLock::new(Mutex::default);
+type Known = Vec<(Weak<dyn ObjectStore>, Capability)>;
+
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
 pub(super) fn is_known(store: &Arc<dyn ObjectStore>, capability: Capability) -> bool {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,24 +45,6 @@ pub(super) fn remember(store: &Arc<dyn ObjectStore>, capability: Capability) {
 /// As long as there is a weak reference, no other store has the same address.
 fn is_same(other: &Weak<dyn ObjectStore>, store: &Arc<dyn ObjectStore>) -> bool {
     std::ptr::addr_eq(other.as_ptr(), Arc::as_ptr(store))
-}
-
-/// Codes of answers with 400 that are about who asks, and when.
-const OTHER_REASONS: [&str; 3] = ["Token", "Authorization", "RequestTime"];
-
-/// Whether the answer may mean that the store does not know this kind of request: 400, 405 or 501,
-/// for which `object_store` has no errors of their own.
-pub(crate) fn is_unknown_request(error: &Error) -> bool {
-    match error {
-        Error::NotImplemented { .. } | Error::NotSupported { .. } => true,
-        Error::Generic { .. } => {
-            let text = describe(error);
-            let has = |status: &str| text.contains(&format!("status code: {status} "));
-            let is_other = OTHER_REASONS.iter().any(|code| text.contains(code));
-            has("405") || has("501") || (has("400") && !is_other)
-        }
-        _ => false,
-    }
 }
 
 /// # Errors
@@ -107,19 +90,5 @@ mod tests {
         assert!(is_known(&Arc::clone(&one), Capability::Delete));
         assert!(!is_known(&one, Capability::NoConditionalPut));
         assert!(!is_known(&other, Capability::Delete));
-    }
-
-    #[test]
-    fn only_some_answers_may_mean_that_the_request_is_unknown() {
-        let error = |status: &str| Error::Generic {
-            store: "S3",
-            source: format!("Server returned non-2xx status code: {status}: ").into(),
-        };
-        assert!(is_unknown_request(&error("501 Not Implemented")));
-        assert!(is_unknown_request(&error("400 Bad Request")));
-        assert!(!is_unknown_request(&error("500 Internal Server Error")));
-        assert!(!is_unknown_request(&error("503 Slow Down (400)")));
-        let expired = "400 Bad Request: <Error><Code>ExpiredToken</Code></Error>";
-        assert!(!is_unknown_request(&error(expired)));
     }
 }

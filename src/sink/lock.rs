@@ -13,9 +13,10 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::capabilities::{Capability, is_known, is_unknown_request, remember};
+use super::capabilities::{Capability, is_known, remember};
 use super::manifest::{json, parse_json, run_id};
 use super::target::Target;
+use crate::object_stores::errors::is_unknown_request;
 
 /// How often a lock is renewed.
 pub(super) const RENEWAL: Duration = Duration::from_secs(10);

@@ -132,7 +132,7 @@
 //! and one buffer of `datafusion.execution.objectstore_writer_buffer_size`, and each partition has
 //! one part open, or `num_files` all together (which then share 256 MiB of row groups).
 
-pub(crate) mod capabilities;
+mod capabilities;
 mod closed;
 mod commit;
 mod encode;
