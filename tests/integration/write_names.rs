@@ -213,8 +213,7 @@ async fn check_folder(store: &Store, key: &str, format: &str) {
     .into_iter()
     .enumerate()
     {
-        let done = run(&ctx, &sql).await;
-        done.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        run_sql(&ctx, &sql).await;
         match step {
             0 => expected = vec![1],
             1 => expected = vec![2],
@@ -237,11 +236,15 @@ async fn check_folder(store: &Store, key: &str, format: &str) {
     let (_, before) = split(store.content().await, key);
     let ctx = store.session();
     let sql = format!("CREATE EXTERNAL TABLE t STORED AS {format} LOCATION '{target}'");
-    run(&ctx, &sql)
-        .await
-        .unwrap_or_else(|e| panic!("{sql}: {e}"));
+    run_sql(&ctx, &sql).await;
     assert_eq!(values(&ctx, "SELECT x FROM t").await, [6], "{key:?}");
     assert_eq!(split(store.content().await, key).1, before);
+}
+
+/// Runs a statement that must succeed.
+async fn run_sql(ctx: &SessionContext, sql: &str) {
+    let done = run(ctx, sql).await;
+    assert!(done.is_ok(), "{sql}: {done:?}");
 }
 
 async fn check_file(store: &Store, folder: &str, name: &str) {
@@ -253,17 +256,13 @@ async fn check_file(store: &Store, folder: &str, name: &str) {
     let ctx = store.session();
     for x in 1..=2 {
         let sql = format!("COPY (SELECT CAST({x} AS BIGINT) AS x) TO '{target}' STORED AS PARQUET");
-        run(&ctx, &sql)
-            .await
-            .unwrap_or_else(|e| panic!("{sql}: {e}"));
+        run_sql(&ctx, &sql).await;
         let mut now = store.content().await;
         assert!(now.remove(&key).is_some(), "{key:?}: {now:?}");
         assert_eq!(now, before, "{key:?}");
     }
     let sql = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{target}'");
-    run(&ctx, &sql)
-        .await
-        .unwrap_or_else(|e| panic!("{sql}: {e}"));
+    run_sql(&ctx, &sql).await;
     assert_eq!(values(&ctx, "SELECT x FROM t").await, [2], "{key:?}");
 }
 
