@@ -25,6 +25,7 @@ mod metrics;
 mod options;
 mod partitions;
 mod schema;
+mod selection;
 mod slices;
 mod table;
 #[cfg(feature = "cluster")]
