@@ -26,10 +26,15 @@ pub(super) fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>,
             Some(opened) => return opened,
             None => boxed(format, TiffDecoder::new(reader)),
         },
-        Format::WebP => match webp::unmixed(bytes) {
-            Some(copy) => boxed(format, WebPDecoder::new(Cursor::new(copy))),
-            None => boxed(format, WebPDecoder::new(reader)),
-        },
+        Format::WebP => {
+            if let Some(said) = webp::missing_length(bytes) {
+                return Err(Cause::Truncated(format!("it says it has {said} bytes")));
+            }
+            match webp::unmixed(bytes) {
+                Some(copy) => boxed(format, WebPDecoder::new(Cursor::new(copy))),
+                None => boxed(format, WebPDecoder::new(reader)),
+            }
+        }
         Format::Gif | Format::Jpeg => {
             return Err(Cause::Corrupt(format!("{format} has a decoder of its own")));
         }

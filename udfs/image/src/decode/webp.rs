@@ -1,7 +1,16 @@
-//! The first frame of an animated WebP as libwebp shows it: as it stands, on a canvas of black.
+//! What libwebp does with a WebP and the decoder does not.
 //!
-//! The decoder mixes it with the background by its alpha, which alters colours that alpha hides
+//! libwebp refuses a file that is shorter than it says; the decoder makes up the last bytes of a lossy
+//! picture. And libwebp shows the first frame of an animation as it stands, on a canvas of black: the
+//! decoder mixes it with the background by its alpha, which alters colours that alpha hides
 //! only. So a copy of the file says that neither is to be.
+
+/// How many bytes the file says it has, if they are more than there are.
+pub(super) fn missing_length(bytes: &[u8]) -> Option<u64> {
+    let said = bytes.get(4..)?.first_chunk().copied()?;
+    let said = u64::from(u32::from_le_bytes(said)) + 8;
+    (said > bytes.len() as u64).then_some(said)
+}
 
 /// Background colour and blending taken out of an animation; `None` for any other file.
 pub(super) fn unmixed(bytes: &[u8]) -> Option<Vec<u8>> {

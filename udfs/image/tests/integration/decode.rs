@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use datafusion_functions_image::decode::{Limits, decode, inspect};
+use datafusion_functions_image::decode::{DecodeError, Limits, decode, inspect};
 
 // The files in tests/data/decode were written by Pillow 12.3 and pypng 0.20230, 29 by 22 pixels
 // each; the numbers are the FNV-1a hashes of what Pillow makes of them.
@@ -241,4 +241,21 @@ fn equals_pillow() {
         }
     }
     assert!(different.is_empty(), "{different:?}");
+}
+
+/// The decoder makes up the last bytes of a lossy WebP; libwebp, and so Pillow, refuses the file.
+#[test]
+fn a_webp_shorter_than_it_says_is_an_error() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/decode");
+    for (name, ..) in PILLOW.iter().filter(|(name, _)| name.ends_with(".webp")) {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        for missing in 1..=3 {
+            let cut = &bytes[..bytes.len() - missing];
+            let error = decode(cut, Limits { max_pixels: 1000 }).unwrap_err();
+            assert!(
+                matches!(error, DecodeError::Truncated { .. }),
+                "{name}: {error}"
+            );
+        }
+    }
 }
