@@ -66,7 +66,11 @@ impl Location {
                 }
                 let store = ObjectStoreUrl::parse(format!("{scheme}://{authority}"))
                     .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
-                (store, decode(path)?, false)
+                let path = decode(path)?;
+                if !matches!(scheme, "http" | "https") {
+                    refuse_unnameable(text, &path)?;
+                }
+                (store, path, false)
             }
             None => {
                 let path = absolute(text)?;
@@ -233,6 +237,23 @@ fn decode(text: &str, path: &str) -> Result<String> {
         .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))
 }
 
+/// Objects in such folders are left out of every listing: another folder would be read instead.
+fn refuse_unnameable(text: &str, path: &str) -> Result<()> {
+    let names = path.strip_suffix('/').unwrap_or(path).split('/');
+    for name in names.filter(|_| !path.is_empty()) {
+        let why = match name {
+            "" => "has an empty name between two '/'",
+            "." | ".." => "has a name that is '.' or '..'",
+            _ => continue,
+        };
+        return plan_err!(
+            "LOCATION '{text}' {why}; objects under such a name cannot be reached (object_store \
+             refuses them). Name another folder"
+        );
+    }
+    Ok(())
+}
+
 /// The absolute path without its first `/`, `.` and `..` resolved by name.
 fn absolute(text: &str) -> Result<String> {
     if text.is_empty() {
@@ -346,6 +367,33 @@ mod tests {
     fn nonsense_is_refused() {
         for text in ["", "s3:///x", "file://relative", "s3://b/[a"] {
             assert!(Location::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn folders_that_no_object_can_be_read_from_are_refused() {
+        for (text, why) in [
+            ("s3://b//", "an empty name between two '/'"),
+            ("s3://b//x", "an empty name between two '/'"),
+            ("s3://b/a//", "an empty name between two '/'"),
+            ("s3://b/a//*.jpg", "an empty name between two '/'"),
+            ("gs://b/a/./x", "'.' or '..'"),
+            ("s3://b/../x/", "'.' or '..'"),
+            ("s3://b/%2E%2E/x/", "'.' or '..'"),
+        ] {
+            let error = Location::parse(text).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(text), "{error}");
+        }
+        for (text, root) in [
+            ("s3://b", ""),
+            ("s3://b/", ""),
+            ("s3://b/a/", "a"),
+            ("http://host/a//b", "a/b"),
+            ("/no//such/", "no/such"),
+            ("file:///no//such/", "no/such"),
+        ] {
+            let location = Location::parse(text).unwrap();
+            assert_eq!(location.root().as_ref(), root, "{text}");
         }
     }
 }

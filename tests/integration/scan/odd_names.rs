@@ -8,7 +8,7 @@ use datafusion::prelude::SessionContext;
 use url::Url;
 
 use super::s3_server::{Kind, S3Server};
-use super::{contents, run, session};
+use super::{contents, error, run, session};
 
 const GOOD: [&str; 6] = [
     "top.jpg",
@@ -207,6 +207,20 @@ async fn a_location_is_what_was_typed_and_decoded_only_if_there_is_no_such_thing
             assert_eq!(found, [format!("{root}/{key}")].into(), "{root}/{location}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_with_an_empty_name_does_not_read_the_folder_above() {
+    let server = server();
+    for location in ["s3://fruits//", "s3://fruits/t//", "s3://fruits/t/../"] {
+        let sql = format!(
+            "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{location}' OPTIONS ({})",
+            server.options()
+        );
+        let told = error(&session(), &sql).await;
+        assert!(told.contains("cannot be reached"), "{location}: {told}");
+    }
+    assert_eq!(server.requests(Kind::List), 0);
 }
 
 #[cfg(unix)]
