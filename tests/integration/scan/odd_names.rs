@@ -210,6 +210,49 @@ async fn a_location_is_what_was_typed_and_decoded_only_if_there_is_no_such_thing
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_looks_like_a_glob_is_read_as_the_name_where_it_exists() {
+    let server = S3Server::in_memory(&["fruits"]);
+    let keys = [
+        "photos [2024]/a.jpg",
+        "photos 2/b.jpg",
+        "x{1}/c.jpg",
+        "y*z/d.jpg",
+        "y1z/e.jpg",
+        "[a/f.jpg",
+        "g?.jpg",
+        "gg.jpg",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for key in keys {
+        server.put("fruits", key, key);
+        let file = folder.path().join(key);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, key).unwrap();
+    }
+    let ctx = session();
+    let disk = format!("file://{}", folder.path().canonicalize().unwrap().display());
+    for root in ["s3://fruits", &disk] {
+        for (location, expected) in [
+            ("photos [2024]/", &keys[..1]),
+            ("photos [2024]/a.jpg", &keys[..1]),
+            ("photos [2024]", &keys[..1]),
+            ("photos%20[2024]/", &keys[..1]),
+            ("photos [0-9]/", &keys[1..2]),
+            ("x{1}/", &keys[2..3]),
+            ("y*z/", &keys[3..4]),
+            ("y?z/", &keys[3..5]),
+            ("[a/", &keys[5..6]),
+            ("g?.jpg", &keys[6..7]),
+            ("g*.jpg", &keys[6..8]),
+        ] {
+            let found = paths(&ctx, &format!("{root}/{location}"), &server.options()).await;
+            let expected = expected.iter().map(|key| format!("{root}/{key}")).collect();
+            assert_eq!(found, expected, "{root}/{location}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_location_with_an_empty_name_does_not_read_the_folder_above() {
     let server = server();
     for location in ["s3://fruits//", "s3://fruits/t//", "s3://fruits/t/../"] {
