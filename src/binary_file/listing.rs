@@ -95,6 +95,14 @@ async fn start<'a>(
     let selection = Selection::new(location, options);
     let mut refused = None;
     if !location.is_folder() {
+        if location.is_local()
+            && let Some(why) = local::refuses(location.root())
+        {
+            return Err(plan_datafusion_err!(
+                "LOCATION '{location}' is not supported: {why}; only folders, and regular \
+                 files of other names, can be read"
+            ));
+        }
         match store.head(location.root()).await {
             Ok(object) => {
                 let kept = selection.keeps_object(&object);

@@ -314,5 +314,23 @@ fn names_of_the_disk_that_cannot_be_read_are_told() {
         error.contains("e.jpg#12") && error.contains("not supported"),
         "{error}"
     );
+    assert!(error.contains("its name ends in '#' and digits"), "{error}");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.jpg");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for place in [pipe.to_str().unwrap(), "/dev/zero", "file:///dev/null"] {
+        let sql = format!("CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{place}'");
+        let ctx = session();
+        let told = tokio::time::timeout(std::time::Duration::from_secs(60), error(&ctx, &sql));
+        let told = told.await.unwrap();
+        let name = place.trim_start_matches("file://");
+        assert!(told.contains(name) && told.contains("not a file"), "{told}");
+    }
 }
