@@ -10,6 +10,7 @@ use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 
 use super::options::parse_glob;
+use crate::object_stores::errors::shown;
 
 const GLOB_CHARACTERS: [char; 4] = ['*', '?', '[', '{'];
 
@@ -81,8 +82,13 @@ impl Location {
                 if authority.is_empty() {
                     return plan_err!("LOCATION '{text}': expected '{scheme}://' and a bucket");
                 }
-                let store = ObjectStoreUrl::parse(format!("{scheme}://{authority}"))
-                    .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
+                let store =
+                    ObjectStoreUrl::parse(format!("{scheme}://{authority}")).map_err(|_| {
+                        plan_datafusion_err!(
+                            "LOCATION '{}': expected '{scheme}://' and a bucket or host",
+                            shown(text)
+                        )
+                    })?;
                 if !matches!(scheme, "http" | "https") {
                     refuse_unnameable(text, &decode(path)?)?;
                 }
@@ -104,7 +110,7 @@ impl Location {
         let literal = segments.iter().position(is_glob).unwrap_or(segments.len());
         let (root, glob) = segments.split_at(literal);
         let root = Path::parse(decode(root)?)
-            .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
+            .map_err(|e| plan_datafusion_err!("LOCATION '{}': {e}", shown(text)))?;
         let pattern = if glob.is_empty() {
             None
         } else {
@@ -169,18 +175,17 @@ impl Location {
     }
 }
 
+/// As it may be shown: without the secrets of an address.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.store.as_str(), self.root)?;
+        let mut text = self.uri(&self.root);
         if let Some(pattern) = &self.pattern {
-            let slash = if self.root.as_ref().is_empty() {
-                ""
-            } else {
-                "/"
-            };
-            write!(f, "{slash}{}", pattern.text)?;
+            if !self.root.as_ref().is_empty() {
+                text.push('/');
+            }
+            text += &pattern.text;
         }
-        Ok(())
+        f.write_str(&shown(&text))
     }
 }
 
@@ -256,7 +261,7 @@ fn decode(text: &str, path: &str) -> Result<String> {
     percent_decode_str(path)
         .decode_utf8()
         .map(Into::into)
-        .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))
+        .map_err(|e| plan_datafusion_err!("LOCATION '{}': {e}", shown(text)))
 }
 
 /// Objects in such folders are left out of every listing: another folder would be read instead.
@@ -269,8 +274,9 @@ fn refuse_unnameable(text: &str, path: &str) -> Result<()> {
             _ => continue,
         };
         return plan_err!(
-            "LOCATION '{text}' {why}; objects under such a name cannot be reached (object_store \
-             refuses them). Name another folder"
+            "LOCATION '{}' {why}; objects under such a name cannot be reached (object_store \
+             refuses them). Name another folder",
+            shown(text)
         );
     }
     Ok(())
