@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use super::location::split_uri;
 use super::options::{BinaryFileOptions, Oversize};
 use super::schema::{CONTENT, LENGTH, PATH};
-use crate::object_stores::errors::{advice, broke_off, describe};
+use crate::object_stores::errors::{advice, broke_off, describe, shown};
 use crate::object_stores::requests::Requests;
 use crate::object_stores::retry::Retries;
 
@@ -274,7 +274,8 @@ fn unreadable(uri: &str, bucket: &str, error: &object_store::Error) -> DataFusio
         })
     });
     exec_datafusion_err!(
-        "could not read '{uri}': {}{}",
+        "could not read '{}': {}{}",
+        shown(uri),
         describe(error),
         advice.unwrap_or_default()
     )

@@ -95,6 +95,14 @@ async fn start<'a>(
     let selection = Selection::new(location, options);
     let mut refused = None;
     if !location.is_folder() {
+        if location.is_local()
+            && let Some(why) = local::refuses(location.root())
+        {
+            return Err(plan_datafusion_err!(
+                "LOCATION '{location}' is not supported: {why}; only folders, and regular \
+                 files of other names, can be read"
+            ));
+        }
         match store.head(location.root()).await {
             Ok(object) => {
                 let kept = selection.keeps_object(&object);
@@ -124,6 +132,25 @@ async fn start<'a>(
     }))
 }
 
+/// Whether there is an object or a folder at `location`, which is no glob.
+///
+/// # Errors
+/// When a request fails; one that is refused says nothing, as what does not exist may be refused too.
+pub(super) async fn is_there(store: &dyn ObjectStore, location: &Location) -> Result<bool> {
+    if !location.is_folder() {
+        match store.head(location.root()).await {
+            Ok(_) => return Ok(true),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(e) if is_refused(&e) => {}
+            Err(e) => return Err(failed(location, &e)),
+        }
+    }
+    match has_any(store, location).await {
+        Err(e) if is_refused(&e) => Ok(false),
+        found => found.map_err(|e| failed(location, &e)),
+    }
+}
+
 /// Tells an empty folder, which is an empty table, from one that does not exist.
 async fn exists(store: &dyn ObjectStore, location: &Location) -> Result<bool> {
     let root = location.root();
@@ -133,14 +160,20 @@ async fn exists(store: &dyn ObjectStore, location: &Location) -> Result<bool> {
     if location.is_local() {
         return Ok(FilePath::new("/").join(root.as_ref()).is_dir());
     }
-    // A store has no folders, only objects whose names begin alike.
+    let found = has_any(store, location).await;
+    found.map_err(|e| failed(location, &e))
+}
+
+/// A store has no folders, only objects whose names begin alike.
+async fn has_any(store: &dyn ObjectStore, location: &Location) -> object_store::Result<bool> {
+    let root = location.root();
     let mut retries = Retries::default();
     loop {
         let (first, left_out) = apart(async { store.list(Some(root)).try_next().await }).await;
         match first {
             Ok(first) => return Ok(first.is_some() || left_out),
             Err(e) if broke_off(&e) && retries.again().await => {}
-            Err(e) => return Err(failed(location, &e)),
+            Err(e) => return Err(e),
         }
     }
 }

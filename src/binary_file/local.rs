@@ -69,13 +69,28 @@ fn look_at(place: &FilePath, folder: &Path, entry: &DirEntry) -> Result<Found> {
             false => Found::Folder(path),
         });
     }
+    Ok(match why_unreadable(&name, &metadata) {
+        Some(why) => Found::Unreadable(why),
+        None => Found::Object(object(path, &metadata)?),
+    })
+}
+
+/// Why what was named on its own cannot be read; `None` of a folder, a file, and what does not exist.
+pub(super) fn refuses(path: &Path) -> Option<&'static str> {
+    let place = FilePath::new("/").join(path.as_ref());
+    let metadata = std::fs::metadata(&place).ok()?;
+    match metadata.is_dir() {
+        true => None,
+        false => why_unreadable(place.file_name()?, &metadata),
+    }
+}
+
+/// A pipe would be waited for, and a device may have no end.
+fn why_unreadable(name: &OsStr, metadata: &Metadata) -> Option<&'static str> {
     if !metadata.is_file() {
-        return Ok(Found::Unreadable("not a file"));
+        return Some("not a file");
     }
-    if is_kept_for_unfinished_files(&name) {
-        return Ok(Found::Unreadable("its name ends in '#' and digits"));
-    }
-    Ok(Found::Object(object(path, &metadata)?))
+    is_kept_for_unfinished_files(name).then_some("its name ends in '#' and digits")
 }
 
 fn object(location: Path, metadata: &Metadata) -> Result<ObjectMeta> {

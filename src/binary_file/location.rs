@@ -10,6 +10,7 @@ use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 
 use super::options::parse_glob;
+use crate::object_stores::errors::shown;
 
 const GLOB_CHARACTERS: [char; 4] = ['*', '?', '[', '{'];
 
@@ -28,13 +29,14 @@ impl Location {
     /// Reads a URL or a path of the local disk.
     ///
     /// A URL is percent-decoded, as DataFusion's own tables do ([`Self::as_typed`] is not); a path
-    /// without scheme is taken verbatim. `#` has no special meaning in either. What exists on the local disk under exactly
-    /// this name is never taken for a glob.
+    /// without scheme is taken verbatim. `#` has no special meaning in either. What exists on the
+    /// local disk under exactly this name is never taken for a glob, nor is a character of globs that
+    /// is percent-encoded; of what a store has, [`Self::names`] tells.
     ///
     /// # Errors
     /// When the text is neither, or its glob does not parse.
     pub(super) fn parse(text: &str) -> Result<Self> {
-        Self::read(text, |path| decode(text, path))
+        Self::read(text, true, |path| decode(text, path))
     }
 
     /// Reads a URL to the letter: `%20` is a blank to a browser, but in a key it is `%20`. `None`
@@ -44,19 +46,35 @@ impl Location {
         if decode(text, path).is_ok_and(|decoded| decoded == path) {
             return None;
         }
-        Self::read(text, |path| Ok(path.to_owned())).ok()
+        Self::read(text, true, |path| Ok(path.to_owned())).ok()
     }
 
-    fn read(text: &str, decode: impl Fn(&str) -> Result<String>) -> Result<Self> {
+    /// What has exactly this name in a store, where the name could also be a glob: to the letter, and
+    /// percent-decoded.
+    pub(super) fn names(text: &str) -> Vec<Self> {
+        let is_remote = text
+            .split_once("://")
+            .is_some_and(|(scheme, rest)| scheme != "file" && rest.contains(GLOB_CHARACTERS));
+        if !is_remote {
+            return vec![];
+        }
+        let typed = Self::read(text, false, |path| Ok(path.to_owned()));
+        let decoded = Self::read(text, false, |path| decode(text, path));
+        let mut names: Vec<Self> = [typed, decoded].into_iter().flatten().collect();
+        names.dedup_by(|a, b| a.root == b.root);
+        names
+    }
+
+    fn read(text: &str, globs: bool, decode: impl Fn(&str) -> Result<String>) -> Result<Self> {
+        let is_url = text.contains("://");
         let (store, path, exists) = match text.split_once("://") {
             Some(("file", path)) => {
-                let path = decode(path)?;
                 let Some(path) = path.strip_prefix('/') else {
                     return plan_err!(
                         "LOCATION '{text}': expected 'file:///' and an absolute path"
                     );
                 };
-                let exists = FilePath::new("/").join(path).exists();
+                let exists = FilePath::new("/").join(decode(path)?).exists();
                 (ObjectStoreUrl::local_filesystem(), path.to_owned(), exists)
             }
             Some((scheme, rest)) => {
@@ -64,9 +82,17 @@ impl Location {
                 if authority.is_empty() {
                     return plan_err!("LOCATION '{text}': expected '{scheme}://' and a bucket");
                 }
-                let store = ObjectStoreUrl::parse(format!("{scheme}://{authority}"))
-                    .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
-                (store, decode(path)?, false)
+                let store =
+                    ObjectStoreUrl::parse(format!("{scheme}://{authority}")).map_err(|_| {
+                        plan_datafusion_err!(
+                            "LOCATION '{}': expected '{scheme}://' and a bucket or host",
+                            shown(text)
+                        )
+                    })?;
+                if !matches!(scheme, "http" | "https") {
+                    refuse_unnameable(text, &decode(path)?)?;
+                }
+                (store, path.to_owned(), false)
             }
             None => {
                 let path = absolute(text)?;
@@ -75,22 +101,21 @@ impl Location {
             }
         };
 
-        let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
-        let literal = if exists {
-            segments.len()
-        } else {
-            segments
-                .iter()
-                .position(|segment| segment.contains(GLOB_CHARACTERS))
-                .unwrap_or(segments.len())
+        let decode = |part: &[&str]| match is_url {
+            true => decode(&part.join("/")),
+            false => Ok(part.join("/")),
         };
+        let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+        let is_glob = |segment: &&str| globs && !exists && segment.contains(GLOB_CHARACTERS);
+        let literal = segments.iter().position(is_glob).unwrap_or(segments.len());
         let (root, glob) = segments.split_at(literal);
-        let root = Path::parse(root.join("/"))
-            .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))?;
+        let root = Path::parse(decode(root)?)
+            .map_err(|e| plan_datafusion_err!("LOCATION '{}': {e}", shown(text)))?;
         let pattern = if glob.is_empty() {
             None
         } else {
-            Some(Pattern::try_new(glob)?)
+            let glob = decode(glob)?;
+            Some(Pattern::try_new(&glob.split('/').collect::<Vec<_>>())?)
         };
         Ok(Self {
             store,
@@ -128,13 +153,20 @@ impl Location {
     /// Text from which [`Self::parse`] makes the same location on another machine.
     #[cfg(feature = "cluster")]
     pub(super) fn to_text(&self) -> String {
-        let slash = if self.is_folder && self.pattern.is_none() {
-            "/"
-        } else {
-            ""
-        };
         // What begins with "file:///" is percent-decoded, as every URL is.
-        format!("{}{slash}", self.to_string().replace('%', "%25"))
+        let encoded = |text: &str| text.replace('%', "%25");
+        let mut root = encoded(self.root.as_ref());
+        for character in GLOB_CHARACTERS {
+            root = root.replace(character, &format!("%{:02X}", u32::from(character)));
+        }
+        let mut text = format!("{}{root}", self.store.as_str());
+        if (self.is_folder || self.pattern.is_some()) && !self.root.as_ref().is_empty() {
+            text.push('/');
+        }
+        match &self.pattern {
+            Some(pattern) => text + &encoded(&pattern.text),
+            None => text,
+        }
     }
 
     /// The verbatim URI of an object of this location's store.
@@ -143,18 +175,17 @@ impl Location {
     }
 }
 
+/// As it may be shown: without the secrets of an address.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.store.as_str(), self.root)?;
+        let mut text = self.uri(&self.root);
         if let Some(pattern) = &self.pattern {
-            let slash = if self.root.as_ref().is_empty() {
-                ""
-            } else {
-                "/"
-            };
-            write!(f, "{slash}{}", pattern.text)?;
+            if !self.root.as_ref().is_empty() {
+                text.push('/');
+            }
+            text += &pattern.text;
         }
-        Ok(())
+        f.write_str(&shown(&text))
     }
 }
 
@@ -230,7 +261,25 @@ fn decode(text: &str, path: &str) -> Result<String> {
     percent_decode_str(path)
         .decode_utf8()
         .map(Into::into)
-        .map_err(|e| plan_datafusion_err!("LOCATION '{text}': {e}"))
+        .map_err(|e| plan_datafusion_err!("LOCATION '{}': {e}", shown(text)))
+}
+
+/// Objects in such folders are left out of every listing: another folder would be read instead.
+fn refuse_unnameable(text: &str, path: &str) -> Result<()> {
+    let names = path.strip_suffix('/').unwrap_or(path).split('/');
+    for name in names.filter(|_| !path.is_empty()) {
+        let why = match name {
+            "" => "has an empty name between two '/'",
+            "." | ".." => "has a name that is '.' or '..'",
+            _ => continue,
+        };
+        return plan_err!(
+            "LOCATION '{}' {why}; objects under such a name cannot be reached (object_store \
+             refuses them). Name another folder",
+            shown(text)
+        );
+    }
+    Ok(())
 }
 
 /// The absolute path without its first `/`, `.` and `..` resolved by name.
@@ -303,6 +352,29 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_a_glob_may_be_a_name() {
+        for (text, roots) in [
+            ("s3://b/photos [2024]/", vec!["photos [2024]"]),
+            ("s3://b/a%20b/x{1}", vec!["a%20b/x{1}", "a b/x{1}"]),
+            ("s3://b/[a/", vec!["[a"]),
+            ("s3://b/a/", vec![]),
+            ("file:///no/such/*", vec![]),
+            ("/no/such/*", vec![]),
+        ] {
+            let names = Location::names(text);
+            let found: Vec<_> = names.iter().map(|name| name.root().as_ref()).collect();
+            assert_eq!(found, roots, "{text}");
+            for name in names {
+                assert!(name.pattern().is_none(), "{text}");
+                assert_eq!(name.is_folder(), text.ends_with('/'), "{text}");
+            }
+        }
+        let encoded = Location::parse("s3://b/photos %5B2024%5D/*.jpg").unwrap();
+        assert_eq!(encoded.root().as_ref(), "photos [2024]");
+        assert!(encoded.pattern().unwrap().matches(&["a.jpg"]));
+    }
+
+    #[test]
     fn uris_survive_the_round_trip() {
         for name in [
             "Apple Red 1",
@@ -346,6 +418,33 @@ mod tests {
     fn nonsense_is_refused() {
         for text in ["", "s3:///x", "file://relative", "s3://b/[a"] {
             assert!(Location::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn folders_that_no_object_can_be_read_from_are_refused() {
+        for (text, why) in [
+            ("s3://b//", "an empty name between two '/'"),
+            ("s3://b//x", "an empty name between two '/'"),
+            ("s3://b/a//", "an empty name between two '/'"),
+            ("s3://b/a//*.jpg", "an empty name between two '/'"),
+            ("gs://b/a/./x", "'.' or '..'"),
+            ("s3://b/../x/", "'.' or '..'"),
+            ("s3://b/%2E%2E/x/", "'.' or '..'"),
+        ] {
+            let error = Location::parse(text).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(text), "{error}");
+        }
+        for (text, root) in [
+            ("s3://b", ""),
+            ("s3://b/", ""),
+            ("s3://b/a/", "a"),
+            ("http://host/a//b", "a/b"),
+            ("/no//such/", "no/such"),
+            ("file:///no//such/", "no/such"),
+        ] {
+            let location = Location::parse(text).unwrap();
+            assert_eq!(location.root().as_ref(), root, "{text}");
         }
     }
 }

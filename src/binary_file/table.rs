@@ -125,7 +125,7 @@ impl BinaryFileTable {
 }
 
 /// The location that `text` means, and one object of it: as it is typed, or where there is nothing
-/// under that name, percent-decoded.
+/// under that name, percent-decoded. What has exactly this name goes before what it matches as a glob.
 async fn locate(
     session: &dyn Session,
     text: &str,
@@ -137,6 +137,14 @@ async fn locate(
         // What it leaves out is told by the queries.
         Arc::<Requests>::default().of(sample).await
     };
+    for name in Location::names(text) {
+        let store = session.runtime_env().object_store(name.store())?;
+        let there = listing::is_there(&store, &name);
+        if Arc::<Requests>::default().of(there).await? {
+            let object = sample(&name).await?;
+            return Ok((name, object));
+        }
+    }
     let decoded = Location::parse(text);
     let Some(typed) = Location::as_typed(text) else {
         let location = decoded?;

@@ -157,6 +157,8 @@ mod tests {
             "s3://bucket",
             "s3://bucket/folder/",
             "s3://bucket/50%25 off#1/*.jpg",
+            "s3://bucket/photos %5B2024%5D/x%3f/",
+            "s3://bucket/photos %5B2024%5D/*.jpg",
             "file:///data/x%20y",
         ] {
             let location = Location::parse(text).unwrap();

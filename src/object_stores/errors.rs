@@ -9,12 +9,12 @@ use super::xml::element;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
 use super::xml::raw_element;
 
-/// The text of `error`, without the XML around what a store says.
+/// The text of `error`, without the XML around what a store says and the secrets of addresses.
 ///
 /// S3 repeats in its errors the token that it refused and the request that was signed, headers
 /// included. Neither may be shown, so only code and message are.
 pub(crate) fn describe(error: &Error) -> String {
-    let text = error.to_string();
+    let text = hide_secrets(&error.to_string());
     let Some((before, document, after)) = find_document(&text) else {
         return text;
     };
@@ -24,6 +24,44 @@ pub(crate) fn describe(error: &Error) -> String {
         (None, None) => "an answer without a code".to_owned(),
     };
     format!("{before}{said}{after}")
+}
+
+/// A location as it may be shown: without user name and password, and of an address of the web
+/// without its query, which may be a signature. A `?` that is encoded may be one too.
+pub(crate) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let query = ["?", "%3F", "%3f"]
+        .iter()
+        .filter_map(|mark| rest.find(mark));
+    let (rest, end) = match query.min() {
+        Some(query) if is_web => (&rest[..query], "?…"),
+        _ => (rest, ""),
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}{end}")
+}
+
+/// `text` with every address of the web in it as it may be [`shown`].
+fn hide_secrets(text: &str) -> String {
+    let mut told = String::new();
+    let mut rest = text;
+    while let Some(start) = ["http://", "https://"]
+        .iter()
+        .filter_map(|s| rest.find(s))
+        .min()
+    {
+        let (before, url) = rest.split_at(start);
+        let is_end = |c: char| c.is_whitespace() || "'\"<>".contains(c);
+        let (url, after) = url.split_at(url.find(is_end).unwrap_or(url.len()));
+        told += before;
+        told += &shown(url);
+        rest = after;
+    }
+    told + rest
 }
 
 /// S3's error document with nothing but code and message; `None` if `text` is no such document.
@@ -59,6 +97,7 @@ pub(crate) fn is_unknown_request(error: &Error) -> bool {
 /// What to do about an error, as the end of a sentence that begins with `; `, if that is known.
 /// `bucket` is the store's URL.
 pub(crate) fn advice(error: &Error, bucket: &str) -> Option<String> {
+    let bucket = &shown(bucket);
     let text = error.to_string();
     let code = find_document(&text).and_then(|(_, document, _)| element(document, "Code"));
     let known = match code.as_deref().unwrap_or_default() {
@@ -211,6 +250,31 @@ mod tests {
             advice(&error, "s3://b/")
                 .unwrap()
                 .contains("aws.session_token")
+        );
+    }
+
+    #[test]
+    fn addresses_are_shown_without_secrets() {
+        for (url, expected) in [
+            ("http://u:hush@host/a@b/c", "http://host/a@b/c"),
+            (
+                "https://host/a.jpg?X-Amz-Signature=hush",
+                "https://host/a.jpg?…",
+            ),
+            ("http://host?sig=hu/sh@x", "http://host?…"),
+            ("http://host/a%3Fsig%3Dhush", "http://host/a?…"),
+            ("s3://b/a?.jpg", "s3://b/a?.jpg"),
+            ("/data/a?.jpg", "/data/a?.jpg"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
+        let error = error(
+            "GET http://u:hush@host/x?sig=hush in 1ms: url (https://u:hush@h/), 'http://h/?hush'",
+        );
+        assert_eq!(
+            describe(&error),
+            "Generic S3 error: 403 Forbidden: GET http://host/x?… in 1ms: url (https://h/), \
+             'http://h/?…', after 2 retries"
         );
     }
 

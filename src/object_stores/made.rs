@@ -93,9 +93,10 @@ pub(super) fn is_same(
         return Ok(false);
     };
     plan_err!(
-        "'{url}' is in use by this session, and these options name {differs} than it was opened with: \
+        "'{}' is in use by this session, and these options name {differs} than it was opened with: \
          earlier tables would be read from elsewhere or by somebody else; leave all options of the \
-         store out to go on with it, repeat its endpoint and credentials, or use another session"
+         store out to go on with it, repeat its endpoint and credentials, or use another session",
+        super::errors::shown(url.as_str())
     )
 }
 

@@ -22,6 +22,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::ObjectStore;
 use url::Url;
 
+use self::errors::shown;
+
 pub(crate) use self::made::is_store_option;
 
 /// Registers the store of `location`, made from `options` (`aws.region`, `gcp.service_account_path`,
@@ -51,7 +53,7 @@ pub async fn register_object_store(
         .iter()
         .map(|scheme| Url::parse(&format!("{scheme}://{authority}")))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| plan_datafusion_err!("LOCATION '{location}': {e}"))?;
+        .map_err(|e| plan_datafusion_err!("LOCATION '{}': {e}", shown(location)))?;
     let [url, ..] = urls.as_slice() else {
         return has_store(runtime, location);
     };
@@ -100,13 +102,14 @@ fn has_store(runtime: &Arc<RuntimeEnv>, location: &str) -> Result<()> {
     let (scheme, rest) = location.split_once("://").unwrap_or_default();
     let authority = rest.split('/').next().unwrap_or_default();
     let url = Url::parse(&format!("{scheme}://{authority}"))
-        .map_err(|e| plan_datafusion_err!("LOCATION '{location}': {e}"))?;
+        .map_err(|e| plan_datafusion_err!("LOCATION '{}': {e}", shown(location)))?;
     if runtime.object_store_registry.get_store(&url).is_ok() {
         return Ok(());
     }
     plan_err!(
-        "LOCATION '{location}': there is no object store for '{scheme}://'; use s3://, gs://, \
-         http(s):// or file://, or register a store for it with the session"
+        "LOCATION '{}': there is no object store for '{scheme}://'; use s3://, gs://, \
+         http(s):// or file://, or register a store for it with the session",
+        shown(location)
     )
 }
 
@@ -314,8 +317,9 @@ fn http(url: &Url, _answered: &made::Answered) -> Result<Arc<dyn ObjectStore>> {
 #[cfg(not(all(feature = "aws", feature = "gcp", feature = "http")))]
 fn not_compiled_in(url: &Url, feature: &str) -> Result<Arc<dyn ObjectStore>> {
     plan_err!(
-        "no object store is registered for '{url}' and this program was built without the feature \
-         '{feature}'; build it with that feature, or register a store with the session"
+        "no object store is registered for '{}' and this program was built without the feature \
+         '{feature}'; build it with that feature, or register a store with the session",
+        shown(url.as_str())
     )
 }
 

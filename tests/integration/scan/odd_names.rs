@@ -8,7 +8,7 @@ use datafusion::prelude::SessionContext;
 use url::Url;
 
 use super::s3_server::{Kind, S3Server};
-use super::{contents, run, session};
+use super::{contents, error, run, session};
 
 const GOOD: [&str; 6] = [
     "top.jpg",
@@ -209,6 +209,63 @@ async fn a_location_is_what_was_typed_and_decoded_only_if_there_is_no_such_thing
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_looks_like_a_glob_is_read_as_the_name_where_it_exists() {
+    let server = S3Server::in_memory(&["fruits"]);
+    let keys = [
+        "photos [2024]/a.jpg",
+        "photos 2/b.jpg",
+        "x{1}/c.jpg",
+        "y*z/d.jpg",
+        "y1z/e.jpg",
+        "[a/f.jpg",
+        "g?.jpg",
+        "gg.jpg",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for key in keys {
+        server.put("fruits", key, key);
+        let file = folder.path().join(key);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, key).unwrap();
+    }
+    let ctx = session();
+    let disk = format!("file://{}", folder.path().canonicalize().unwrap().display());
+    for root in ["s3://fruits", &disk] {
+        for (location, expected) in [
+            ("photos [2024]/", &keys[..1]),
+            ("photos [2024]/a.jpg", &keys[..1]),
+            ("photos [2024]", &keys[..1]),
+            ("photos%20[2024]/", &keys[..1]),
+            ("photos [0-9]/", &keys[1..2]),
+            ("x{1}/", &keys[2..3]),
+            ("y*z/", &keys[3..4]),
+            ("y?z/", &keys[3..5]),
+            ("[a/", &keys[5..6]),
+            ("g?.jpg", &keys[6..7]),
+            ("g*.jpg", &keys[6..8]),
+        ] {
+            let found = paths(&ctx, &format!("{root}/{location}"), &server.options()).await;
+            let expected = expected.iter().map(|key| format!("{root}/{key}")).collect();
+            assert_eq!(found, expected, "{root}/{location}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_with_an_empty_name_does_not_read_the_folder_above() {
+    let server = server();
+    for location in ["s3://fruits//", "s3://fruits/t//", "s3://fruits/t/../"] {
+        let sql = format!(
+            "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{location}' OPTIONS ({})",
+            server.options()
+        );
+        let told = error(&session(), &sql).await;
+        assert!(told.contains("cannot be reached"), "{location}: {told}");
+    }
+    assert_eq!(server.requests(Kind::List), 0);
+}
+
 #[cfg(unix)]
 #[test]
 fn names_of_the_disk_that_cannot_be_read_are_told() {
@@ -257,5 +314,23 @@ fn names_of_the_disk_that_cannot_be_read_are_told() {
         error.contains("e.jpg#12") && error.contains("not supported"),
         "{error}"
     );
+    assert!(error.contains("its name ends in '#' and digits"), "{error}");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.jpg");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for place in [pipe.to_str().unwrap(), "/dev/zero", "file:///dev/null"] {
+        let sql = format!("CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{place}'");
+        let ctx = session();
+        let told = tokio::time::timeout(std::time::Duration::from_secs(60), error(&ctx, &sql));
+        let told = told.await.unwrap();
+        let name = place.trim_start_matches("file://");
+        assert!(told.contains(name) && told.contains("not a file"), "{told}");
+    }
 }

@@ -179,3 +179,26 @@ fn secrets_are_in_no_log() {
     assert_shows_no_secret(&log);
     assert_shows_no_secret(&shown);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_addresses_are_in_no_error() {
+    const SECRET: &str = "hush4hush";
+    let server = S3Server::in_memory(&["fruits"]);
+    let endpoint = server.endpoint();
+    let host = endpoint.trim_start_matches("http://");
+    for location in [
+        format!("http://somebody:{SECRET}@{host}/fruits/"),
+        format!("http://somebody:{SECRET}@{host}/fruits/*.jpg"),
+        format!("http://somebody:{SECRET}@{host}/fruits/a.jpg"),
+        format!("http://somebody:{SECRET}@host:nonsense/a.jpg"),
+        format!("ftp://somebody:{SECRET}@host/a.jpg"),
+        format!("http://{host}/fruits/a.jpg?X-Amz-Signature={SECRET}"),
+        format!("http://{host}/fruits/?X-Amz-Signature={SECRET}"),
+        format!("http://{host}?X-Amz-Signature={SECRET}"),
+    ] {
+        let sql =
+            format!("CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{location}'");
+        let told = error(&session(), &sql).await;
+        assert!(!told.contains(SECRET), "{told}");
+    }
+}
