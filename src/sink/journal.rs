@@ -211,9 +211,10 @@ impl Journal {
         if self.old.is_empty() {
             return Ok(vec![]);
         }
-        let files = target.data_files(store).await?;
-        let old = files.iter().filter(|file| self.old.contains(file));
-        old.map(|file| target.object(&file.name)).collect()
+        // In any format: that of the run which finishes the commit may be another.
+        let mut files = target.visible_files(store).await?;
+        files.retain(|file| self.old.contains(file));
+        files.iter().map(|file| target.object(&file.name)).collect()
     }
 
     async fn roll_back(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {

@@ -169,6 +169,16 @@ impl Target {
     /// # Errors
     /// When the store cannot be listed.
     pub(super) async fn data_files(&self, store: &dyn ObjectStore) -> Result<Vec<DataFile>> {
+        let mut files = self.visible_files(store).await?;
+        files.retain(|file| self.is_data_name(&file.name));
+        Ok(files)
+    }
+
+    /// The same in any format.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub(super) async fn visible_files(&self, store: &dyn ObjectStore) -> Result<Vec<DataFile>> {
         let objects: Vec<ObjectMeta> = store.list(Some(&self.path)).try_collect().await?;
         let mut files: Vec<DataFile> = objects
             .into_iter()
@@ -177,12 +187,11 @@ impl Target {
                 let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
                 let (name, folders) = parts.split_last()?;
                 let hidden = |part: &str| part.starts_with(['_', '.']);
-                let is_data = self.is_data_name(name)
-                    && !hidden(name)
+                let is_visible = !hidden(name)
                     && folders
                         .iter()
                         .all(|folder| !hidden(folder) && folder.contains('='));
-                is_data.then(|| DataFile {
+                is_visible.then(|| DataFile {
                     name: parts.join("/"),
                     bytes: object.size,
                     modified: object.last_modified.to_rfc3339(),

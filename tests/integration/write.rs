@@ -420,6 +420,33 @@ async fn what_replaced_an_old_part_after_a_kill_stays() {
     }
 }
 
+/// The journal says what is old, whatever format the run that finishes the commit writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overwrite_in_another_format_after_a_kill_leaves_no_rows_twice() {
+    for place in Place::all() {
+        for step in 1..50 {
+            let folder = format!("formats-{step}");
+            let old = copy(&place, "SELECT 1 AS x", &folder, MODE);
+            place.run(&old).await.unwrap();
+            let faulty = FaultyStore::new(Arc::clone(&place.store), Fault::KilledAfter, step);
+            let store: Arc<dyn ObjectStore> = Arc::new(faulty.clone());
+            let overwrite = copy(&place, "SELECT 2 AS x", &folder, MODE);
+            let result = run(&place.session(&store), &overwrite).await;
+            if !faulty.has_failed() {
+                result.unwrap();
+                break;
+            }
+            let other = copy(&place, "SELECT 3 AS x", &folder, MODE);
+            let other = other.replace("STORED AS PARQUET", "STORED AS CSV");
+            place.run(&other).await.unwrap();
+            let mut parts = place.parts(&folder).await;
+            parts.retain(|name| name.ends_with(".parquet"));
+            let values = place.values(&folder, &parts).await;
+            assert_eq!(values.len(), 1, "killed after change {step}: {values:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_is_dropped_can_be_run_again() {
     for place in [Place::in_memory(), Place::on_disk()] {
