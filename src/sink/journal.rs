@@ -11,6 +11,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::links::refuse_linked_folders;
 use super::manifest::{Manifest, Part, json, read_json, run_id};
 use super::target::{DataFile, Target};
 
@@ -214,6 +215,7 @@ impl Journal {
         // In any format: that of the run which finishes the commit may be another.
         let mut files = target.visible_files(store).await?;
         files.retain(|file| self.old.contains(file));
+        refuse_linked_folders(target, files.iter().map(|file| file.name.as_str()))?;
         files.iter().map(|file| target.object(&file.name)).collect()
     }
 
@@ -311,7 +313,7 @@ fn is_on_disk(target: &Target, run: Uuid) -> bool {
 
 /// Folders of runs on the local disk, which `list` does not show when they hold nothing but
 /// unfinished files.
-fn runs_on_disk(target: &Target) -> Vec<Uuid> {
+pub(super) fn runs_on_disk(target: &Target) -> Vec<Uuid> {
     let Some(Ok(entries)) = target.on_disk(&target.temporary()).map(std::fs::read_dir) else {
         return vec![];
     };

@@ -367,6 +367,51 @@ async fn manifests_and_locks_of_others_are_refused() {
     }
 }
 
+/// What lies behind a link in the folder belongs to another folder.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overwrite_deletes_nothing_behind_a_link() {
+    let place = Place::on_disk();
+    let root = tempfile::tempdir().unwrap();
+    let precious = root.path().join("precious");
+    std::fs::create_dir(&precious).unwrap();
+    for name in ["1.parquet", "staged.txt"] {
+        std::fs::write(precious.join(name), "dear").unwrap();
+    }
+    let run_folder = "_temporary/featurize-019e0000-0000-7000-8000-000000000000";
+    for (number, link) in ["label=a", "x=1/label=a", "_temporary", run_folder]
+        .into_iter()
+        .enumerate()
+    {
+        let folder = format!("linked-{number}");
+        let data = place.path(&folder, "old.parquet");
+        place.store.put(&data, "old".into()).await.unwrap();
+        let path = std::path::PathBuf::from(format!("/{}", place.path(&folder, link)));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&precious, &path).unwrap();
+        let before = place.objects(&folder).await;
+
+        let overwrite = copy(&place, "SELECT 1 AS x", &folder, MODE);
+        let message = error(&place, &overwrite).await;
+        let expected = format!("'{}' is a link to another place", path.display());
+        assert!(message.contains(&expected), "{message}");
+        assert_eq!(place.objects(&folder).await, before, "{link}");
+        for name in ["1.parquet", "staged.txt"] {
+            let kept = std::fs::read_to_string(precious.join(name)).unwrap();
+            assert_eq!(kept, "dear", "{link}");
+        }
+        // An append replaces no data, but clears away what dead runs have left.
+        let append = copy(&place, "SELECT 1 AS x", &folder, "'write_mode' 'append'");
+        let appended = place.run(&append).await;
+        assert_eq!(appended.is_ok(), link.ends_with("label=a"), "{link}");
+
+        std::fs::remove_file(&path).unwrap();
+        place.run(&overwrite).await.unwrap();
+        let parts = place.parts(&folder).await;
+        assert_eq!(place.values(&folder, &parts).await, [1]);
+    }
+}
+
 /// An append knows nothing of the data that another program has called complete.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_leaves_the_success_of_others_alone() {
