@@ -39,6 +39,22 @@ pub(super) fn refuse_linked_temporary(target: &Target) -> Result<()> {
     Ok(())
 }
 
+/// Where a path of the target's store really lies, whatever links lead there; `None` for stores
+/// other than the local disk.
+pub(super) fn real_path(target: &Target, path: &Path) -> Option<PathBuf> {
+    target.on_disk(path).map(|path| resolve(&path))
+}
+
+/// What does not exist yet lies in the longest part of its path that does.
+fn resolve(path: &FilePath) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return real.join(rest);
+        }
+    }
+    path.to_owned()
+}
+
 fn refuse_link(target: &Target, path: &Path) -> Result<()> {
     let Some(folder) = target.on_disk(path) else {
         return Ok(());

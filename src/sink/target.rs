@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
+use super::links::real_path;
 use super::table::is_everything;
 
 /// The empty file that tells a reader of the folder that it is complete.
@@ -96,13 +97,26 @@ impl Target {
         self.store.as_str().starts_with("file:")
     }
 
-    /// Whether an object of the same store is, or lies in, the target.
+    /// Whether an object of the same store is, or lies in, the target; on the local disk, also by
+    /// way of a symbolic link.
     pub fn contains(&self, store: &ObjectStoreUrl, path: &Path) -> bool {
-        *store == self.store
-            && match self.is_file {
-                true => *path == self.path,
-                false => path.prefix_matches(&self.path),
-            }
+        if *store != self.store {
+            return false;
+        }
+        let is_named = match self.is_file {
+            true => *path == self.path,
+            false => path.prefix_matches(&self.path),
+        };
+        if is_named {
+            return true;
+        }
+        let (Some(path), Some(own)) = (real_path(self, path), real_path(self, &self.path)) else {
+            return false;
+        };
+        match self.is_file {
+            true => path == own,
+            false => path.starts_with(own),
+        }
     }
 
     /// An object of the folder, by its name relative to it.

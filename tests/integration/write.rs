@@ -412,6 +412,45 @@ async fn an_overwrite_deletes_nothing_behind_a_link() {
     }
 }
 
+/// A folder is the same folder by whatever name.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overwrite_of_what_is_read_by_a_link_is_refused() {
+    let place = Place::on_disk();
+    let link = place.path("link", "con");
+    place.store.put(&link, "".into()).await.unwrap();
+    place.store.delete(&link).await.unwrap();
+    let first = copy(&place, "SELECT 1 AS x", "con", MODE);
+    place.run(&first).await.unwrap();
+    let con = place.path("con", "part").to_string();
+    let con = con.strip_suffix("part").unwrap();
+    std::os::unix::fs::symlink(format!("/{con}"), format!("/{link}")).unwrap();
+
+    let ctx = place.session(&place.store);
+    for (name, folder) in [("named", "con"), ("linked", "link/con")] {
+        let url = place.url(folder);
+        let sql = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{url}'");
+        run(&ctx, &sql).await.unwrap();
+        let values = one(&ctx, &format!("SELECT x FROM {name}")).await;
+        assert_eq!(values, ["1"], "{name}");
+    }
+    for (read, written) in [("linked", "con"), ("named", "link/con")] {
+        let query = format!("SELECT x + 1 AS x FROM {read}");
+        let message = run(&ctx, &copy(&place, &query, written, MODE)).await;
+        let message = message.unwrap_err().to_string();
+        assert!(message.contains("which the query reads"), "{message}");
+        let parts = place.parts("con").await;
+        assert_eq!(place.values("con", &parts).await, [1]);
+    }
+    // Who writes by one name lists anew by the other.
+    let second = copy(&place, "SELECT 2 AS x", "con", MODE);
+    run(&ctx, &second).await.unwrap();
+    for name in ["named", "linked"] {
+        let values = one(&ctx, &format!("SELECT x FROM {name}")).await;
+        assert_eq!(values, ["2"], "{name}");
+    }
+}
+
 /// An append knows nothing of the data that another program has called complete.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_leaves_the_success_of_others_alone() {
