@@ -11,6 +11,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::links::refuse_linked_folders;
 use super::manifest::{Manifest, Part, json, read_json, run_id};
 use super::target::{DataFile, Target};
 
@@ -211,9 +212,11 @@ impl Journal {
         if self.old.is_empty() {
             return Ok(vec![]);
         }
-        let files = target.data_files(store).await?;
-        let old = files.iter().filter(|file| self.old.contains(file));
-        old.map(|file| target.object(&file.name)).collect()
+        // In any format: that of the run which finishes the commit may be another.
+        let mut files = target.visible_files(store).await?;
+        files.retain(|file| self.old.contains(file));
+        refuse_linked_folders(target, files.iter().map(|file| file.name.as_str()))?;
+        files.iter().map(|file| target.object(&file.name)).collect()
     }
 
     async fn roll_back(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
@@ -310,7 +313,7 @@ fn is_on_disk(target: &Target, run: Uuid) -> bool {
 
 /// Folders of runs on the local disk, which `list` does not show when they hold nothing but
 /// unfinished files.
-fn runs_on_disk(target: &Target) -> Vec<Uuid> {
+pub(super) fn runs_on_disk(target: &Target) -> Vec<Uuid> {
     let Some(Ok(entries)) = target.on_disk(&target.temporary()).map(std::fs::read_dir) else {
         return vec![];
     };

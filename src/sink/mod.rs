@@ -67,6 +67,8 @@
 //! Only an overwrite deletes data: the files with the format's ending in the folder that the
 //! statement names, and in its `column=value` sub-folders. A run that finishes the commit of an
 //! earlier one deletes what that run has noted, if it has still the size and time that it had then.
+//! On the local disk, a symbolic link to a folder, in which any of these files would be deleted, is
+//! an error before anything is touched.
 //! Beside data, runs delete what runs of this crate have made in exactly this folder: below
 //! `_temporary/featurize-<run>/`, `_temporary/_LOCK`, `_MANIFEST.json` and `_SUCCESS`. An append
 //! leaves the `_SUCCESS` of another program alone, and a `_MANIFEST.json` or `_LOCK` of another
@@ -139,6 +141,7 @@ mod encode;
 mod format;
 mod inputs;
 mod journal;
+mod links;
 mod lock;
 mod manifest;
 mod nulls;

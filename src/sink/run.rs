@@ -19,6 +19,7 @@ use super::encode::{Buffers, PartEncoder, PartFormat};
 use super::journal::{
     Journal, delete, publish, recover, remove_empty_temporary, remove_run, sync_folder,
 };
+use super::links::{refuse_linked_folders, refuse_linked_temporary};
 use super::lock::{Heartbeat, Lock, RENEWAL};
 use super::manifest::{Manifest, Part};
 use super::options::WriteMode;
@@ -166,6 +167,7 @@ impl Run {
         check_delete(store, target, run).await?;
         // Before anything is touched: a manifest that another program has written is not replaced.
         Manifest::read(store.as_ref(), &target.manifest()).await?;
+        self.refuse_links().await?;
         let lock = Lock::acquire(store, target, run, self.one_process, Self::is_live).await?;
         if let Err(e) = self.prepare_folder(lock.is_first()).await {
             self.release(&lock).await;
@@ -176,6 +178,21 @@ impl Run {
             _heartbeat: heartbeat(&lock, &self.store, target)?,
             lock,
         })
+    }
+
+    /// On the local disk, what is cleared away or replaced must lie in the folder, and not behind
+    /// a link in it.
+    async fn refuse_links(&self) -> Result<()> {
+        let target = &self.spec.target;
+        if !target.is_local() {
+            return Ok(());
+        }
+        refuse_linked_temporary(target)?;
+        if self.spec.write_mode != WriteMode::Overwrite {
+            return Ok(());
+        }
+        let files = target.data_files(self.store.as_ref()).await?;
+        refuse_linked_folders(target, files.iter().map(|file| file.name.as_str()))
     }
 
     /// What is there when a later task of the run starts may be the run's own.
@@ -408,6 +425,8 @@ impl Run {
             })
             .collect();
         if self.spec.write_mode == WriteMode::Overwrite {
+            // Once more, for the query may have taken long.
+            refuse_linked_folders(target, old.iter().map(|file| file.name.as_str()))?;
             let describes = old_manifest
                 .as_ref()
                 .is_some_and(|manifest| manifest.names(&old));

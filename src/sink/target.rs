@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
+use super::links::real_path;
 use super::table::is_everything;
 
 /// The empty file that tells a reader of the folder that it is complete.
@@ -96,13 +97,26 @@ impl Target {
         self.store.as_str().starts_with("file:")
     }
 
-    /// Whether an object of the same store is, or lies in, the target.
+    /// Whether an object of the same store is, or lies in, the target; on the local disk, also by
+    /// way of a symbolic link.
     pub fn contains(&self, store: &ObjectStoreUrl, path: &Path) -> bool {
-        *store == self.store
-            && match self.is_file {
-                true => *path == self.path,
-                false => path.prefix_matches(&self.path),
-            }
+        if *store != self.store {
+            return false;
+        }
+        let is_named = match self.is_file {
+            true => *path == self.path,
+            false => path.prefix_matches(&self.path),
+        };
+        if is_named {
+            return true;
+        }
+        let (Some(path), Some(own)) = (real_path(self, path), real_path(self, &self.path)) else {
+            return false;
+        };
+        match self.is_file {
+            true => path == own,
+            false => path.starts_with(own),
+        }
     }
 
     /// An object of the folder, by its name relative to it.
@@ -169,6 +183,16 @@ impl Target {
     /// # Errors
     /// When the store cannot be listed.
     pub(super) async fn data_files(&self, store: &dyn ObjectStore) -> Result<Vec<DataFile>> {
+        let mut files = self.visible_files(store).await?;
+        files.retain(|file| self.is_data_name(&file.name));
+        Ok(files)
+    }
+
+    /// The same in any format.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub(super) async fn visible_files(&self, store: &dyn ObjectStore) -> Result<Vec<DataFile>> {
         let objects: Vec<ObjectMeta> = store.list(Some(&self.path)).try_collect().await?;
         let mut files: Vec<DataFile> = objects
             .into_iter()
@@ -177,12 +201,11 @@ impl Target {
                 let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
                 let (name, folders) = parts.split_last()?;
                 let hidden = |part: &str| part.starts_with(['_', '.']);
-                let is_data = self.is_data_name(name)
-                    && !hidden(name)
+                let is_visible = !hidden(name)
                     && folders
                         .iter()
                         .all(|folder| !hidden(folder) && folder.contains('='));
-                is_data.then(|| DataFile {
+                is_visible.then(|| DataFile {
                     name: parts.join("/"),
                     bytes: object.size,
                     modified: object.last_modified.to_rfc3339(),
