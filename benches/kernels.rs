@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use cpu_time::ProcessTime;
-use featurize_kernels::reference::relative_error;
-use featurize_kernels::{ComputePool, LayerReport};
+use featurize_kernels::{ComputePool, StepReport};
+use networks::reference::relative_error;
 use networks::{IMAGE_LEN, Kind, Layer, Numbers, Outcome, Step, expected, median, processor};
 use serde_json::json;
 
@@ -119,8 +119,8 @@ fn measure(arguments: &Arguments, network: Kind) -> Outcome<Vec<serde_json::Valu
     let mut out = vec![0.0; arguments.images * stack.output_len()];
     stack.run(&images, &mut out, &pool)?;
     if arguments.check {
-        let expected = expected(&steps, &images[..IMAGE_LEN])?;
-        let error = relative_error(&out[..stack.output_len()], &expected)?;
+        let expected = expected(network, &steps, &images[..IMAGE_LEN])?;
+        let error = relative_error(&out[..stack.output_len()], &expected);
         println!("relative error of the first image against f64: {error:.2e}");
         return Ok(Vec::new());
     }
@@ -166,7 +166,7 @@ fn measure(arguments: &Arguments, network: Kind) -> Outcome<Vec<serde_json::Valu
 fn print(
     arguments: &Arguments,
     network: Kind,
-    reports: &[LayerReport],
+    reports: &[StepReport],
     (ours, candles): (Vec<Vec<f64>>, Vec<Vec<f64>>),
     whole: Vec<f64>,
 ) -> Vec<serde_json::Value> {
@@ -244,8 +244,8 @@ fn on_candle(layers: &[&Layer]) -> Outcome<Vec<Convolution>> {
             Ok(Convolution {
                 map: Tensor::rand(-1f32, 1f32, (1, inputs, extent, extent), device)?,
                 kernel: kernel.permute((3, 2, 0, 1))?.contiguous()?,
-                padding: layer.window.padding.0,
-                stride: layer.window.stride,
+                padding: layer.padding,
+                stride: layer.stride,
                 groups,
             })
         })

@@ -12,10 +12,15 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use featurize_kernels::reference::{self, Conv2d, Padding, Shape};
 use featurize_kernels::{
-    CancelToken, ComputePool, ConvStack, ConvWeights, InvertedResidualStack, LayerReport, Window,
+    Activation, CancelToken, ComputePool, Conv, Graph, Layer as Node, Network, Padding, Pooling,
+    StepReport, Window,
 };
+
+/// The oracle of the kernels' own tests.
+#[expect(clippy::unwrap_used, reason = "it is written for tests")]
+#[path = "../../udfs/kernels/src/testing/reference.rs"]
+pub(crate) mod reference;
 
 /// What a bench returns.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -86,43 +91,43 @@ impl Kind {
         }
     }
 
+    /// The layers as the kernels know them.
+    pub(crate) fn graph(self, steps: &[Step]) -> Outcome<Graph> {
+        let mut graph = Graph::new(3);
+        let mut map = graph.input();
+        let mut kept = map;
+        for step in steps {
+            map = match step {
+                Step::Conv(layer) => graph.push(Node::Conv(Conv {
+                    input: map,
+                    kernel: layer.kernel.clone(),
+                    bias: layer.bias.clone(),
+                    window: layer.window(),
+                    groups: layer.groups,
+                    activation: layer.activation,
+                }))?,
+                Step::MaxPool => {
+                    let window = Window::new(2, 2, Padding::Zeros(0, 0));
+                    graph.push(Node::MaxPool(map, window))?
+                }
+                Step::Keep => {
+                    kept = map;
+                    map
+                }
+                Step::Add => graph.push(Node::Add([kept, map], Activation::Linear))?,
+            };
+        }
+        Ok(graph)
+    }
+
     /// The layers, packed for the kernels.
     pub(crate) fn stack(self, steps: &[Step]) -> Outcome<Stack> {
-        Ok(match self {
-            Self::Vgg16 => {
-                let mut builder = ConvStack::builder(SIZE, SIZE, 3)?;
-                for step in steps {
-                    builder = match step {
-                        Step::Conv(layer) => builder.conv3x3_relu(&layer.kernel, &layer.bias)?,
-                        _ => builder.max_pool2()?,
-                    };
-                }
-                Stack::Vgg16(builder.build()?)
-            }
-            Self::MobileNetV2 => {
-                let mut convs = steps.iter().filter_map(Step::layer);
-                let mut next = || convs.next().ok_or("a layer is missing");
-                let (stem, depthwise, project) = (next()?, next()?, next()?);
-                let mut builder = InvertedResidualStack::builder(SIZE, SIZE, 3)?
-                    .stem(stem.weights(), stem.window)?
-                    .separable(depthwise.weights(), depthwise.window, project.weights())?;
-                let mut expand = next()?;
-                while let Ok(depthwise) = next() {
-                    let window = depthwise.window;
-                    let project = next()?;
-                    let (expand_w, depthwise) = (expand.weights(), depthwise.weights());
-                    builder = builder.inverted_residual(
-                        expand_w,
-                        depthwise,
-                        window,
-                        project.weights(),
-                    )?;
-                    expand = next()?;
-                }
-                let builder = builder.head(expand.weights())?.global_average_pool();
-                Stack::MobileNetV2(builder.build()?)
-            }
-        })
+        let pooling = match self {
+            Self::Vgg16 => Pooling::None,
+            Self::MobileNetV2 => Pooling::Avg,
+        };
+        let network = self.graph(steps)?.plan((SIZE, SIZE))?;
+        Ok(Stack { network, pooling })
     }
 }
 
@@ -137,8 +142,10 @@ pub(crate) struct Layer {
     /// Input channels, over all groups.
     pub(crate) inputs: usize,
     pub(crate) groups: usize,
-    pub(crate) window: Window,
-    pub(crate) clamp: Clamp,
+    pub(crate) stride: usize,
+    /// Zeros on each side.
+    pub(crate) padding: usize,
+    pub(crate) activation: Activation,
     /// Height and width of the input.
     pub(crate) extent: usize,
 }
@@ -150,7 +157,7 @@ impl Layer {
 
     /// Height and width of the output.
     pub(crate) fn output_extent(&self) -> usize {
-        (self.extent + 2 * self.window.padding.0 - self.size) / self.window.stride + 1
+        (self.extent + 2 * self.padding - self.size) / self.stride + 1
     }
 
     /// Multiplications and additions of the definition, for one image.
@@ -158,20 +165,13 @@ impl Layer {
         2 * self.kernel.len() * self.output_extent().pow(2)
     }
 
-    fn weights(&self) -> ConvWeights<'_> {
-        ConvWeights {
-            kernel: &self.kernel,
-            bias: &self.bias,
-        }
+    fn window(&self) -> Window {
+        Window::new(
+            self.size,
+            self.stride,
+            Padding::Zeros(self.padding, self.padding),
+        )
     }
-}
-
-/// What follows a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Clamp {
-    Linear,
-    Relu,
-    Relu6,
 }
 
 /// A step of a network.
@@ -182,7 +182,6 @@ pub(crate) enum Step {
     /// Keeps the values for a later [`Step::Add`].
     Keep,
     Add,
-    Average,
 }
 
 impl Step {
@@ -209,16 +208,16 @@ impl Layers<'_> {
                 self.steps.push(Step::MaxPool);
                 self.extent /= 2;
             } else {
-                self.conv(3, outputs, 1, 1, Clamp::Relu);
+                self.conv(3, outputs, 1, 1, Activation::Relu);
             }
         }
     }
 
     /// Padded as torchvision does, symmetrically: no engine then needs a layer just for zeros.
     fn mobilenet_v2(&mut self) {
-        self.conv(3, 32, 2, 1, Clamp::Relu6);
-        self.conv(3, 32, 1, 32, Clamp::Relu6);
-        self.conv(1, 16, 1, 1, Clamp::Linear);
+        self.conv(3, 32, 2, 1, Activation::Relu6);
+        self.conv(3, 32, 1, 32, Activation::Relu6);
+        self.conv(1, 16, 1, 1, Activation::Linear);
         for (outputs, count, first_stride) in MOBILENET_V2 {
             for index in 0..count {
                 let stride = if index == 0 { first_stride } else { 1 };
@@ -226,17 +225,23 @@ impl Layers<'_> {
                 let wide = 6 * inputs;
                 let residual = stride == 1 && inputs == outputs;
                 self.steps.extend(residual.then_some(Step::Keep));
-                self.conv(1, wide, 1, 1, Clamp::Relu6);
-                self.conv(3, wide, stride, wide, Clamp::Relu6);
-                self.conv(1, outputs, 1, 1, Clamp::Linear);
+                self.conv(1, wide, 1, 1, Activation::Relu6);
+                self.conv(3, wide, stride, wide, Activation::Relu6);
+                self.conv(1, outputs, 1, 1, Activation::Linear);
                 self.steps.extend(residual.then_some(Step::Add));
             }
         }
-        self.conv(1, 1280, 1, 1, Clamp::Relu6);
-        self.steps.push(Step::Average);
+        self.conv(1, 1280, 1, 1, Activation::Relu6);
     }
 
-    fn conv(&mut self, size: usize, outputs: usize, stride: usize, groups: usize, clamp: Clamp) {
+    fn conv(
+        &mut self,
+        size: usize,
+        outputs: usize,
+        stride: usize,
+        groups: usize,
+        activation: Activation,
+    ) {
         let fan_in = size * size * self.channels / groups;
         // He and others, "Delving deep into rectifiers" (2015); no bias that drowns the rest.
         let layer = Layer {
@@ -247,11 +252,9 @@ impl Layers<'_> {
             size,
             inputs: self.channels,
             groups,
-            window: Window {
-                stride,
-                padding: (size / 2, size / 2),
-            },
-            clamp,
+            stride,
+            padding: size / 2,
+            activation,
             extent: self.extent,
         };
         self.extent = layer.output_extent();
@@ -301,42 +304,31 @@ fn uniform(state: &mut u64) -> f32 {
 
 /// A network, packed for the kernels.
 #[derive(Debug)]
-pub(crate) enum Stack {
-    Vgg16(ConvStack),
-    MobileNetV2(InvertedResidualStack),
+pub(crate) struct Stack {
+    network: Network,
+    pooling: Pooling,
 }
 
 impl Stack {
     pub(crate) fn output_len(&self) -> usize {
-        match self {
-            Self::Vgg16(stack) => stack.output_len(),
-            Self::MobileNetV2(stack) => stack.output_len(),
-        }
+        self.pooling.dimension(self.network.output_shape())
     }
 
     pub(crate) fn isa(&self) -> &'static str {
-        match self {
-            Self::Vgg16(stack) => stack.isa().name(),
-            Self::MobileNetV2(stack) => stack.isa().name(),
-        }
+        self.network.isa().name()
     }
 
     /// Bytes of packed weights, and of the workspace: for a micro-batch in VGG16, for a thread in
     /// MobileNetV2.
     pub(crate) fn bytes(&self) -> (usize, usize) {
-        match self {
-            Self::Vgg16(stack) => (stack.packed_bytes(), stack.workspace_bytes()),
-            Self::MobileNetV2(stack) => (stack.packed_bytes(), stack.workspace_bytes()),
-        }
+        (self.network.packed_bytes(), self.network.workspace_bytes())
     }
 
     pub(crate) fn run(&self, images: &[f32], out: &mut [f32], pool: &ComputePool) -> Outcome<()> {
         let (count, never) = (images.len() / IMAGE_LEN, CancelToken::new());
-        match self {
-            Self::Vgg16(stack) => stack.run(images, count, out, pool, &never)?,
-            Self::MobileNetV2(stack) => stack.run(images, count, out, pool, &never)?,
-        }
-        Ok(())
+        Ok(self
+            .network
+            .run(images, count, self.pooling, out, pool, &never)?)
     }
 
     pub(crate) fn profile(
@@ -345,54 +337,21 @@ impl Stack {
         out: &mut [f32],
         pool: &ComputePool,
         clock: impl Fn() -> Duration + Send + Sync,
-    ) -> Outcome<Vec<LayerReport>> {
+    ) -> Outcome<Vec<StepReport>> {
         let count = images.len() / IMAGE_LEN;
-        Ok(match self {
-            Self::Vgg16(stack) => stack.profile(images, count, out, pool, clock)?,
-            Self::MobileNetV2(stack) => stack.profile(images, count, out, pool, clock)?,
-        })
+        Ok(self
+            .network
+            .profile(images, count, self.pooling, out, pool, clock)?)
     }
 }
 
 /// The features of one image, straight from the definition.
-pub(crate) fn expected(steps: &[Step], image: &[f32]) -> Outcome<Vec<f64>> {
-    let mut values = reference::widen(image);
-    let mut kept = Vec::new();
-    let mut shape = Shape {
-        batch: 1,
-        height: SIZE,
-        width: SIZE,
-        channels: 3,
-    };
-    for step in steps {
-        match step {
-            Step::Conv(layer) => {
-                let Window { stride, padding } = layer.window;
-                let conv = Conv2d {
-                    out_channels: layer.outputs(),
-                    kernel: (layer.size, layer.size),
-                    stride: (stride, stride),
-                    padding: Padding::begin_end(padding.0, padding.1),
-                    groups: layer.groups,
-                };
-                let kernel = reference::widen(&layer.kernel);
-                let bias = reference::widen(&layer.bias);
-                (values, shape) = reference::conv2d(&values, shape, &kernel, &bias, &conv)?;
-                match layer.clamp {
-                    Clamp::Linear => {}
-                    Clamp::Relu => reference::relu(&mut values),
-                    Clamp::Relu6 => reference::relu6(&mut values),
-                }
-            }
-            Step::MaxPool => {
-                (values, shape) = reference::max_pool2d(&values, shape, (2, 2), (2, 2))?;
-            }
-            Step::Keep => kept.clone_from(&values),
-            Step::Add => reference::add_assign(&mut values, &kept)?,
-            Step::Average => values = reference::global_average_pool(&values, shape)?,
-        }
-    }
-    Ok(values)
+pub(crate) fn expected(kind: Kind, steps: &[Step], image: &[f32]) -> Outcome<Vec<f64>> {
+    let map = reference::run(&kind.graph(steps)?, (SIZE, SIZE), image);
+    Ok(match kind {
+        Kind::Vgg16 => map.values,
+        Kind::MobileNetV2 => map.mean(),
+    })
 }
 
 /// The value in the middle; of an even number, the lower of the two.

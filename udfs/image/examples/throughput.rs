@@ -42,7 +42,11 @@ fn measure(folder: &str, model: &str) -> Result<(), Box<dyn Error>> {
     timed("resize, one thread", images.len(), || {
         for image in decoded {
             let size = (image.width, image.height);
-            black_box(resize_rgb(image.data, size, architecture.image_size()));
+            black_box(resize_rgb(
+                image.data,
+                size,
+                (architecture.image_side(), architecture.image_side()),
+            ));
         }
     });
     let load = Instant::now();

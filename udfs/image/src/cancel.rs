@@ -17,12 +17,21 @@
 //! ```
 
 use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::Duration;
 
 pub use featurize_kernels::CancelToken;
+
+use crate::error::{Error, Result};
+
+/// How often whoever waits looks at its token.
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
+
+static ELSEWHERE: RwLock<Option<CancelToken>> = RwLock::new(None);
 
 /// Runs `work` with `token` as the current one of this thread. Scopes nest: the innermost counts.
 pub fn scope<T>(token: &CancelToken, work: impl FnOnce() -> T) -> T {
@@ -40,9 +49,36 @@ pub fn scope<T>(token: &CancelToken, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// The current token of this thread, or one that nobody will trigger.
+/// Sets the token of all threads that are in no scope, or takes it back: for a program that does one thing
+/// after the other. Calls with constants are evaluated while a query is planned, before there is an operator
+/// that could lay a token under its thread.
+pub fn set_elsewhere(token: Option<CancelToken>) {
+    *ELSEWHERE.write().unwrap_or_else(PoisonError::into_inner) = token;
+}
+
+/// The current token of this thread, or else that of the process, or else one that nobody will trigger.
 pub fn current() -> CancelToken {
-    CURRENT.with_borrow(|current| current.clone().unwrap_or_default())
+    let elsewhere = || {
+        ELSEWHERE
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    };
+    let current = CURRENT.with_borrow(Option::clone).or_else(elsewhere);
+    current.unwrap_or_default()
+}
+
+/// Waits for a lock until the current token is triggered.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
+    let token = current();
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Ok(guard),
+            Err(TryLockError::Poisoned(error)) => return Ok(error.into_inner()),
+            Err(TryLockError::WouldBlock) if token.is_cancelled() => return Err(Error::Cancelled),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
+        }
+    }
 }
 
 /// Whether the current thread runs inside a [`scope`].

@@ -11,13 +11,13 @@ use std::time::Duration;
 /// A snapshot of the counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Images decoded and resized for a network.
+    /// Images decoded, and for a network resized.
     pub decoded: u64,
     /// Images that could not be decoded.
     pub undecodable: u64,
     /// Images that have gone through a network.
     pub inferred: u64,
-    /// Time of calls spent decoding and resizing. Calls that run at the same time add up.
+    /// Time of calls spent decoding, and for a network resizing. Calls that run at the same time add up.
     pub decode_time: Duration,
     /// Time of calls spent in networks, waiting for the compute pool included.
     pub inference_time: Duration,
@@ -51,6 +51,7 @@ thread_local! {
     static OF_THIS_THREAD: Cell<Counters> = const { Cell::new(Counters::NONE) };
 }
 
+static LOADING: AtomicU64 = AtomicU64::new(0);
 static DECODED: AtomicU64 = AtomicU64::new(0);
 static UNDECODABLE: AtomicU64 = AtomicU64::new(0);
 static INFERRED: AtomicU64 = AtomicU64::new(0);
@@ -66,6 +67,27 @@ pub fn current() -> Counters {
         inferred: value(&INFERRED),
         decode_time: Duration::from_nanos(value(&DECODE_NANOS)),
         inference_time: Duration::from_nanos(value(&INFERENCE_NANOS)),
+    }
+}
+
+/// Networks that are being loaded at this moment.
+pub fn loading() -> u64 {
+    LOADING.load(Ordering::Relaxed)
+}
+
+/// Counts a network that is being loaded until it is dropped.
+pub(crate) struct Loading(());
+
+impl Loading {
+    pub(crate) fn begin() -> Self {
+        LOADING.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        LOADING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

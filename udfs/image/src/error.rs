@@ -31,8 +31,14 @@ pub enum Error {
     },
 
     /// Bytes that are not a decodable image. [`DataFusionError::Execution`] in a query.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
+    #[error("{error}")]
+    Decode {
+        /// Its place in the batch.
+        row: usize,
+        /// Why it cannot be decoded.
+        #[source]
+        error: DecodeError,
+    },
 
     /// More values than one Arrow list array can address.
     /// [`DataFusionError::Execution`] in a query.
@@ -60,6 +66,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same error for another caller who waited for the same; `None` of those that are one caller's own.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Argument(message) => Some(Self::Argument(message.clone())),
+            Self::Configuration(message) => Some(Self::Configuration(message.clone())),
+            Self::Weights { origin, message } => Some(Self::Weights {
+                origin: origin.clone(),
+                message: message.clone(),
+            }),
+            _ => None,
+        }
+    }
+
     /// The same error for a caller that speaks DataFusion, with the SQL function's name before it.
     pub(crate) fn in_function(self, function: &str) -> DataFusionError {
         let message = format!("{function}: {self}");
@@ -68,7 +87,7 @@ impl Error {
             Self::Configuration(_) | Self::Weights { .. } => {
                 DataFusionError::Configuration(message)
             }
-            Self::Decode(_) | Self::BatchTooLarge { .. } | Self::Cancelled => {
+            Self::Decode { .. } | Self::BatchTooLarge { .. } | Self::Cancelled => {
                 DataFusionError::Execution(message)
             }
             Self::Network(source) => {

@@ -78,8 +78,7 @@ impl Featurizer {
 
     /// Length of a feature vector.
     pub fn dimension(&self) -> usize {
-        self.pooling
-            .dimension(self.model.architecture().feature_map())
+        self.pooling.dimension(self.model.feature_map())
     }
 
     /// The features of every image, in order; NULL where there is no image.
@@ -131,7 +130,7 @@ impl Featurizer {
                     cancel: &self.cancel,
                 };
                 self.model
-                    .run(inputs, count, self.pooling, workers, &mut values)?;
+                    .run(&inputs, count, self.pooling, workers, &mut values)?;
                 counters::add_inferred(count, started.elapsed());
             }
         }
@@ -145,8 +144,8 @@ impl Featurizer {
         rows: &[(usize, &[u8])],
         on_undecodable: OnUndecodable,
     ) -> Result<(Vec<usize>, Vec<f32>)> {
-        let (height, width) = self.model.architecture().image_size();
-        let length = height * width * CHANNELS;
+        let side = self.model.image_side();
+        let length = side * side * CHANNELS;
         let mut inputs = vec![0.0; rows.len() * length];
         let outcomes: Vec<_> = self.pool.run(|| {
             inputs
@@ -169,7 +168,7 @@ impl Featurizer {
                     }
                     decoded.push(row);
                 }
-                (Err(error), OnUndecodable::Fail) => return Err(Error::Decode(error)),
+                (Err(error), OnUndecodable::Fail) => return Err(Error::Decode { row, error }),
                 (Err(error), OnUndecodable::Null) => log::debug!("NULL features: {error}"),
             }
         }
@@ -180,8 +179,8 @@ impl Featurizer {
     /// Fills the network's input for one image.
     fn input(&self, bytes: &[u8], input: &mut [f32]) -> Result<(), DecodeError> {
         let image = decode(bytes, self.limits)?;
-        let (height, width) = self.model.architecture().image_size();
-        let rgb = resize_rgb(image.data, (image.width, image.height), (width, height));
+        let side = self.model.image_side();
+        let rgb = resize_rgb(image.data, (image.width, image.height), (side, side));
         self.model.preprocessing().apply(&rgb, input);
         Ok(())
     }

@@ -25,6 +25,7 @@ pub mod features;
 pub mod functions;
 pub mod model;
 pub mod models;
+pub mod origins;
 pub mod pool;
 pub mod preprocess;
 pub mod resize;

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use crate::error::{Error, Result, tensor_message};
 use crate::models::{Architecture, Implementation, Network, Pooling};
 use crate::pool::Workers;
 use crate::preprocess::Preprocessing;
 use crate::weights::{Fingerprint, WeightsSpec};
+use crate::{cancel, counters};
 
 /// Models kept in memory at once. VGG16 takes 240 MB, packed for the
 /// CPU kernels.
@@ -22,6 +23,7 @@ type Slot = Arc<Mutex<Option<Arc<Model>>>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
     architecture: Architecture,
+    side: usize,
     weights: Fingerprint,
     device: DeviceKind,
 }
@@ -50,19 +52,16 @@ impl DeviceKind {
             ))),
         }
     }
+}
 
-    fn open(self) -> Result<Device> {
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => Device::new_cuda(0).map_err(|error| {
-                Error::Configuration(format!(
-                    "featurize.device = 'cuda' is not usable here: {}; build with the feature \
-                     'cuda' on a machine with an NVIDIA GPU, or SET featurize.device = 'cpu'",
-                    tensor_message(&error)
-                ))
-            }),
-        }
-    }
+fn open_cuda() -> Result<Device> {
+    Device::new_cuda(0).map_err(|error| {
+        Error::Configuration(format!(
+            "featurize.device = 'cuda' is not usable here: {}; build with the feature 'cuda' on a \
+             machine with an NVIDIA GPU, or SET featurize.device = 'cpu'",
+            tensor_message(&error)
+        ))
+    })
 }
 
 /// A network with its weights, ready to turn images into features.
@@ -72,13 +71,12 @@ pub struct Model {
     weights_origin: String,
     weights_sha256: String,
     preprocessing: Preprocessing,
-    device: Device,
-    network: Box<dyn Network>,
+    network: Network,
 }
 
 impl Model {
-    /// The model of this process, loaded on the first call and shared from then on. Callers that
-    /// arrive while it is being loaded wait for it.
+    /// The model of this process for images of the network's own size, loaded on the first call and
+    /// shared from then on. Callers that arrive while it is being loaded wait for it.
     ///
     /// # Errors
     ///
@@ -89,44 +87,78 @@ impl Model {
         weights: &WeightsSpec,
         device: DeviceKind,
     ) -> Result<Arc<Self>> {
+        Self::shared_at(architecture, architecture.image_side(), weights, device)
+    }
+
+    /// The same for images of another size.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared`](Self::shared), and [`Error::Argument`] if the network cannot take them.
+    pub fn shared_at(
+        architecture: Architecture,
+        side: usize,
+        weights: &WeightsSpec,
+        device: DeviceKind,
+    ) -> Result<Arc<Self>> {
         let key = Key {
             architecture,
+            side,
             weights: weights.fingerprint(architecture)?,
             device,
         };
         let slot = slot(key);
-        let mut model = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut model = cancel::lock(&slot)?;
         if let Some(model) = model.as_ref() {
             return Ok(Arc::clone(model));
         }
-        let loaded = Arc::new(Self::load(architecture, weights, device)?);
+        let loaded = Arc::new(Self::load_at(architecture, side, weights, device)?);
         *model = Some(Arc::clone(&loaded));
         Ok(loaded)
     }
 
-    /// Loads a model of one's own.
+    /// Loads a model of one's own. The current token of [`cancel`] is looked at between two layers.
     ///
     /// # Errors
     ///
-    /// As [`shared`](Self::shared).
+    /// As [`shared`](Self::shared); [`Error::Cancelled`].
     pub fn load(
         architecture: Architecture,
         weights: &WeightsSpec,
         device: DeviceKind,
     ) -> Result<Self> {
+        Self::load_at(architecture, architecture.image_side(), weights, device)
+    }
+
+    /// The same for images of another size.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared_at`](Self::shared_at).
+    pub fn load_at(
+        architecture: Architecture,
+        side: usize,
+        weights: &WeightsSpec,
+        device: DeviceKind,
+    ) -> Result<Self> {
+        let side = architecture.side(Some(side))?;
         let implementation = match device {
             DeviceKind::Cpu => Implementation::Kernels,
-            DeviceKind::Cuda => Implementation::Candle,
+            DeviceKind::Cuda => Implementation::Candle(open_cuda()?),
         };
-        let device = device.open()?;
+        let _loading = counters::Loading::begin();
         let weights = weights.load(architecture)?;
         let network = architecture
             .build(
-                &weights.var_builder(&device),
+                &weights.var_builder(&Device::Cpu),
                 weights.conventions(),
+                side,
                 implementation,
             )
-            .map_err(|error| weights.incomplete(architecture, &tensor_message(&error)))?;
+            .map_err(|error| match cancel::current().is_cancelled() {
+                true => Error::Cancelled,
+                false => weights.incomplete(architecture, &tensor_message(&error)),
+            })?;
         weights.check_rest(architecture)?;
         log::info!(
             "loaded {architecture} with weights {} (SHA-256 {})",
@@ -138,7 +170,6 @@ impl Model {
             weights_origin: weights.origin().to_owned(),
             weights_sha256: weights.sha256().to_owned(),
             preprocessing: weights.conventions().preprocessing,
-            device,
             network,
         })
     }
@@ -163,32 +194,39 @@ impl Model {
         self.preprocessing
     }
 
+    /// Height and width of the images that it is fed.
+    pub fn image_side(&self) -> usize {
+        self.network.side
+    }
+
+    /// Shape (height, width, channels) of the last feature map.
+    pub fn feature_map(&self) -> (usize, usize, usize) {
+        self.network.feature_map
+    }
+
     /// Variables of the network, as `model.summary()` counts them in Keras.
     pub fn parameter_count(&self) -> usize {
-        self.network.parameter_count()
+        self.network.parameter_count
     }
 
     /// Runs the network over preprocessed images, (n, height, width, 3) row-major, and appends
     /// their feature vectors.
     pub(crate) fn run(
         &self,
-        images: Vec<f32>,
+        images: &[f32],
         count: usize,
         pooling: Pooling,
         workers: Workers<'_>,
         out: &mut Vec<f32>,
     ) -> Result<()> {
-        let (height, width) = self.architecture.image_size();
-        let images = Tensor::from_vec(images, (count, height, width, 3), &self.device)?;
-        let maps = self.network.forward(&images, workers);
-        // Cancellation comes out of Candle as an error of a custom operation.
+        let start = out.len();
+        out.resize(start + count * pooling.dimension(self.feature_map()), 0.0);
+        let done = self
+            .network
+            .run(images, count, pooling, &mut out[start..], workers);
+        // Cancellation comes out of the network as an error like others.
         workers.check()?;
-        let maps = maps?.flatten_all()?.to_vec1::<f32>()?;
-        let (height, width, channels) = self.architecture.feature_map();
-        for map in maps.chunks_exact(height * width * channels) {
-            pooling.apply(map, channels, out);
-        }
-        Ok(())
+        Ok(done?)
     }
 }
 
@@ -240,6 +278,15 @@ mod tests {
             threads.into_iter().map(|t| t.join().unwrap()).collect()
         });
         assert!(models.iter().all(|model| Arc::ptr_eq(model, &models[0])));
+    }
+
+    #[test]
+    fn loading_ends_between_two_layers() {
+        let token = cancel::CancelToken::new();
+        token.cancel();
+        let load = || Model::load(Architecture::Vgg16, &WeightsSpec::Seeded, DeviceKind::Cpu);
+        let outcome = cancel::scope(&token, load);
+        assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
     }
 
     #[test]

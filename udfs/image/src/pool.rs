@@ -23,12 +23,11 @@
 use std::num::NonZero;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use featurize_kernels::ComputePool as Threads;
 pub use featurize_kernels::Load;
 
-use crate::cancel::CancelToken;
+use crate::cancel::{self, CancelToken};
 use crate::error::{Error, Result};
 
 /// Pools kept alive at once. Sessions rarely disagree on `featurize.threads`.
@@ -38,9 +37,6 @@ const MOST_POOLS: usize = 4;
 const MOST_THREADS: usize = 1024;
 
 static POOLS: LazyLock<Mutex<Vec<Arc<ComputePool>>>> = LazyLock::new(Mutex::default);
-
-/// How often a caller that waits for its turn looks at its token.
-const CANCEL_POLL: Duration = Duration::from_millis(20);
 
 /// Threads for decoding and inference.
 #[derive(Debug)]
@@ -169,7 +165,7 @@ impl Workers<'_> {
         let mut taken = pool.taken();
         while *taken {
             self.check().map_err(candle_core::Error::wrap)?;
-            let woken = pool.freed.wait_timeout(taken, CANCEL_POLL);
+            let woken = pool.freed.wait_timeout(taken, cancel::POLL);
             taken = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         *taken = true;

@@ -31,6 +31,9 @@ pub struct Settings {
     pub weights: String,
     /// Folder in which weights are kept; `None` for the platform's cache folder.
     pub weights_dir: Option<PathBuf>,
+    /// Side of the images that networks are fed when the `input_size` argument is absent or NULL;
+    /// `None` for each network's own.
+    pub input_size: Option<usize>,
     /// Most pixels an image may have; larger ones are refused from their header.
     pub max_pixels: u64,
     /// Where networks run: `cpu` or `cuda`.
@@ -45,6 +48,7 @@ impl Default for Settings {
             model: DEFAULT_MODEL.to_owned(),
             weights: DEFAULT_WEIGHTS.to_owned(),
             weights_dir: None,
+            input_size: None,
             max_pixels: DEFAULT_MAX_PIXELS,
             device: DEFAULT_DEVICE.to_owned(),
             threads: DEFAULT_THREADS,
@@ -74,6 +78,7 @@ impl Settings {
                 "model" => settings.model = value,
                 "weights" => settings.weights = value,
                 "weights_dir" => settings.weights_dir = Some(PathBuf::from(value)),
+                "input_size" => settings.input_size = Some(parse(key, &value)?),
                 "max_pixels" => settings.max_pixels = parse(key, &value)?,
                 "device" => settings.device = value,
                 "threads" => settings.threads = parse(key, &value)?,
@@ -105,6 +110,8 @@ mod tests {
             pub model: String, default = "vgg16".to_owned()
             /// Pixels
             pub max_pixels: u64, default = 7
+            /// Side
+            pub input_size: Option<usize>, default = None
             /// Folder
             pub weights_dir: Option<String>, default = None
             /// Requests in flight
@@ -133,5 +140,9 @@ mod tests {
         assert_eq!(settings.max_pixels, 7);
         assert_eq!(settings.weights_dir, Some(PathBuf::from("/srv/weights")));
         assert_eq!(settings.weights, DEFAULT_WEIGHTS);
+        assert_eq!(settings.input_size, None);
+        config.set("featurize.input_size", "100").unwrap();
+        let settings = Settings::try_from_config(&config).unwrap();
+        assert_eq!(settings.input_size, Some(100));
     }
 }

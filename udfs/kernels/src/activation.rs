@@ -1,17 +1,7 @@
-//! What is done to the sums of a convolution.
+//! Activations as the bounds that values are clamped to.
 
+use crate::graph::Activation;
 use crate::simd::Simd;
-
-/// An activation, as the bounds that values are clamped to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// Nothing.
-    Linear,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-}
 
 impl Activation {
     /// Lower and upper bound.

@@ -16,44 +16,48 @@ use crate::simd::{LANES, Lanes, Simd};
 /// the end of each page.
 const PREFETCH_LINES: usize = 64;
 
-/// Multiplies `M` rows by `N` vectors of columns, adding to `start` (the same for every row).
+/// Multiplies `M` rows by `N` vectors of columns, adding to `sums`.
 ///
-/// * `rows` holds, for each block of sixteen `k`, one line per row; the blocks are `step` lines
-///   apart, so that rows can be pixels of a blocked feature map as well as packed tiles.
+/// * `rows` holds, for each block of sixteen `k`, one line per row, `STRIDE` lines apart; the blocks
+///   are `step` lines apart, so that rows can be pixels of a blocked feature map as well as packed
+///   tiles.
 /// * `columns` holds, for each `k`, `N` lines. Its length decides how far the sum goes; the last
 ///   block may have fewer than sixteen `k`.
 #[inline(always)]
-pub(crate) fn multiply<S: Simd, const M: usize, const N: usize>(
+pub(crate) fn multiply<S: Simd, const M: usize, const N: usize, const STRIDE: usize>(
     simd: S,
     rows: &[Lanes],
     step: usize,
     columns: &[Lanes],
-    start: [S::V; N],
+    mut sums: [[S::V; N]; M],
 ) -> [[S::V; N]; M] {
-    let mut sums = [start; M];
     let (columns, _) = columns.as_chunks::<N>();
     let (blocks, rest) = columns.as_chunks::<LANES>();
     let mut rows = rows.chunks(step);
     for (block, rows) in blocks.iter().zip(rows.by_ref()) {
-        let Some(rows) = rows.first_chunk::<M>() else {
+        let Some(rows) = rows.get(..(M - 1) * STRIDE + 1) else {
             break;
         };
         for k in 0..LANES {
-            multiply_add::<S, M, N>(simd, rows, k, &block[k], &mut sums);
+            multiply_add::<S, M, N, STRIDE>(simd, rows, k, &block[k], &mut sums);
         }
     }
-    if let Some(rows) = rows.next().and_then(|rows| rows.first_chunk::<M>()) {
+    let last = rows
+        .next()
+        .and_then(|rows| rows.get(..(M - 1) * STRIDE + 1));
+    if let Some(rows) = last {
         for (k, columns) in rest.iter().enumerate() {
-            multiply_add::<S, M, N>(simd, rows, k, columns, &mut sums);
+            multiply_add::<S, M, N, STRIDE>(simd, rows, k, columns, &mut sums);
         }
     }
     sums
 }
 
+/// `rows` has `(M - 1) * STRIDE + 1` lines.
 #[inline(always)]
-fn multiply_add<S: Simd, const M: usize, const N: usize>(
+fn multiply_add<S: Simd, const M: usize, const N: usize, const STRIDE: usize>(
     simd: S,
-    rows: &[Lanes; M],
+    rows: &[Lanes],
     k: usize,
     columns: &[Lanes; N],
     sums: &mut [[S::V; N]; M],
@@ -64,7 +68,7 @@ fn multiply_add<S: Simd, const M: usize, const N: usize>(
         simd.prefetch((&raw const columns[n]).wrapping_add(PREFETCH_LINES));
     }
     for m in 0..M {
-        let row = simd.splat(rows[m].0[k]);
+        let row = simd.splat(rows[m * STRIDE].0[k]);
         for n in 0..N {
             sums[m][n] = simd.mul_add(row, column[n], sums[m][n]);
         }
@@ -141,7 +145,7 @@ mod tests {
         fn run<S: Simd>(self, simd: S) {
             with_rows!(S, self.rows, M => {
                 let b = &self.b[..self.k];
-                let sums = multiply::<S, M, 1>(simd, self.a, M, b, [simd.splat(0.5)]);
+                let sums = multiply::<S, M, 1, 1>(simd, self.a, M, b, [[simd.splat(0.5)]; M]);
                 for (out, [sum]) in self.out.iter_mut().zip(sums) {
                     simd.store(out, sum);
                 }

@@ -8,10 +8,11 @@
 
 use std::ops::Range;
 
+use crate::convolution::Convolution;
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
-use crate::layout::{Map, View};
-use crate::pointwise::{Pointwise, Source, Target};
+use crate::layout::{Map, Rows, RowsMut, Sides, Source, Target, clear_sides};
+use crate::parallel::{Scratch, Team, at_least};
 use crate::simd::Lanes;
 
 /// Bytes of intermediate rows in a strip: about half of a core's second-level cache.
@@ -22,15 +23,17 @@ const STRIP_BYTES: usize = 450 << 10;
 pub(crate) enum Wide {
     /// The first layer of the network, from pixels.
     Stem(Direct),
-    /// A 1×1 convolution with ReLU6, from the map of the block before.
-    Expand(Pointwise),
+    /// A 1×1 convolution of stride 1.
+    Expand(Convolution),
 }
 
-/// The input of a block: pixels for [`Wide::Stem`], else a map without border.
+/// What a block reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Input<'a> {
+    /// For [`Wide::Stem`]: images in NHWC order.
     Pixels(&'a [f32]),
-    Map(&'a [Lanes]),
+    /// For [`Wide::Expand`].
+    Map(Source<'a>),
 }
 
 /// Wide layer, depthwise 3×3 convolution, 1×1 convolution, and the skip connection if there is one.
@@ -38,58 +41,48 @@ pub(crate) enum Input<'a> {
 pub(crate) struct Block {
     wide: Wide,
     depthwise: Depthwise,
-    project: Pointwise,
+    project: Convolution,
     residual: bool,
-    /// The map that the wide layer reads; of no meaning for [`Wide::Stem`].
-    input: Map,
-    output: Map,
     /// The rows between the wide layer and the depthwise convolution.
     wide_map: Map,
+    /// Height and width of the output.
+    output: (usize, usize),
     strip_rows: usize,
 }
 
 impl Block {
-    /// `(height, width)` is the output of the wide layer; layers were checked to fit each other.
+    /// `wide_shape` is the output of the wide layer; layers were checked to fit each other.
     pub(crate) fn new(
         wide: Wide,
         depthwise: Depthwise,
-        project: Pointwise,
-        (height, width): (usize, usize),
-        in_channels: usize,
+        project: Convolution,
         residual: bool,
+        wide_shape: (usize, usize, usize),
+        output: (usize, usize),
     ) -> Self {
-        let before = depthwise.padding_before();
-        let output = Map::plain(
-            depthwise.output_extent(height),
-            depthwise.output_extent(width),
-            project.out_channels(),
-        );
+        let Sides { left, .. } = depthwise.before;
+        let reach = (output.1 - 1) * depthwise.stride + 3;
+        let border = Sides {
+            left,
+            right: reach.saturating_sub(left + wide_shape.1),
+            ..Sides::default()
+        };
         let wide_map = Map {
-            height,
-            width,
-            channels: depthwise.channels(),
-            border: before,
-            rows: height,
-            columns: ((output.width - 1) * depthwise.stride() + 3).max(before + width),
+            border,
+            ..Map::plain(wide_shape)
         };
         let mut block = Self {
             wide,
             depthwise,
             project,
             residual,
-            input: Map::plain(height, width, in_channels),
-            output,
             wide_map,
+            output,
             strip_rows: 1,
         };
         let fits = |rows: &usize| block.strip_lines(*rows) * size_of::<Lanes>() <= STRIP_BYTES;
-        block.strip_rows = (1..=output.height).take_while(fits).last().unwrap_or(1);
+        block.strip_rows = (1..=output.0).take_while(fits).last().unwrap_or(1);
         block
-    }
-
-    /// The map that it writes, without border.
-    pub(crate) fn output(&self) -> &Map {
-        &self.output
     }
 
     /// Memory of the packed weights, in bytes.
@@ -101,128 +94,108 @@ impl Block {
         wide + self.depthwise.bytes() + self.project.bytes()
     }
 
-    /// Multiplications and additions for one image.
-    pub(crate) fn operations(&self) -> usize {
-        let wide = match &self.wide {
-            Wide::Stem(stem) => stem.operations(),
-            Wide::Expand(expand) => expand.operations() * self.input.height * self.input.width,
-        };
-        let pixels = self.output.height * self.output.width;
-        wide + pixels * (self.depthwise.operations() + self.project.operations())
-    }
-
-    /// What it computes, for reports.
-    pub(crate) fn name(&self) -> String {
-        format!(
-            "{} {}→{}→{} at {}×{}{}",
-            match self.wide {
-                Wide::Stem(_) => "stem",
-                Wide::Expand(_) => "block",
-            },
-            self.input.channels,
-            self.wide_map.channels,
-            self.output.channels,
-            self.wide_map.height,
-            self.wide_map.width,
-            match (self.depthwise.stride(), self.residual) {
-                (1, true) => " + skip",
-                (1, false) => "",
-                _ => " / 2",
-            }
-        )
-    }
-
-    /// Lines of scratch memory that [`Self::run`] needs.
-    pub(crate) fn scratch_lines(&self) -> usize {
-        self.strip_lines(self.strip_rows)
-    }
-
     /// Rows of the wide map under `rows` rows of the output.
     fn wide_rows(&self, rows: usize) -> usize {
-        (rows - 1) * self.depthwise.stride() + 3
+        (rows - 1) * self.depthwise.stride + 3
+    }
+
+    /// Lines of a row between the depthwise convolution and the last layer.
+    fn deep_lines(&self) -> usize {
+        self.wide_map.blocks() * self.output.1
     }
 
     fn strip_lines(&self, rows: usize) -> usize {
-        self.wide_rows(rows) * self.wide_map.row_lines()
-            + rows * self.wide_map.blocks() * self.output.width
+        self.wide_rows(rows) * self.wide_map.row_lines() + rows * self.deep_lines()
     }
 
-    /// Computes rows `range` of the output of one image into `out`, which holds just them.
-    pub(crate) fn run(
+    /// Computes whole maps.
+    pub(crate) fn run(&self, team: &Team<'_>, input: Input<'_>, target: Target<'_>) {
+        let map = *target.map;
+        let blocks = target.blocks.len();
+        let ideal = map.height.div_ceil(team.threads());
+        team.for_rows(target, ideal, (1, blocks), |task, scratch| {
+            let mut rows = task.rows.into_iter();
+            let mut next = task.range.start;
+            // A task may hold rows of several images.
+            while next < task.range.end {
+                let image = next / map.height;
+                let end = task.range.end.min((image + 1) * map.height);
+                let range = next - image * map.height..end - image * map.height;
+                self.run_image(input, image, range, &map, &mut rows, scratch);
+                next = end;
+            }
+        });
+    }
+
+    /// Computes rows `range` of the output of one image.
+    fn run_image<'a>(
         &self,
         input: Input<'_>,
+        image: usize,
         range: Range<usize>,
-        out: &mut [Lanes],
-        scratch: &mut [Lanes],
-        pixels: &mut Vec<Lanes>,
+        map: &Map,
+        outs: &mut impl Iterator<Item = &'a mut [Lanes]>,
+        scratch: &mut Scratch,
     ) {
-        let stride = self.depthwise.stride();
-        let before = self.depthwise.padding_before();
-        let row_lines = self.wide_map.row_lines();
-        let wide_lines = self.wide_rows(self.strip_rows) * row_lines;
-        let (wide, deep) = scratch.split_at_mut(wide_lines);
-        let deep_view = View {
-            row_lines: self.wide_map.blocks() * self.output.width,
-            columns: self.output.width,
-            border: 0,
-        };
-        let out_lines = self.output.row_lines();
+        let stride = self.depthwise.stride;
+        let (width, row_lines) = (self.output.1, self.wide_map.row_lines());
+        let Scratch { lines, pixels } = scratch;
+        let lines = at_least(lines, self.strip_lines(self.strip_rows));
+        let (wide, deep) = lines.split_at_mut(self.wide_rows(self.strip_rows) * row_lines);
         // Rows of the wide map are counted with those of zeros above it. `ready` of them, from
         // the first row of the strip on, were left by the strip before.
         let mut ready = 0;
         let mut strip = range.start;
-        let mut outs = out.chunks_mut(self.strip_rows * out_lines);
         while strip < range.end {
             let rows = self.strip_rows.min(range.end - strip);
             let first = strip * stride;
             let needed = self.wide_rows(rows);
             let new = first + ready..first + needed;
-            self.fill(input, new, before, &mut wide[ready * row_lines..], pixels);
-            let source = Source {
-                lines: wide,
-                view: View::from(&self.wide_map),
+            self.fill(input, image, new, &mut wide[ready * row_lines..], pixels);
+            let source = Rows::strip(wide, row_lines, self.wide_map.columns(), rows, stride);
+            let target = RowsMut {
+                rows: deep
+                    .chunks_exact_mut(self.deep_lines())
+                    .take(rows)
+                    .collect(),
+                columns: width,
+                left: 0,
             };
-            let target = Target {
-                lines: deep,
-                view: deep_view,
-            };
-            self.depthwise.run(rows, self.output.width, source, target);
-            let source = Source {
-                lines: deep,
-                view: deep_view,
-            };
+            self.depthwise.run_rows(width, &source, target);
+            let source = Rows::strip(deep, self.deep_lines(), width, rows, 1);
             let residual = match input {
-                Input::Map(lines) if self.residual => Some(Source {
-                    lines: &lines[strip * self.input.row_lines()..],
-                    view: View::from(&self.input),
-                }),
+                Input::Map(map) if self.residual => {
+                    let first = image * self.output.0 + strip;
+                    Some(map.rows(first..first + rows, self.output.0, 1, Sides::default()))
+                }
                 _ => None,
             };
-            if let Some(lines) = outs.next() {
-                let target = Target {
-                    lines,
-                    view: View::from(&self.output),
-                };
-                self.project
-                    .run(rows, self.output.width, source, residual, target);
-            }
+            let target = RowsMut {
+                rows: outs.take(rows).collect(),
+                columns: map.columns(),
+                left: map.border.left,
+            };
+            let groups = 0..self.project.groups();
+            self.project
+                .run_rows(groups, width, &source, residual.as_ref(), target);
             strip += rows;
             ready = needed.saturating_sub(rows * stride);
             wide.copy_within(rows * stride * row_lines..needed * row_lines, 0);
         }
     }
 
-    /// Computes the rows `rows` of the wide map, of which the first `before` are zeros, as are
-    /// those after the last.
+    /// Computes the rows `rows` of the wide map, of which the first ones are zeros, as are those
+    /// after the last.
     fn fill(
         &self,
         input: Input<'_>,
+        image: usize,
         rows: Range<usize>,
-        before: usize,
         wide: &mut [Lanes],
         pixels: &mut Vec<Lanes>,
     ) {
         let map = &self.wide_map;
+        let before = self.depthwise.before.top;
         let row_lines = map.row_lines();
         let wide = &mut wide[..rows.len() * row_lines];
         let inside = rows.start.clamp(before, before + map.height)
@@ -232,29 +205,24 @@ impl Block {
         let (middle, bottom) = rest.split_at_mut(inside.len() * row_lines);
         top.fill(Lanes::ZERO);
         bottom.fill(Lanes::ZERO);
-        for block in middle.chunks_exact_mut(map.columns) {
-            block[..map.border].fill(Lanes::ZERO);
-            block[map.border + map.width..].fill(Lanes::ZERO);
-        }
-        let source = inside.start - before..inside.end - before;
+        clear_sides(middle, map);
+        let first = image * map.height;
+        let source = first + inside.start - before..first + inside.end - before;
+        let middle = middle.chunks_exact_mut(row_lines);
         match (&self.wide, input) {
-            (Wide::Stem(stem), Input::Pixels(image)) => {
-                let rows = middle.chunks_exact_mut(row_lines);
-                stem.run_rows(image, source, map, rows, pixels);
+            (Wide::Stem(stem), Input::Pixels(images)) => {
+                stem.run_rows(images, source, map, middle, pixels);
             }
-            (Wide::Expand(expand), Input::Map(lines)) => {
-                let count = source.len();
-                let source = Source {
-                    lines: &lines[source.start * self.input.row_lines()..],
-                    view: View::from(&self.input),
+            (Wide::Expand(expand), Input::Map(maps)) => {
+                let source = maps.rows(source, map.height, 1, Sides::default());
+                let target = RowsMut {
+                    rows: middle.collect(),
+                    columns: map.columns(),
+                    left: map.border.left,
                 };
-                let target = Target {
-                    lines: middle,
-                    view: View::from(map),
-                };
-                expand.run(count, map.width, source, None, target);
+                expand.run_rows(0..expand.groups(), map.width, &source, None, target);
             }
-            // The builder puts a stem first and nowhere else.
+            // The planner gives a stem pixels and nothing else.
             _ => {}
         }
     }

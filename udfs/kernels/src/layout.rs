@@ -3,11 +3,32 @@
 //! Channels come in blocks of sixteen (the last one filled up with zeros), one line each. Rows are
 //! outermost so that a strip of rows is one piece of memory: it stays in the cache between two
 //! layers, and a thread can be handed its rows as a slice of its own. Around the image lies a
-//! border of zeros, wide enough for the layer that reads it: no kernel has edge cases on input.
+//! border of zeros, wide enough for the layers that read it: no convolution has edge cases on input.
 
 use std::ops::Range;
 
 use crate::simd::{LANES, Lanes};
+
+/// Rows above and below, columns on the left and on the right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sides {
+    pub(crate) top: usize,
+    pub(crate) bottom: usize,
+    pub(crate) left: usize,
+    pub(crate) right: usize,
+}
+
+impl Sides {
+    /// The larger of each.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            top: self.top.max(other.top),
+            bottom: self.bottom.max(other.bottom),
+            left: self.left.max(other.left),
+            right: self.right.max(other.right),
+        }
+    }
+}
 
 /// Extents of one feature map and of the zeros around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,24 +39,18 @@ pub(crate) struct Map {
     pub(crate) width: usize,
     /// Channels, not counting those that fill up the last block.
     pub(crate) channels: usize,
-    /// Rows of zeros above and columns of zeros on the left.
-    pub(crate) border: usize,
-    /// All rows, zeros included.
-    pub(crate) rows: usize,
-    /// All columns, zeros included.
-    pub(crate) columns: usize,
+    /// Zeros.
+    pub(crate) border: Sides,
 }
 
 impl Map {
     /// A map without border.
-    pub(crate) fn plain(height: usize, width: usize, channels: usize) -> Self {
+    pub(crate) fn plain((height, width, channels): (usize, usize, usize)) -> Self {
         Self {
             height,
             width,
             channels,
-            border: 0,
-            rows: height,
-            columns: width,
+            border: Sides::default(),
         }
     }
 
@@ -44,96 +59,137 @@ impl Map {
         self.channels.div_ceil(LANES)
     }
 
+    /// Columns, zeros included: lines from one channel block to the next.
+    pub(crate) fn columns(&self) -> usize {
+        self.border.left + self.width + self.border.right
+    }
+
     /// Lines of one row.
     pub(crate) fn row_lines(&self) -> usize {
-        self.blocks() * self.columns
+        self.blocks() * self.columns()
     }
 
     /// Lines of one image.
     pub(crate) fn image_lines(&self) -> usize {
-        self.rows * self.row_lines()
+        (self.border.top + self.height + self.border.bottom) * self.row_lines()
     }
 
-    /// Writes the zeros around every image of `lines`.
-    pub(crate) fn clear_border(&self, lines: &mut [Lanes]) {
-        if self.rows == self.height && self.columns == self.width {
-            return;
-        }
-        for image in lines.chunks_exact_mut(self.image_lines()) {
-            for (y, row) in image.chunks_exact_mut(self.row_lines()).enumerate() {
-                if y < self.border || y >= self.border + self.height {
-                    row.fill(Lanes::ZERO);
-                    continue;
-                }
-                for block in row.chunks_exact_mut(self.columns) {
-                    block[..self.border].fill(Lanes::ZERO);
-                    block[self.border + self.width..].fill(Lanes::ZERO);
-                }
-            }
-        }
-    }
-
-    /// The pixel rows of every image in `lines`, without the rows of zeros.
-    pub(crate) fn pixel_rows<'a>(
-        &self,
-        lines: &'a mut [Lanes],
-    ) -> impl Iterator<Item = &'a mut [Lanes]> + use<'a> {
-        let map = *self;
-        lines
-            .chunks_exact_mut(map.image_lines())
-            .flat_map(move |image| {
-                image
-                    .chunks_exact_mut(map.row_lines())
-                    .skip(map.border)
-                    .take(map.height)
-            })
-    }
-
-    /// Copies the images in `lines` to `out` in NHWC order.
-    pub(crate) fn export(&self, lines: &[Lanes], out: &mut [f32]) {
-        let images = lines.chunks_exact(self.image_lines());
-        let out_images = out.chunks_exact_mut(self.height * self.width * self.channels);
-        for (image, out) in images.zip(out_images) {
-            let rows = image.chunks_exact(self.row_lines()).skip(self.border);
-            for (row, out) in rows.zip(out.chunks_exact_mut(self.width * self.channels)) {
-                for (x, pixel) in out.chunks_exact_mut(self.channels).enumerate() {
-                    let blocks = row.chunks_exact(self.columns);
-                    for (block, channels) in blocks.zip(pixel.chunks_mut(LANES)) {
-                        let line = &block[self.border + x].0;
-                        channels.copy_from_slice(&line[..channels.len()]);
-                    }
-                }
-            }
-        }
+    /// Line of the first pixel of an image.
+    fn first(&self) -> usize {
+        self.border.top * self.row_lines() + self.border.left
     }
 }
 
-/// Where the pixels of a piece of a map lie.
+/// Maps to read, one image after the other.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct View {
-    /// Lines of one row.
-    pub(crate) row_lines: usize,
-    /// Columns, zeros included: lines from one channel block to the next.
-    pub(crate) columns: usize,
-    /// Columns of zeros on the left.
-    pub(crate) border: usize,
+pub(crate) struct Source<'a> {
+    pub(crate) lines: &'a [Lanes],
+    pub(crate) map: &'a Map,
 }
 
-impl From<&Map> for View {
-    fn from(map: &Map) -> Self {
-        Self {
-            row_lines: map.row_lines(),
-            columns: map.columns,
-            border: map.border,
+impl<'a> Source<'a> {
+    pub(crate) fn images(&self) -> usize {
+        self.lines.len() / self.map.image_lines()
+    }
+
+    /// What is under some rows of an output of `height` rows an image, counted over all images: a
+    /// window moves by `stride`, and begins so many rows above and columns left of the first pixel.
+    pub(crate) fn rows(
+        &self,
+        range: Range<usize>,
+        height: usize,
+        stride: usize,
+        before: Sides,
+    ) -> Rows<'a> {
+        let map = self.map;
+        let row_lines = map.row_lines();
+        let first = map.first() - before.top * row_lines - before.left;
+        let start = |row| row / height * map.image_lines() + row % height * stride * row_lines;
+        Rows {
+            lines: self.lines,
+            row_lines,
+            columns: map.columns(),
+            starts: range.map(|row| first + start(row)).collect(),
         }
     }
 }
 
-impl View {
-    /// Index of the line of a pixel and channel block.
-    #[inline(always)]
-    pub(crate) fn at(&self, row: usize, block: usize, x: usize) -> usize {
-        row * self.row_lines + block * self.columns + self.border + x
+/// Where the pixels under some rows of an output lie.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    pub(crate) lines: &'a [Lanes],
+    /// Lines from one row of the source to the next.
+    pub(crate) row_lines: usize,
+    /// Lines from one channel block to the next.
+    pub(crate) columns: usize,
+    /// The first pixel under each row of the output.
+    pub(crate) starts: Vec<usize>,
+}
+
+impl<'a> Rows<'a> {
+    /// Under `count` rows of an output, from the first line on.
+    pub(crate) fn strip(
+        lines: &'a [Lanes],
+        row_lines: usize,
+        columns: usize,
+        count: usize,
+        stride: usize,
+    ) -> Self {
+        Self {
+            lines,
+            row_lines,
+            columns,
+            starts: (0..count).map(|row| row * stride * row_lines).collect(),
+        }
+    }
+}
+
+/// Rows of an output to write, or a range of channel blocks of each.
+#[derive(Debug)]
+pub(crate) struct RowsMut<'a> {
+    pub(crate) rows: Vec<&'a mut [Lanes]>,
+    /// Lines from one channel block to the next.
+    pub(crate) columns: usize,
+    /// The first pixel of each row.
+    pub(crate) left: usize,
+}
+
+/// Channel blocks of maps to write, one image after the other.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) lines: &'a mut [Lanes],
+    pub(crate) map: &'a Map,
+    /// Those of the map that are written here.
+    pub(crate) blocks: Range<usize>,
+}
+
+impl<'a> Target<'a> {
+    /// Writes the zeros around the images, and gives the rows of pixels between them.
+    pub(crate) fn into_rows(self) -> impl Iterator<Item = &'a mut [Lanes]> {
+        let (map, blocks) = (*self.map, self.blocks);
+        let columns = map.columns();
+        let rows = self.lines.chunks_exact_mut(map.row_lines()).enumerate();
+        let height = map.border.top + map.height + map.border.bottom;
+        rows.filter_map(move |(y, row)| {
+            let row = &mut row[blocks.start * columns..blocks.end * columns];
+            let inside = map.border.top..map.border.top + map.height;
+            if !inside.contains(&(y % height)) {
+                row.fill(Lanes::ZERO);
+                return None;
+            }
+            clear_sides(row, &map);
+            Some(row)
+        })
+    }
+}
+
+/// Writes the zeros on the left and on the right of a row.
+pub(crate) fn clear_sides(row: &mut [Lanes], map: &Map) {
+    if map.border.left + map.border.right > 0 {
+        for block in row.chunks_exact_mut(map.columns()) {
+            block[..map.border.left].fill(Lanes::ZERO);
+            block[map.border.left + map.width..].fill(Lanes::ZERO);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::layout::split_evenly;
+use crate::layout::{Target, split_evenly};
 use crate::pool::CancelToken;
 use crate::simd::Lanes;
 
@@ -49,9 +49,18 @@ pub(crate) struct Team<'a> {
 }
 
 impl<'a> Team<'a> {
-    /// To be used on the pool's own threads, of which there are `threads`.
+    /// To be used on the pool's own threads, of which there are `threads`; with one, on whichever
+    /// thread calls.
     pub(crate) fn new(threads: usize, cancel: &'a CancelToken) -> Self {
         Self { threads, cancel }
+    }
+
+    /// The calling thread by itself.
+    pub(crate) fn solo(&self) -> Self {
+        Self {
+            threads: 1,
+            ..*self
+        }
     }
 
     /// Number of threads.
@@ -89,13 +98,37 @@ impl<'a> Team<'a> {
         tasks: Vec<T>,
         run: impl Fn(T, &mut Scratch) + Sync + Send,
     ) {
-        tasks.into_par_iter().with_max_len(1).for_each(|task| {
+        let run = |task| {
             // Tasks start no parallel work of their own, so a thread is in one of them at a time
             // and the scratch memory cannot be borrowed twice.
             if !self.cancel.is_cancelled() {
                 SCRATCH.with_borrow_mut(|scratch| run(task, scratch));
             }
-        });
+        };
+        if self.threads == 1 {
+            tasks.into_iter().for_each(run);
+        } else {
+            tasks.into_par_iter().with_max_len(1).for_each(run);
+        }
+    }
+
+    /// Cuts the rows of `target` into tasks of about `ideal` rows and, if there are fewer than
+    /// threads, its channels, of which `groups` of so many blocks each cannot be cut; runs them.
+    pub(crate) fn for_rows(
+        &self,
+        target: Target<'_>,
+        ideal: usize,
+        (groups, group_blocks): (usize, usize),
+        run: impl Fn(Task<'_>, &mut Scratch) + Sync + Send,
+    ) {
+        let map = target.map;
+        let count = target.lines.len() / map.image_lines() * map.height;
+        let plan = self.plan(count, count.div_ceil(ideal.max(1)), groups);
+        let lines = group_blocks * map.columns();
+        self.for_each(
+            Task::split(&plan, target.into_rows().enumerate(), lines),
+            run,
+        );
     }
 }
 

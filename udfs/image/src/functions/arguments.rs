@@ -18,7 +18,8 @@ use crate::decode::{DECODERS, Limits};
 use crate::error::Error;
 use crate::features::{Featurizer, OnUndecodable, item_field};
 use crate::model::{DeviceKind, Model};
-use crate::models::{Architecture, Pooling};
+use crate::models::{Architecture, Pooling, parse_pooling};
+use crate::origins;
 use crate::pool::ComputePool;
 use crate::settings::{PREFIX, Settings};
 use crate::weights::{WeightsAccess, WeightsSpec};
@@ -26,7 +27,9 @@ use crate::weights::{WeightsAccess, WeightsSpec};
 /// Name of the first argument.
 const CONTENT: &str = "content";
 /// Names of the constants, in order; no function leaves one out before its last.
-const CONSTANTS: [&str; 3] = ["model", "weights", "pooling"];
+const CONSTANTS: [&str; 4] = ["model", "weights", "pooling", INPUT_SIZE];
+/// The only one that is a number.
+const INPUT_SIZE: &str = "input_size";
 
 /// Signature of `featurize` and `try_featurize`: any binary layout for the content; the constants
 /// keep their type, so that NULL is still a literal when it is looked at.
@@ -45,7 +48,7 @@ pub(super) fn signature() -> Signature {
 
 /// Signature of a function of the model and the weights. It is not immutable, as a file may change.
 pub(super) fn model_signature() -> Signature {
-    let names = CONSTANTS.into_iter().take(2);
+    let names = CONSTANTS.into_iter();
     signature_of(
         &[
             TypeSignatureClass::Native(logical_string()),
@@ -101,6 +104,7 @@ pub(super) struct Constants {
     model: Option<Architecture>,
     weights: Option<WeightsSpec>,
     pooling: Option<Pooling>,
+    input_size: Option<i64>,
 }
 
 impl Constants {
@@ -109,12 +113,15 @@ impl Constants {
     pub(super) fn check(function: &str, args: &ReturnFieldArgs, first: usize) -> Result<Self> {
         let types = args.arg_fields.iter().map(|field| field.data_type());
         for (name, data_type) in CONSTANTS.iter().zip(types.skip(first)) {
-            if !matches!(
-                data_type,
-                DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-            ) {
+            let fits = match data_type {
+                DataType::Null => true,
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => *name != INPUT_SIZE,
+                number => *name == INPUT_SIZE && number.is_integer(),
+            };
+            if !fits {
+                let kind = kind(name);
                 return plan_err!(
-                    "{function}: argument '{name}' must be a constant string, found {data_type}"
+                    "{function}: argument '{name}' must be a constant {kind}, found {data_type}"
                 );
             }
         }
@@ -126,8 +133,9 @@ impl Constants {
     pub(super) fn check_constant(function: &str, args: &[Expr], first: usize) -> Result<()> {
         for (name, arg) in CONSTANTS.iter().zip(args.iter().skip(first)) {
             if arg.any_column_refs() || arg.is_volatile() {
+                let kind = kind(name);
                 return plan_err!(
-                    "{function}: argument '{name}' must be the same constant string for all rows, \
+                    "{function}: argument '{name}' must be the same constant {kind} for all rows, \
                      found the expression {arg}"
                 );
             }
@@ -146,8 +154,9 @@ impl Constants {
             match arg {
                 ColumnarValue::Scalar(value) => literals.push(Some(value)),
                 ColumnarValue::Array(_) => {
+                    let kind = kind(name);
                     return exec_err!(
-                        "{function}: argument '{name}' must be the same constant string for all \
+                        "{function}: argument '{name}' must be the same constant {kind} for all \
                          rows"
                     );
                 }
@@ -160,16 +169,19 @@ impl Constants {
         function: &str,
         mut literals: impl Iterator<Item = Option<&'a ScalarValue>>,
     ) -> Result<Self> {
-        let mut next = || {
-            let literal = literals.next().flatten()?;
-            literal.try_as_str().flatten().map(str::to_owned)
-        };
+        let mut next = || literals.next().flatten();
+        let text = |literal: Option<&'a ScalarValue>| literal?.try_as_str().flatten();
         let mut parse = || -> crate::error::Result<Self> {
-            Ok(Self {
-                model: next().as_deref().map(Architecture::parse).transpose()?,
-                weights: next().as_deref().map(WeightsSpec::parse).transpose()?,
-                pooling: next().as_deref().map(Pooling::parse).transpose()?,
-            })
+            let constants = Self {
+                model: text(next()).map(Architecture::parse).transpose()?,
+                weights: text(next()).map(WeightsSpec::parse).transpose()?,
+                pooling: text(next()).map(parse_pooling).transpose()?,
+                input_size: next().and_then(integer),
+            };
+            if let Some(model) = constants.model {
+                constants.side(model, None)?;
+            }
+            Ok(constants)
         };
         parse().map_err(|error| error.in_function(function))
     }
@@ -197,10 +209,20 @@ impl Constants {
             .pooling
             .or_else(|| self.model.map(Architecture::default_pooling));
         entries.extend(pooling.map(|pooling| ("pooling", pooling.name().to_owned())));
+        entries.extend(self.input_size.map(|size| ("input_size", size.to_string())));
         let entries = entries.into_iter();
         entries
             .map(|(name, value)| (format!("{PREFIX}.{name}"), value))
             .collect()
+    }
+
+    /// The size of the images that a model is fed: the argument, the setting or the model's own.
+    fn side(&self, model: Architecture, setting: Option<usize>) -> crate::error::Result<usize> {
+        match self.input_size {
+            // No network takes a size that is none.
+            Some(size) => model.side(Some(usize::try_from(size).unwrap_or(0))),
+            None => model.side(setting).map_err(in_setting(INPUT_SIZE)),
+        }
     }
 
     /// Completes the constants from the settings and loads the model.
@@ -213,12 +235,14 @@ impl Constants {
             Some(model) => model,
             None => Architecture::parse(&settings.model).map_err(in_setting("model"))?,
         };
+        let side = self.side(architecture, settings.input_size)?;
         let weights = match &self.weights {
             Some(weights) => weights.clone(),
             None => WeightsSpec::parse(&settings.weights).map_err(in_setting("weights"))?,
         };
         let weights = weights.resolve(architecture, settings.weights_dir.as_deref(), access)?;
-        Model::shared(architecture, &weights, DeviceKind::parse(&settings.device)?)
+        let device = DeviceKind::parse(&settings.device)?;
+        Model::shared_at(architecture, side, &weights, device)
     }
 
     fn featurizer(
@@ -228,13 +252,36 @@ impl Constants {
     ) -> crate::error::Result<Featurizer> {
         let pool = ComputePool::shared(settings.threads)?;
         let model = self.model(settings, access)?;
-        let pooling = self
-            .pooling
-            .unwrap_or_else(|| model.architecture().default_pooling());
+        let pooling = self.pooling(&model);
         let limits = Limits {
             max_pixels: settings.max_pixels,
         };
         Ok(Featurizer::new(model, pooling, limits, pool).with_cancel_token(cancel::current()))
+    }
+
+    /// Pooling of the features that a model gives.
+    pub(super) fn pooling(&self, model: &Model) -> Pooling {
+        self.pooling
+            .unwrap_or_else(|| model.architecture().default_pooling())
+    }
+}
+
+/// What a constant must be.
+fn kind(name: &str) -> &'static str {
+    if name == INPUT_SIZE {
+        "whole number"
+    } else {
+        "string"
+    }
+}
+
+/// The value of a literal of an integer type.
+fn integer(literal: &ScalarValue) -> Option<i64> {
+    let number = literal.cast_to(&DataType::Int64).ok()?;
+    match number {
+        // What does not fit is no size.
+        ScalarValue::Int64(number) => number,
+        _ => None,
     }
 }
 
@@ -281,10 +328,14 @@ pub(super) fn featurize(
     let features = featurizer
         .featurize(&images.rows(), on_undecodable)
         .map_err(|error| match error {
-            Error::Decode(cause) => DataFusionError::Execution(format!(
-                "{function}: {cause}. try_{function} gives NULL for such an image, and \
-                 image_info(content)['error'] tells which they are"
-            )),
+            Error::Decode { row, error } => {
+                let image = origins::of_row(row).map(|name| format!("'{name}': "));
+                DataFusionError::Execution(format!(
+                    "{function}: {}{error}. try_{function} gives NULL for such an image, and \
+                     image_info(content)['error'] tells which they are",
+                    image.unwrap_or_default()
+                ))
+            }
             other => other.in_function(function),
         })?;
     if scalar {

@@ -1,4 +1,4 @@
-//! `featurize(content [, model [, weights [, pooling]]])`
+//! `featurize(content [, model [, weights [, pooling [, input_size]]]])`
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, internal_err};
@@ -16,7 +16,7 @@ use crate::weights::WeightsAccess;
 #[user_doc(
     doc_section(label = "Image Functions"),
     description = "Runs a convolutional network over an encoded image (JPEG, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). The metadata of the field, which Parquet files keep, holds what the arguments say about model and weights. NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
-    syntax_example = "featurize(content[, model[, weights[, pooling]]])",
+    syntax_example = "featurize(content[, model[, weights[, pooling[, input_size]]]])",
     sql_example = r#"```sql
 > SELECT path, featurize(content, 'vgg16', weights => 'seeded') AS features FROM images;
 ```"#,
@@ -26,7 +26,7 @@ use crate::weights::WeightsAccess;
     ),
     argument(
         name = "model",
-        description = "Constant; `'vgg16'` (25,088 features in height, width, channel order) or `'mobilenet_v2'` (1,280 features); both look at 224×224 pixels. NULL or absent: the setting `featurize.model`."
+        description = "Constant; `'vgg16'` (25,088 features in height, width, channel order), `'mobilenet_v2'` (1,280 features; also of the widths `'mobilenet_v2_035'`, `_050`, `_075`, `_130` and `_140`), `'resnet50'` or `'inception_v3'` (2,048 features each); they look at 224×224 pixels, `'inception_v3'` at 299×299. NULL or absent: the setting `featurize.model`."
     ),
     argument(
         name = "weights",
@@ -34,7 +34,11 @@ use crate::weights::WeightsAccess;
     ),
     argument(
         name = "pooling",
-        description = "Constant; `'none'` (the whole last feature map), `'avg'` or `'max'` (one value per channel). NULL or absent: `'none'` for `vgg16`, `'avg'` for `mobilenet_v2`."
+        description = "Constant; `'none'` (the whole last feature map), `'avg'` or `'max'` (one value per channel). NULL or absent: `'none'` for `vgg16`, `'avg'` for the others."
+    ),
+    argument(
+        name = "input_size",
+        description = "Constant; the side in pixels of the square that the image is resized to, at least 32 (75 for `inception_v3`) and at most 1,024, as `input_shape=(100, 100, 3)` in Keras. It decides how many features `pooling => 'none'` gives. NULL or absent: the setting `featurize.input_size`, else the network's own size."
     ),
     related_udf(name = "try_featurize"),
     related_udf(name = "image_info"),

@@ -1,4 +1,4 @@
-//! `featurize_model_info(model [, weights])`
+//! `featurize_model_info(model [, weights [, pooling [, input_size]]])`
 
 use std::sync::Arc;
 
@@ -15,18 +15,21 @@ use datafusion_macros::user_doc;
 use super::arguments::{self, Constants};
 use crate::decode::DECODERS;
 use crate::model::Model;
+use crate::models::Pooling;
 use crate::settings::Settings;
 use crate::weights::WeightsAccess;
 
 #[user_doc(
     doc_section(label = "Image Functions"),
     description = "What `featurize` computes with: a struct of the network's `name`, the `dimension` of its vectors, its number of `parameters`, the `weights_sha256` (of the file, or of the recipe of seeded weights), the `preprocessing` and the `decoder`. Stored beside features, it tells vectors of different weights apart.",
-    syntax_example = "featurize_model_info(model[, weights])",
+    syntax_example = "featurize_model_info(model[, weights[, pooling[, input_size]]])",
     sql_example = r#"```sql
 > SELECT featurize_model_info('mobilenet_v2', 'seeded')['weights_sha256'];
 ```"#,
     argument(name = "model", description = "As for `featurize`."),
     argument(name = "weights", description = "As for `featurize`."),
+    argument(name = "pooling", description = "As for `featurize`."),
+    argument(name = "input_size", description = "As for `featurize`."),
     related_udf(name = "featurize")
 )]
 /// The `featurize_model_info` function.
@@ -87,7 +90,7 @@ impl ScalarUDFImpl for FeaturizeModelInfo {
         let model = constants
             .model(&settings, &self.access)
             .map_err(|error| error.in_function(self.name()))?;
-        let info = ScalarValue::Struct(Arc::new(describe(&model)?));
+        let info = ScalarValue::Struct(Arc::new(describe(&model, constants.pooling(&model))?));
         Ok(ColumnarValue::Scalar(info))
     }
 
@@ -107,10 +110,9 @@ fn fields() -> Fields {
     ])
 }
 
-fn describe(model: &Model) -> Result<StructArray> {
+fn describe(model: &Model, pooling: Pooling) -> Result<StructArray> {
     let architecture = model.architecture();
-    let pooling = architecture.default_pooling();
-    let dimension = u32::try_from(pooling.dimension(architecture.feature_map()))
+    let dimension = u32::try_from(pooling.dimension(model.feature_map()))
         .map_err(|error| exec_datafusion_err!("featurize_model_info: dimension: {error}"))?;
     let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
     let columns: Vec<ArrayRef> = vec![

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray, StructArray, UInt32Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion_common::instant::Instant;
 use datafusion_common::utils::take_function_args;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::{
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 
 use super::arguments::Images;
 use crate::cancel;
+use crate::counters;
 use crate::decode::{Inspection, Limits, inspect};
 use crate::error::Error;
 use crate::pool::ComputePool;
@@ -88,6 +90,7 @@ impl ScalarUDFImpl for ImageInfo {
         let pool = ComputePool::shared(settings.threads)
             .map_err(|error| error.in_function(self.name()))?;
         let cancel = cancel::current();
+        let started = Instant::now();
         let inspections: Result<Vec<Option<Inspection>>, Error> = pool.run(|| {
             images
                 .rows()
@@ -99,6 +102,9 @@ impl ScalarUDFImpl for ImageInfo {
                 .collect()
         });
         let inspections = inspections.map_err(|error| error.in_function(self.name()))?;
+        let images = inspections.iter().flatten();
+        let (good, bad): (Vec<_>, Vec<_>) = images.partition(|image| image.error.is_none());
+        counters::add_decoded(good.len(), bad.len(), started.elapsed());
         let info = struct_array(&inspections)?;
         if scalar {
             let value = ScalarValue::try_from_array(&info, 0)?;

@@ -28,12 +28,12 @@ pub mod expr_fn {
     export_functions!(
         (
             featurize,
-            "Features of an image: `content`, then optionally model, weights and pooling",
+            "Features of an image: `content`, then optionally model, weights, pooling and input_size",
             args,
         ),
         (
             try_featurize,
-            "Features of an image, NULL if it cannot be decoded: `content`, then optionally model, weights and pooling",
+            "Features of an image, NULL if it cannot be decoded: `content`, then optionally model, weights, pooling and input_size",
             args,
         ),
         (
@@ -56,6 +56,7 @@ pub fn looks_for_cancellation(function: &ScalarUDF) -> bool {
     function.is::<featurize::Featurize>()
         || function.is::<try_featurize::TryFeaturize>()
         || function.is::<image_info::ImageInfo>()
+        || function.is::<featurize_model_info::FeaturizeModelInfo>()
 }
 
 /// All functions of this package.

@@ -1,4 +1,4 @@
-//! `try_featurize(content [, model [, weights [, pooling]]])`
+//! `try_featurize(content [, model [, weights [, pooling [, input_size]]]])`
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, internal_err};
@@ -27,6 +27,7 @@ use crate::weights::WeightsAccess;
     argument(name = "model", description = "As for `featurize`."),
     argument(name = "weights", description = "As for `featurize`."),
     argument(name = "pooling", description = "As for `featurize`."),
+    argument(name = "input_size", description = "As for `featurize`."),
     related_udf(name = "featurize"),
     related_udf(name = "image_info"),
     related_udf(name = "featurize_model_info")

@@ -1,37 +1,45 @@
-//! The networks.
+//! The networks: one file of layers and names each.
 
-mod convolution;
-mod fused;
+mod blueprint;
+mod candle;
+mod inception_v3;
+mod load;
 mod mobilenet_v2;
+mod resnet50;
 mod vgg16;
 
 use std::fmt;
 
-use candle_core::Tensor;
+use candle_core::{Device, Error as TensorError};
 use candle_nn::VarBuilder;
+pub use featurize_kernels::Pooling;
 
-use crate::conventions::Conventions;
+use self::blueprint::Blueprint;
+use self::candle::Planes;
+use crate::conventions::{Conventions, Library};
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 use crate::preprocess::Preprocessing;
 
-/// A convolutional network without its classifier.
-pub(crate) trait Network: fmt::Debug + Send + Sync {
-    /// Trainable and other variables, as `model.summary()` counts them in Keras.
-    fn parameter_count(&self) -> usize;
-
-    /// Maps preprocessed images (n, height, width, 3) to the last feature map (n, h, w, c),
-    /// computing on `workers` where the tensors are in main memory, until they are told to stop.
-    fn forward(&self, images: &Tensor, workers: Workers<'_>) -> candle_core::Result<Tensor>;
-}
-
-/// Who does the arithmetic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Implementation {
-    /// The fused CPU kernels of `featurize_kernels`, as custom operations on Candle tensors.
-    Kernels,
-    /// Candle's own operations, on any device.
-    Candle,
+/// What there is to know about a network. Of a pair, the first is Keras's, the second torchvision's.
+struct Spec {
+    /// Name in SQL.
+    name: &'static str,
+    /// Where Keras Applications publishes its weights, and the MD5 that it checks.
+    keras_folder: &'static str,
+    keras_file: &'static str,
+    keras_md5: Option<&'static str>,
+    /// Height and width of the images that it was made for, and the least that it can take.
+    side: usize,
+    least_side: usize,
+    /// Where none is given.
+    pooling: Pooling,
+    preprocessing: (Preprocessing, Preprocessing),
+    /// What batch normalisation adds to the variance.
+    epsilon: (f64, f64),
+    /// Whether Keras counts its layers instead of naming them.
+    counted: bool,
+    describe: fn(&mut Blueprint),
 }
 
 /// A network this crate knows.
@@ -44,18 +52,53 @@ pub enum Architecture {
     /// Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVPR 2018, with
     /// alpha 1.0.
     MobileNetV2,
+    /// He et al., "Deep residual learning for image recognition", CVPR 2016: Keras's first version.
+    ResNet50,
+    /// Szegedy et al., "Rethinking the inception architecture for computer vision", CVPR 2016.
+    InceptionV3,
+    /// MobileNetV2 with alpha 0.35.
+    MobileNetV2_035,
+    /// MobileNetV2 with alpha 0.5.
+    MobileNetV2_050,
+    /// MobileNetV2 with alpha 0.75.
+    MobileNetV2_075,
+    /// MobileNetV2 with alpha 1.3.
+    MobileNetV2_130,
+    /// MobileNetV2 with alpha 1.4.
+    MobileNetV2_140,
 }
 
 impl Architecture {
     /// Every network, in the order in which messages list them.
-    pub const ALL: [Self; 2] = [Self::Vgg16, Self::MobileNetV2];
+    pub const ALL: [Self; 9] = [
+        Self::Vgg16,
+        Self::MobileNetV2,
+        Self::ResNet50,
+        Self::InceptionV3,
+        Self::MobileNetV2_035,
+        Self::MobileNetV2_050,
+        Self::MobileNetV2_075,
+        Self::MobileNetV2_130,
+        Self::MobileNetV2_140,
+    ];
+
+    const fn spec(self) -> &'static Spec {
+        match self {
+            Self::Vgg16 => &vgg16::SPEC,
+            Self::MobileNetV2 => &mobilenet_v2::WIDTH_100,
+            Self::ResNet50 => &resnet50::SPEC,
+            Self::InceptionV3 => &inception_v3::SPEC,
+            Self::MobileNetV2_035 => &mobilenet_v2::WIDTH_035,
+            Self::MobileNetV2_050 => &mobilenet_v2::WIDTH_050,
+            Self::MobileNetV2_075 => &mobilenet_v2::WIDTH_075,
+            Self::MobileNetV2_130 => &mobilenet_v2::WIDTH_130,
+            Self::MobileNetV2_140 => &mobilenet_v2::WIDTH_140,
+        }
+    }
 
     /// Name in SQL.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Vgg16 => "vgg16",
-            Self::MobileNetV2 => "mobilenet_v2",
-        }
+        self.spec().name
     }
 
     /// Parses the `model` argument.
@@ -67,95 +110,189 @@ impl Architecture {
         choose("model", text, &Self::ALL.map(|each| (each.name(), each)))
     }
 
-    /// Height and width of the images the network is fed.
-    pub fn image_size(self) -> (usize, usize) {
-        match self {
-            Self::Vgg16 | Self::MobileNetV2 => (224, 224),
+    /// Height and width of the images that the network was made for.
+    pub fn image_side(self) -> usize {
+        self.spec().side
+    }
+
+    /// The size of images to feed the network: `side`, or its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the network cannot take it.
+    pub fn side(self, side: Option<usize>) -> Result<usize> {
+        let least = self.spec().least_side;
+        match side {
+            Some(side) if !(least..=MOST_SIDE).contains(&side) => Err(Error::Argument(format!(
+                "{self} takes images of {least} to {MOST_SIDE} pixels a side, found {side}"
+            ))),
+            side => Ok(side.unwrap_or(self.spec().side)),
         }
     }
 
-    /// Shape (height, width, channels) of the last feature map.
-    pub fn feature_map(self) -> (usize, usize, usize) {
-        match self {
-            Self::Vgg16 => (7, 7, 512),
-            Self::MobileNetV2 => (7, 7, 1280),
-        }
+    /// Shape (height, width, channels) of the last feature map for images of this side, which is the
+    /// same by all conventions.
+    pub fn feature_map(self, side: usize) -> (usize, usize, usize) {
+        self.blueprint(Library::Keras)
+            .feature_map(side)
+            .unwrap_or_default()
     }
 
     /// What `pooling` means where it is not given.
     pub fn default_pooling(self) -> Pooling {
-        match self {
-            Self::Vgg16 => Pooling::None,
-            Self::MobileNetV2 => Pooling::Avg,
+        self.spec().pooling
+    }
+
+    /// Preprocessing that goes with weights of a library.
+    pub fn preprocessing(self, library: Library) -> Preprocessing {
+        match library {
+            Library::Keras => self.spec().preprocessing.0,
+            Library::Torchvision => self.spec().preprocessing.1,
         }
     }
 
-    /// Preprocessing that goes with Keras's weights.
-    pub fn keras_preprocessing(self) -> Preprocessing {
-        match self {
-            Self::Vgg16 => Preprocessing::Caffe,
-            Self::MobileNetV2 => Preprocessing::Tf,
-        }
+    /// Folder and name of the weights file of Keras Applications, without the top.
+    pub fn keras_file(self) -> (&'static str, &'static str) {
+        (self.spec().keras_folder, self.spec().keras_file)
     }
 
-    /// Name of the weights file of Keras Applications, without the top.
-    pub fn keras_file(self) -> &'static str {
-        match self {
-            Self::Vgg16 => "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-            Self::MobileNetV2 => {
-                "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-            }
-        }
+    /// The MD5 that Keras checks, if it does.
+    pub(crate) fn keras_md5(self) -> Option<&'static str> {
+        self.spec().keras_md5
     }
 
-    /// Builds the network from its variables.
+    /// Whether Keras counts its layers instead of naming them.
+    pub(crate) fn is_counted(self) -> bool {
+        self.spec().counted
+    }
+
+    fn blueprint(self, library: Library) -> Blueprint {
+        let mut blueprint = Blueprint::new(library);
+        (self.spec().describe)(&mut blueprint);
+        blueprint
+    }
+
+    /// Builds the network for images of this side from its variables, which are read into memory.
     pub(crate) fn build(
         self,
         variables: &VarBuilder<'_>,
         conventions: Conventions,
+        side: usize,
         implementation: Implementation,
-    ) -> candle_core::Result<Box<dyn Network>> {
-        Ok(match self {
-            Self::Vgg16 => Box::new(vgg16::Vgg16::load(variables, implementation)?),
-            Self::MobileNetV2 => Box::new(mobilenet_v2::MobileNetV2::load(
-                variables,
-                conventions,
-                implementation,
-            )?),
+    ) -> candle_core::Result<Network> {
+        let blueprint = self.blueprint(conventions.library);
+        let (keras, torchvision) = self.spec().epsilon;
+        let epsilon = blueprint.either(keras, torchvision);
+        let (graph, parameter_count) = load::load(&blueprint, variables, epsilon)?;
+        let shapes = graph.shapes((side, side)).map_err(TensorError::wrap)?;
+        let body = match implementation {
+            Implementation::Kernels => {
+                let network = graph.plan((side, side)).map_err(TensorError::wrap)?;
+                log::debug!(
+                    "{self} at {side} pixels: {} MB of packed weights, {} MB for each worker, {:?}",
+                    network.packed_bytes() >> 20,
+                    network.workspace_bytes() >> 20,
+                    network.isa()
+                );
+                Body::Kernels(Box::new(network))
+            }
+            Implementation::Candle(device) => Body::Candle(Planes::new(graph, device)?),
+        };
+        Ok(Network {
+            parameter_count,
+            side,
+            feature_map: shapes.last().copied().unwrap_or_default(),
+            body,
         })
-    }
-
-    /// Layers with variables in Keras's order, each with the module torchvision keeps it in.
-    fn layers(self) -> Vec<(LayerKind, String, String)> {
-        match self {
-            Self::Vgg16 => vgg16::layers(),
-            Self::MobileNetV2 => mobilenet_v2::layers(),
-        }
     }
 
     /// Name of the layer number `ordinal` (from 0) of its kind.
     pub(crate) fn layer(self, kind: LayerKind, ordinal: usize) -> Option<String> {
-        let layers = self.layers().into_iter();
-        let mut of_kind = layers.filter(|(other, ..)| *other == kind);
-        of_kind.nth(ordinal).map(|(_, name, _)| name)
+        let blueprint = self.blueprint(Library::Keras);
+        let layers = blueprint.layers().into_iter();
+        let mut of_kind = layers.filter(|(other, _)| *other == kind);
+        of_kind.nth(ordinal).map(|(_, (name, _))| name.clone())
     }
 
     /// The layers with variables, by their names in Keras and in torchvision.
     pub(crate) fn layer_names(self) -> Vec<(String, String)> {
-        let layers = self.layers().into_iter();
-        layers.map(|(_, name, module)| (name, module)).collect()
+        let blueprint = self.blueprint(Library::Keras);
+        let layers = blueprint.layers().into_iter();
+        layers.map(|(_, names)| names.clone()).collect()
     }
 
-    /// The torchvision module that holds what Keras calls `layer`.
-    pub(crate) fn torchvision_module(self, layer: &str) -> Option<String> {
-        let mut layers = self.layers().into_iter();
-        let found = layers.find(|(_, name, _)| name == layer);
-        found.map(|(_, _, module)| module)
+    /// The variables with their shapes, by the names of Keras.
+    pub(crate) fn variables(self, library: Library) -> Vec<(String, Vec<usize>)> {
+        let blueprint = self.blueprint(library);
+        let units = blueprint.units().into_iter();
+        units.flat_map(|unit| unit.variables()).collect()
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Largest image that a network is fed, in pixels a side: what its feature maps take grows with the
+/// square.
+pub const MOST_SIDE: usize = 1024;
+
+/// Who does the arithmetic.
+#[derive(Debug, Clone)]
+pub(crate) enum Implementation {
+    /// The CPU kernels of `featurize_kernels`.
+    Kernels,
+    /// Candle's own operations, on any device.
+    Candle(Device),
+}
+
+/// A network without its classifier, ready to run.
+#[derive(Debug)]
+pub(crate) struct Network {
+    /// Trainable and other variables, as `model.summary()` counts them in Keras.
+    pub(crate) parameter_count: usize,
+    /// Height and width of an image.
+    pub(crate) side: usize,
+    /// Height, width and channels of the last feature map.
+    pub(crate) feature_map: (usize, usize, usize),
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Kernels(Box<featurize_kernels::Network>),
+    Candle(Planes),
+}
+
+impl Network {
+    /// Computes preprocessed images (n, height, width, 3), row-major, into the values that `pooling`
+    /// makes of each, on `workers`, until they are told to stop.
+    pub(crate) fn run(
+        &self,
+        images: &[f32],
+        count: usize,
+        pooling: Pooling,
+        out: &mut [f32],
+        workers: Workers<'_>,
+    ) -> candle_core::Result<()> {
+        match &self.body {
+            Body::Kernels(network) => {
+                let Workers { pool, cancel } = workers;
+                let done = network.run(images, count, pooling, out, pool.kernels(), cancel);
+                done.map_err(TensorError::wrap)
+            }
+            Body::Candle(planes) => {
+                let shape = (count, self.side, self.side, 3);
+                planes.run(images, shape, pooling, out, workers)
+            }
+        }
     }
 }
 
 /// Kinds of layers that have variables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum LayerKind {
     Conv2d,
     DepthwiseConv2d,
@@ -183,80 +320,17 @@ impl LayerKind {
     }
 }
 
-impl fmt::Display for Architecture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// How the last feature map becomes a vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Pooling {
-    /// Flattened in height, width, channel order.
-    None,
-    /// Mean over the positions, per channel.
-    Avg,
-    /// Maximum over the positions, per channel.
-    Max,
-}
-
-impl Pooling {
-    const ALL: [Self; 3] = [Self::None, Self::Avg, Self::Max];
-
-    /// Parses the `pooling` argument.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] that lists the names and suggests the nearest.
-    pub fn parse(text: &str) -> Result<Self> {
-        choose("pooling", text, &Self::ALL.map(|each| (each.name(), each)))
-    }
-
-    /// Name in SQL.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Avg => "avg",
-            Self::Max => "max",
-        }
-    }
-
-    /// Length of the vector that a map of this shape becomes.
-    pub fn dimension(self, (height, width, channels): (usize, usize, usize)) -> usize {
-        match self {
-            Self::None => height * width * channels,
-            Self::Avg | Self::Max => channels,
-        }
-    }
-
-    /// Appends the vector of one feature map, given in height, width, channel order.
-    pub(crate) fn apply(self, map: &[f32], channels: usize, out: &mut Vec<f32>) {
-        let start = out.len();
-        let mut positions = map.chunks_exact(channels);
-        match self {
-            Self::None => out.extend_from_slice(map),
-            Self::Avg => {
-                let count = positions.len() as f32;
-                out.resize(start + channels, 0.0);
-                for position in positions {
-                    for (sum, value) in out.iter_mut().skip(start).zip(position) {
-                        *sum += value;
-                    }
-                }
-                for sum in out.iter_mut().skip(start) {
-                    *sum /= count;
-                }
-            }
-            Self::Max => {
-                out.extend_from_slice(positions.next().unwrap_or_default());
-                for position in positions {
-                    for (most, value) in out.iter_mut().skip(start).zip(position) {
-                        *most = most.max(*value);
-                    }
-                }
-            }
-        }
-    }
+/// Parses the `pooling` argument.
+///
+/// # Errors
+///
+/// [`Error::Argument`] that lists the names and suggests the nearest.
+pub fn parse_pooling(text: &str) -> Result<Pooling> {
+    choose(
+        "pooling",
+        text,
+        &Pooling::ALL.map(|each| (each.name(), each)),
+    )
 }
 
 /// Finds `text` among `choices`, or says which they are and which is nearest.
@@ -284,34 +358,4 @@ fn choose<T: Copy>(argument: &str, text: &str, choices: &[(&str, T)]) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_names_get_a_suggestion() {
-        let error = Architecture::parse("VGG-16").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "unknown model 'VGG-16', expected one of 'vgg16', 'mobilenet_v2'; did you mean 'vgg16'?"
-        );
-        let error = Pooling::parse("average").unwrap_err().to_string();
-        assert!(
-            error.ends_with("'none', 'avg', 'max'; did you mean 'avg'?"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn pooling_over_positions() {
-        let map = [1.0, -2.0, 3.0, -4.0];
-        let pooled = |pooling: Pooling| {
-            let mut out = vec![9.0];
-            pooling.apply(&map, 2, &mut out);
-            out
-        };
-        assert_eq!(pooled(Pooling::None), [9.0, 1.0, -2.0, 3.0, -4.0]);
-        assert_eq!(pooled(Pooling::Avg), [9.0, 2.0, -3.0]);
-        assert_eq!(pooled(Pooling::Max), [9.0, 3.0, -2.0]);
-        assert_eq!(Pooling::Max.dimension((2, 1, 2)), 2);
-    }
-}
+mod tests;

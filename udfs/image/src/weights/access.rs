@@ -40,6 +40,18 @@ pub struct Progress<'a> {
     pub stage: Stage,
 }
 
+impl<'a> Progress<'a> {
+    /// The beginning of a stage, of which nothing is counted yet.
+    pub fn new(file: &'a str, stage: Stage) -> Self {
+        Self {
+            file,
+            received: 0,
+            size: 0,
+            stage,
+        }
+    }
+}
+
 /// Stages of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

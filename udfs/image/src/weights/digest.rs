@@ -8,6 +8,8 @@ use std::path::Path;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use crate::cancel;
+
 /// Bytes read at once.
 const BUFFER: usize = 1 << 20;
 
@@ -20,13 +22,16 @@ pub(super) struct Digests {
 }
 
 impl Digests {
-    /// Reads a file of any size in pieces.
+    /// Reads a file of any size in pieces, until the current token of [`cancel`] is triggered, which is an
+    /// error.
     pub(super) fn of_file(path: &Path, with_md5: bool) -> io::Result<Self> {
+        let cancel = cancel::current();
         let mut file = File::open(path)?;
         let mut sha256 = Sha256::new();
         let mut md5 = with_md5.then(Md5::new);
         let mut buffer = vec![0; BUFFER];
         loop {
+            cancel.check().map_err(io::Error::other)?;
             let length = match file.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => length,

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::access::{Progress, Stage, WeightsAccess};
 use super::url::WeightsUrl;
+use crate::cancel;
 
 /// Largest file that is fetched; VGG16 with its classifier has 0.5 GB.
 const MOST_BYTES: u64 = 8 << 30;
@@ -197,15 +198,30 @@ pub(super) fn is_current(
 }
 
 /// Runs on a thread and a runtime of its own: functions are called on the threads of a runtime,
-/// which must not be blocked on, and a server must not wait for the network that computes.
+/// which must not be blocked on, and a server must not wait for the network that computes. The work is
+/// dropped when the current token of the caller's thread is triggered.
 fn on_own_runtime<T: Send>(
     work: impl Future<Output = Result<T, Failure>> + Send,
 ) -> Result<T, Failure> {
+    let cancel = cancel::current();
+    let cancelled = async {
+        while !cancel.is_cancelled() {
+            tokio::time::sleep(cancel::POLL).await;
+        }
+    };
     let run = || {
-        tokio::runtime::Builder::new_current_thread()
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()?
-            .block_on(work)
+            .build()?;
+        let outcome = runtime.block_on(async {
+            tokio::select! {
+                outcome = work => outcome,
+                () = cancelled => Err(Failure::Remote("the download was cancelled".to_owned())),
+            }
+        });
+        // Otherwise it would wait until a name server answers.
+        runtime.shutdown_background();
+        outcome
     };
     let outcome = std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("featurize-weights".to_owned());

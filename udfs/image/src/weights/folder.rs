@@ -6,12 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use super::WeightsSpec;
 use super::access::{Progress, Stage, WeightsAccess};
 use super::digest::Digests;
 use super::download::{self, Failure, Partial, Patience, Version};
 use super::place::{Place, State, lock};
+use super::slot::Slot;
 use super::url::WeightsUrl;
-use super::{WeightsSpec, imagenet};
+use crate::cancel;
 use crate::error::{Error, Result};
 use crate::models::Architecture;
 
@@ -22,10 +24,8 @@ const FOLDER_VARIABLE: &str = "FEATURIZE_WEIGHTS_DIR";
 const SEEDED: &str = "'seeded' for deterministic random numbers (offline trials, tests and \
                       benchmarks only)";
 
-type Slot = Arc<Mutex<Option<CachedWeights>>>;
-
 /// What this process has found or fetched, by its place.
-static FOUND: LazyLock<Mutex<HashMap<PathBuf, Slot>>> = LazyLock::new(Mutex::default);
+static FOUND: LazyLock<Mutex<HashMap<PathBuf, Arc<Slot>>>> = LazyLock::new(Mutex::default);
 
 /// A file that can be downloaded.
 #[derive(Debug, Clone)]
@@ -207,7 +207,7 @@ impl WeightsFolder {
     /// [`Error::Configuration`] if the folder cannot be read.
     pub fn files(&self) -> Result<Vec<FileStatus>> {
         let known = Architecture::ALL
-            .map(|architecture| (Some(architecture), architecture.keras_file().to_owned()));
+            .map(|architecture| (Some(architecture), architecture.keras_file().1.to_owned()));
         let mut names: Vec<(Option<Architecture>, String)> = known.into();
         let mut others = self.names()?;
         others.retain(|name| names.iter().all(|(_, other)| other != name));
@@ -242,7 +242,7 @@ impl WeightsFolder {
         files
             .filter(|file| file.state == FileState::Cached)
             .map(|file| {
-                let md5 = file.architecture.and_then(imagenet::md5);
+                let md5 = file.architecture.and_then(Architecture::keras_md5);
                 let (verdict, sha256) = self.place(&file.name).check(md5)?;
                 Ok((file.name, sha256, verdict))
             })
@@ -291,7 +291,7 @@ impl WeightsFolder {
     }
 
     /// The file, looked for, downloaded and verified when a process first asks for it. Callers
-    /// that arrive meanwhile wait. A failure is not remembered.
+    /// that arrive meanwhile wait, and fail with the first. Later ones try again.
     pub(super) fn shared(
         &self,
         file: &RemoteFile,
@@ -301,15 +301,27 @@ impl WeightsFolder {
             let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(found.entry(self.path.join(&file.name)).or_default())
         };
-        let mut cached = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cached) = cached.as_ref() {
-            return Ok(cached.clone());
-        }
-        let obtained = self.obtain(file, access, Patience::default())?;
-        Ok(cached.insert(obtained).clone())
+        let arrived = slot.arrive();
+        slot.once(arrived, || self.obtain(file, access, Patience::default()))
     }
 
+    /// Looks for the file, downloads and verifies it, until the current token of [`cancel`] is triggered.
     fn obtain(
+        &self,
+        file: &RemoteFile,
+        access: &WeightsAccess,
+        patience: Patience,
+    ) -> Result<CachedWeights> {
+        let cancel = cancel::current();
+        cancel.check().map_err(|_| Error::Cancelled)?;
+        let obtained = self.obtain_unless_cancelled(file, access, patience);
+        obtained.map_err(|error| match cancel.is_cancelled() {
+            true => Error::Cancelled,
+            false => error,
+        })
+    }
+
+    fn obtain_unless_cancelled(
         &self,
         file: &RemoteFile,
         access: &WeightsAccess,
@@ -319,12 +331,7 @@ impl WeightsFolder {
         let before = place.state();
         if !place.file.is_file() || self.is_outdated(file, &place, access, patience) {
             let reported = self.download(file, &place, &before, access, patience);
-            access.report(&Progress {
-                file: &file.name,
-                received: 0,
-                size: 0,
-                stage: Stage::Ended,
-            });
+            access.report(&Progress::new(&file.name, Stage::Ended));
             reported?;
         }
         let (verdict, sha256) = place.check(file.md5)?;
@@ -369,6 +376,9 @@ impl WeightsFolder {
             Err(Failure::Local(error)) => error.to_string(),
             Err(Failure::Access(error)) => error.to_string(),
         };
+        if cancel::current().is_cancelled() {
+            return false;
+        }
         log::warn!(
             "weights {}: using {}, as the server cannot be asked whether they have changed: {why}",
             file.origin,
@@ -388,14 +398,7 @@ impl WeightsFolder {
     ) -> Result<()> {
         let unwritable = |error: io::Error| self.unwritable(file, &error);
         fs::create_dir_all(&self.path).map_err(unwritable)?;
-        let report = |stage| {
-            access.report(&Progress {
-                file: &file.name,
-                received: 0,
-                size: 0,
-                stage,
-            });
-        };
+        let report = |stage| access.report(&Progress::new(&file.name, stage));
         let _lock = lock(&place.lock, || report(Stage::Waiting)).map_err(unwritable)?;
         if place.file.is_file() && place.state() != *before {
             return Ok(());

@@ -8,7 +8,8 @@
 //! - **Keras 3** (`.weights.h5`): `layers/<class>[_<n>]/vars/<i>`; newer versions give the layer's
 //!   name in an attribute of `vars`, older ones only count the layers of each class.
 //!
-//! With or without the classifier. What the optimizer keeps is in other groups.
+//! With or without the classifier, and with the network as a layer of the model or as one of a layer
+//! in it. What the optimizer keeps is in other groups.
 
 use std::collections::HashMap;
 
@@ -18,6 +19,7 @@ use hdf5_reader::{Dataset, Hdf5File};
 
 use super::file::{Location, TensorFile};
 use super::strangers::{Layout, Variable};
+use crate::conventions::Library;
 use crate::error::{Error, Result};
 use crate::models::{Architecture, LayerKind};
 
@@ -34,6 +36,8 @@ pub(super) struct KerasFile {
 struct Stored {
     variable: Variable,
     path: String,
+    /// The model within the model that it belongs to; empty for the whole.
+    model: String,
 }
 
 impl std::fmt::Debug for KerasFile {
@@ -66,8 +70,12 @@ impl KerasFile {
                     .to_owned(),
             });
         }
+        choose(&mut variables, architecture).map_err(|message| Error::Weights {
+            origin: origin.to_owned(),
+            message,
+        })?;
         let mut places = HashMap::new();
-        for (place, Stored { variable, path }) in variables.iter_mut().enumerate() {
+        for (place, Stored { variable, path, .. }) in variables.iter_mut().enumerate() {
             // A name that is taken would have to be guessed: no network asks for a path.
             if places.contains_key(&variable.name) {
                 variable.name.clone_from(path);
@@ -84,9 +92,9 @@ impl KerasFile {
 }
 
 impl TensorFile for KerasFile {
-    fn locate(&self, name: &str) -> Location {
+    fn locate(&self, layer: &str, _: &str, variable: &str) -> Location {
         Location {
-            name: name.to_owned(),
+            name: format!("{layer}.{variable}"),
             axes: None,
         }
     }
@@ -127,11 +135,11 @@ fn index(file: &Hdf5File, architecture: Architecture) -> HdfResult<(Layout, Vec<
     let (groups, _) = root.member_names()?;
     let mut variables = Vec::new();
     if groups.iter().any(|name| name == "layers") {
-        let layers = Keras3 {
+        let mut layers = Keras3 {
             architecture,
             variables: &mut variables,
         };
-        layers.index(&root.group("layers")?)?;
+        layers.index(&root.group("layers")?, "", "layers")?;
         return Ok((Layout::Unordered, variables));
     }
     let layout = if groups.iter().any(|name| name == "model_weights") {
@@ -140,6 +148,9 @@ fn index(file: &Hdf5File, architecture: Architecture) -> HdfResult<(Layout, Vec<
     } else {
         keras_2(file, &root, "", &mut variables)?
     };
+    if layout == Layout::Ordered && architecture.is_counted() {
+        recount(architecture, &mut variables);
+    }
     Ok((layout, variables))
 }
 
@@ -173,18 +184,110 @@ fn keras_2(
     for layer in names {
         // A layer's name may have slashes, and then lies in as many groups.
         let group = file.group(&format!("{prefix}{layer}"))?;
-        for weight in strings(&group, "weight_names") {
-            let name = format!("{layer}.{}", keras_2_variable(&layer, &weight));
+        let weights = strings(&group, "weight_names");
+        // A model in the model has the weights of several layers in its group.
+        let inner = |weight: &String| weight.rsplit('/').nth(1).map(str::to_owned);
+        let is_model = weights
+            .iter()
+            .any(|weight| inner(weight) != inner(&weights[0]));
+        for weight in weights {
+            let (layer_of, model) = match inner(&weight).filter(|_| is_model) {
+                Some(inner) => (inner, layer.clone()),
+                None => (layer.clone(), String::new()),
+            };
+            let name = format!("{layer_of}.{}", keras_2_variable(&layer_of, &weight));
             let path = format!("{prefix}{layer}/{weight}");
             let shape = shape(&file.dataset(&path)?)?;
-            let layer = layer.clone();
             variables.push(Stored {
-                variable: Variable { layer, name, shape },
+                variable: Variable {
+                    layer: layer_of,
+                    name,
+                    shape,
+                },
                 path,
+                model,
             });
         }
     }
     Ok(layout)
+}
+
+/// Lets the layers of the model within the model that is the network have their own names, and the
+/// layers of others that of their model as well.
+///
+/// # Errors
+///
+/// That several would do.
+fn choose(variables: &mut [Stored], architecture: Architecture) -> Result<(), String> {
+    let mut models: Vec<&str> = variables
+        .iter()
+        .map(|stored| stored.model.as_str())
+        .collect();
+    models.sort_unstable();
+    models.dedup();
+    if models == [""] {
+        return Ok(());
+    }
+    let wanted = architecture.variables(Library::Keras);
+    let fits = |model: &&str| {
+        let of = variables.iter().filter(|stored| stored.model == *model);
+        let shapes: HashMap<&str, &[usize]> = of
+            .map(|Stored { variable, .. }| (variable.name.as_str(), variable.shape.as_slice()))
+            .collect();
+        let mut wanted = wanted.iter();
+        wanted.all(|(name, shape)| shapes.get(name.as_str()) == Some(&shape.as_slice()))
+    };
+    let fitting: Vec<&str> = models.into_iter().filter(fits).collect();
+    let chosen = match fitting.as_slice() {
+        [] => String::new(),
+        [model] => (*model).to_owned(),
+        several => {
+            let instead = "save one of them by itself (model.get_layer(…).save_weights(…))";
+            let names = several.join("', '");
+            return Err(format!(
+                "several models in the file would do as {architecture}: '{names}'; {instead}"
+            ));
+        }
+    };
+    for Stored {
+        variable, model, ..
+    } in variables
+    {
+        if *model != chosen {
+            let prefix = match model.as_str() {
+                "" => "model".to_owned(),
+                model => format!("{model}/layers"),
+            };
+            variable.name = format!("{prefix}/{}", variable.name);
+            variable.layer = format!("{prefix}/{}", variable.layer);
+        }
+    }
+    Ok(())
+}
+
+/// Gives layers that Keras counted the names that they have in a new process. The order of the model
+/// tells which each is: the count goes on from one model to the next.
+fn recount(architecture: Architecture, variables: &mut [Stored]) {
+    let mut counts: HashMap<(String, LayerKind), usize> = HashMap::new();
+    let mut names: HashMap<(String, String), Option<String>> = HashMap::new();
+    for Stored {
+        variable, model, ..
+    } in variables
+    {
+        let old = &variable.layer;
+        let new = names
+            .entry((model.clone(), old.clone()))
+            .or_insert_with(|| {
+                let kind = LayerKind::of_class(class_and_ordinal(old).0)?;
+                let count = counts.entry((model.clone(), kind)).or_default();
+                *count += 1;
+                architecture.layer(kind, *count - 1)
+            });
+        if let Some(new) = new {
+            variable.name = variable.name.replacen(old.as_str(), new, 1);
+            variable.layer.clone_from(new);
+        }
+    }
 }
 
 /// An attribute of strings, which is an empty array of floats where there are none.
@@ -222,12 +325,25 @@ struct Keras3<'a> {
 }
 
 impl Keras3<'_> {
-    fn index(mut self, layers: &Group) -> HdfResult<()> {
+    /// Reads the layers of `model`, whose name is empty for the whole.
+    fn index(&mut self, layers: &Group, model: &str, path: &str) -> HdfResult<()> {
         for entry in layers.member_names()?.0 {
             let group = layers.group(&entry)?;
+            let path = format!("{path}/{entry}");
+            if group.member_names()?.0.iter().any(|name| name == "layers") {
+                let inner = match model {
+                    "" => entry,
+                    outer => format!("{outer}/{entry}"),
+                };
+                self.index(&group.group("layers")?, &inner, &format!("{path}/layers"))?;
+                continue;
+            }
             let (class, ordinal) = class_and_ordinal(&entry);
             let kind = LayerKind::of_class(class);
-            let layer = match (self.name(&group), kind) {
+            // Of layers that are counted, the place in the file tells more than the name.
+            let name = self.name(&group);
+            let name = name.filter(|_| kind.is_none() || !self.architecture.is_counted());
+            let layer = match (name, kind) {
                 (Some(name), _) => name,
                 (None, Some(kind)) => {
                     let known = self.architecture.layer(kind, ordinal);
@@ -235,7 +351,7 @@ impl Keras3<'_> {
                 }
                 (None, None) => entry.clone(),
             };
-            self.layer(&group, &layer, &format!("layers/{entry}"), kind)?;
+            self.layer(&group, &layer, &path, (model, kind))?;
         }
         Ok(())
     }
@@ -253,7 +369,7 @@ impl Keras3<'_> {
         group: &Group,
         layer: &str,
         path: &str,
-        kind: Option<LayerKind>,
+        (model, kind): (&str, Option<LayerKind>),
     ) -> HdfResult<()> {
         for part in group.member_names()?.0 {
             let inner = group.group(&part)?;
@@ -261,7 +377,7 @@ impl Keras3<'_> {
             if part != "vars" {
                 // The state of a dropout's random numbers is none of the network's.
                 if part != "seed_generator" {
-                    self.layer(&inner, &format!("{layer}/{part}"), &path, None)?;
+                    self.layer(&inner, &format!("{layer}/{part}"), &path, (model, None))?;
                 }
                 continue;
             }
@@ -276,6 +392,7 @@ impl Keras3<'_> {
                         shape: shape(&inner.dataset(&number)?)?,
                     },
                     path: format!("{path}/{number}"),
+                    model: model.to_owned(),
                 });
             }
         }

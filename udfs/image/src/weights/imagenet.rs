@@ -24,10 +24,10 @@ pub(super) fn published(architecture: Architecture) -> Result<RemoteFile> {
 
 fn published_at(architecture: Architecture, base: Option<&str>) -> Result<RemoteFile> {
     let base = base.filter(|base| !base.is_empty());
-    let name = architecture.keras_file();
+    let (folder, name) = architecture.keras_file();
     let base = WeightsUrl::parse(base.unwrap_or(DEFAULT_BASE_URL))
         .map_err(|error| Error::Configuration(format!("{BASE_URL_VARIABLE}: {error}")))?;
-    let Some(url) = base.join(&[architecture.name(), name]) else {
+    let Some(url) = base.join(&[folder, name]) else {
         return Err(Error::Configuration(format!(
             "{BASE_URL_VARIABLE}: {base} cannot have files below it"
         )));
@@ -36,17 +36,9 @@ fn published_at(architecture: Architecture, base: Option<&str>) -> Result<Remote
         origin: "'imagenet'".to_owned(),
         name: name.to_owned(),
         url,
-        md5: md5(architecture),
+        md5: architecture.keras_md5(),
         may_change: false,
     })
-}
-
-/// The MD5 that Keras checks; it checks none of MobileNetV2.
-pub(super) fn md5(architecture: Architecture) -> Option<&'static str> {
-    match architecture {
-        Architecture::Vgg16 => Some("6d6bbae143d832006294945121d1f1fc"),
-        Architecture::MobileNetV2 => None,
-    }
 }
 
 #[cfg(test)]
@@ -66,6 +58,13 @@ mod tests {
             let (found, name) = url(Architecture::MobileNetV2, Some(base));
             assert_eq!(found, format!("http://mirror/keras/mobilenet_v2/{name}"));
         }
+        let (found, name) = url(Architecture::ResNet50, None);
+        assert_eq!(found, format!("{DEFAULT_BASE_URL}/resnet/{name}"));
+        assert!(
+            url(Architecture::MobileNetV2_050, None)
+                .0
+                .ends_with("kernels_0.5_224_no_top.h5")
+        );
         let error = published_at(Architecture::Vgg16, Some("mirror")).unwrap_err();
         assert!(error.to_string().contains(BASE_URL_VARIABLE), "{error}");
     }

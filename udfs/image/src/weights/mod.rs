@@ -20,6 +20,7 @@ mod imagenet;
 mod place;
 mod safetensors;
 mod seeded;
+mod slot;
 mod strangers;
 mod url;
 
@@ -29,12 +30,13 @@ use std::time::SystemTime;
 
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
+use candle_nn::var_builder::SimpleBackend;
 use datafusion_common::utils::datafusion_strsim::levenshtein;
 
 pub use self::access::{OnProgress, Progress, Stage, WebStores, WeightsAccess, WeightsStores};
 use self::content::{Content, Format};
 use self::digest::sha256_hex;
-use self::file::{FileTensors, OpenFile, TensorFile};
+use self::file::{FileTensors, OpenFile, Stoppable, TensorFile};
 use self::folder::RemoteFile;
 pub use self::folder::{CachedWeights, FileState, FileStatus, Verdict, WeightsFolder};
 use self::hdf5::KerasFile;
@@ -42,7 +44,8 @@ pub use self::imagenet::{BASE_URL_VARIABLE, DEFAULT_BASE_URL};
 use self::safetensors::SafetensorsFile;
 use self::seeded::Seeded;
 pub use self::url::WeightsUrl;
-use crate::conventions::Conventions;
+use crate::cancel;
+use crate::conventions::{Conventions, Library};
 use crate::error::{Error, Result};
 use crate::models::Architecture;
 use crate::preprocess::Preprocessing;
@@ -123,10 +126,10 @@ impl WeightsSpec {
 
     /// What is known of these weights without looking for them.
     pub(crate) fn known(&self, architecture: Architecture) -> Known {
-        let keras = Some(architecture.keras_preprocessing());
+        let keras = Some(architecture.preprocessing(Library::Keras));
         let (sha256, md5, preprocessing) = match self {
             Self::Seeded => (Some(Seeded::sha256(architecture)), None, keras),
-            Self::ImageNet => (None, imagenet::md5(architecture), keras),
+            Self::ImageNet => (None, architecture.keras_md5(), keras),
             // Their bytes tell.
             Self::File(_) | Self::Url(_) | Self::Cached(_) => (None, None, None),
         };
@@ -183,7 +186,7 @@ impl WeightsSpec {
             Self::Seeded => Ok(Weights {
                 origin: "'seeded'".to_owned(),
                 sha256: Seeded::sha256(architecture),
-                conventions: Conventions::keras(architecture.keras_preprocessing()),
+                conventions: Conventions::new(architecture, Library::Keras),
                 source: Source::Seeded(Seeded),
             }),
             Self::File(path) => Weights::read(path, path.display().to_string(), architecture),
@@ -275,27 +278,22 @@ impl Weights {
         })?;
         let sha256 = sha256_hex(&file);
         let bytes = member.unwrap_or(file);
-        let keras = Conventions::keras(architecture.keras_preprocessing());
-        let (file, conventions): (Box<dyn TensorFile>, _) = match format {
+        let (file, library): (Box<dyn TensorFile>, _) = match format {
             Format::Hdf5 => (
                 Box::new(KerasFile::parse(&origin, bytes, architecture)?),
-                keras,
+                Library::Keras,
             ),
             Format::Safetensors => {
-                let file = SafetensorsFile::parse(&origin, bytes, architecture)?;
-                let conventions = if file.is_torchvision() {
-                    Conventions::torchvision()
-                } else {
-                    keras
-                };
-                (Box::new(file), conventions)
+                let file = SafetensorsFile::parse(&origin, bytes)?;
+                let library = file.library();
+                (Box::new(file), library)
             }
         };
         Ok(Self {
             origin,
             sha256,
-            conventions,
-            source: Source::File(OpenFile::new(file)),
+            conventions: Conventions::new(architecture, library),
+            source: Source::File(OpenFile::new(file, architecture)),
         })
     }
 
@@ -316,10 +314,12 @@ impl Weights {
 
     /// The tensors, by Keras's names and in Keras's layout, in f32.
     pub fn var_builder(&self, device: &Device) -> VarBuilder<'_> {
-        let backend: Box<dyn candle_nn::var_builder::SimpleBackend + '_> = match &self.source {
+        let backend: Box<dyn SimpleBackend + '_> = match &self.source {
             Source::Seeded(seeded) => Box::new(*seeded),
             Source::File(file) => Box::new(FileTensors(file)),
         };
+        let cancel = cancel::current();
+        let backend = Box::new(Stoppable { backend, cancel });
         VarBuilder::from_backend(backend, DType::F32, device.clone())
     }
 
@@ -331,7 +331,7 @@ impl Weights {
     pub(crate) fn check_rest(&self, architecture: Architecture) -> Result<()> {
         let strangers = match &self.source {
             Source::Seeded(_) => None,
-            Source::File(file) => strangers::strangers(file, architecture),
+            Source::File(file) => strangers::strangers(file),
         };
         match strangers {
             Some(what) => Err(self.misfit(architecture, &what)),
@@ -343,7 +343,7 @@ impl Weights {
     pub(crate) fn incomplete(&self, architecture: Architecture, what: &str) -> Error {
         let resemblance = match &self.source {
             Source::Seeded(_) => String::new(),
-            Source::File(file) => strangers::resemblance(file, architecture),
+            Source::File(file) => strangers::resemblance(file),
         };
         self.misfit(architecture, &format!("{what}{resemblance}"))
     }

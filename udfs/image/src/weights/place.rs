@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::digest::Digests;
 use super::download::{Partial, Version, remove_if_there, write_whole};
 use super::folder::{Verdict, unreadable};
+use crate::cancel;
 use crate::error::Result;
 
 /// Whether a file is there, its version and its recorded SHA-256.
@@ -81,7 +82,8 @@ impl Place {
     }
 }
 
-/// Locks a file, which is made if need be, until the result is dropped or the process ends.
+/// Locks a file, which is made if need be, until the result is dropped or the process ends. Waits for it
+/// until the current token of [`cancel`] is triggered, which is an error.
 pub(super) fn lock(path: &Path, on_wait: impl FnOnce()) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options
@@ -89,13 +91,19 @@ pub(super) fn lock(path: &Path, on_wait: impl FnOnce()) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .open(path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            on_wait();
-            file.lock()?;
+    let cancel = cancel::current();
+    let mut on_wait = Some(on_wait);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => {
+                if let Some(on_wait) = on_wait.take() {
+                    on_wait();
+                }
+                cancel.check().map_err(io::Error::other)?;
+                std::thread::sleep(cancel::POLL);
+            }
         }
-        Err(TryLockError::Error(error)) => return Err(error),
     }
-    Ok(file)
 }

@@ -14,31 +14,27 @@ use candle_core::{Device, Result as TensorResult, Tensor};
 
 use super::file::{Location, TensorFile};
 use super::strangers::{Layout, Variable};
+use crate::conventions::Library;
 use crate::error::{Error, Result, tensor_message};
 use crate::models::Architecture;
 
 /// A safetensors file in memory.
 pub(super) struct SafetensorsFile {
-    naming: Naming,
+    /// By whose names.
+    library: Library,
     tensors: BufferedSafetensors,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Naming {
-    Keras,
-    Torchvision(Architecture),
 }
 
 impl std::fmt::Debug for SafetensorsFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SafetensorsFile")
-            .field("naming", &self.naming)
+            .field("library", &self.library)
             .finish_non_exhaustive()
     }
 }
 
 impl SafetensorsFile {
-    pub(super) fn parse(origin: &str, bytes: Vec<u8>, architecture: Architecture) -> Result<Self> {
+    pub(super) fn parse(origin: &str, bytes: Vec<u8>) -> Result<Self> {
         let length = bytes.len();
         let tensors = BufferedSafetensors::new(bytes).map_err(|error| Error::Weights {
             origin: origin.to_owned(),
@@ -47,32 +43,34 @@ impl SafetensorsFile {
                 tensor_message(&error)
             ),
         })?;
-        let torchvision = tensors
-            .tensors()
-            .iter()
-            .any(|(name, _)| name.starts_with("features."));
-        let naming = if torchvision {
-            Naming::Torchvision(architecture)
+        // Whatever network it is of: the one that is asked for may be another.
+        let firsts = Architecture::ALL.map(|each| {
+            let (_, module) = each.layer_names().swap_remove(0);
+            format!("{module}.weight")
+        });
+        let mut names = tensors.tensors().into_iter().map(|(name, _)| name);
+        let library = if names.any(|name| name.starts_with("features.") || firsts.contains(&name)) {
+            Library::Torchvision
         } else {
-            Naming::Keras
+            Library::Keras
         };
-        Ok(Self { naming, tensors })
+        Ok(Self { library, tensors })
     }
 
-    /// Whether the file is a `state_dict` of torchvision.
-    pub(super) fn is_torchvision(&self) -> bool {
-        matches!(self.naming, Naming::Torchvision(_))
+    /// The library whose names the file has.
+    pub(super) fn library(&self) -> Library {
+        self.library
     }
 }
 
 impl TensorFile for SafetensorsFile {
-    fn locate(&self, name: &str) -> Location {
-        match self.naming {
-            Naming::Keras => Location {
-                name: name.to_owned(),
+    fn locate(&self, layer: &str, module: &str, variable: &str) -> Location {
+        match self.library {
+            Library::Keras => Location {
+                name: format!("{layer}.{variable}"),
                 axes: None,
             },
-            Naming::Torchvision(architecture) => torchvision(architecture, name),
+            Library::Torchvision => torchvision(module, variable),
         }
     }
 
@@ -84,9 +82,9 @@ impl TensorFile for SafetensorsFile {
     }
 
     fn layout(&self) -> Layout {
-        match self.naming {
-            Naming::Keras => Layout::Unordered,
-            Naming::Torchvision(_) => Layout::Torchvision,
+        match self.library {
+            Library::Keras => Layout::Unordered,
+            Library::Torchvision => Layout::Torchvision,
         }
     }
 
@@ -108,11 +106,7 @@ impl TensorFile for SafetensorsFile {
 }
 
 /// Where torchvision keeps a Keras variable.
-fn torchvision(architecture: Architecture, name: &str) -> Location {
-    let (layer, variable) = name.rsplit_once('.').unwrap_or((name, ""));
-    let module = architecture
-        .torchvision_module(layer)
-        .unwrap_or_else(|| layer.to_owned());
+fn torchvision(module: &str, variable: &str) -> Location {
     let (variable, axes) = match variable {
         // (output, input, height, width) to (height, width, input, output)
         "kernel" => ("weight", Some([2, 3, 1, 0])),
@@ -136,7 +130,12 @@ mod tests {
 
     #[test]
     fn torchvision_names() {
-        let name = |architecture, keras: &str| torchvision(architecture, keras).name;
+        let name = |architecture: Architecture, keras: &str| {
+            let (layer, variable) = keras.rsplit_once('.').unwrap();
+            let mut names = architecture.layer_names().into_iter();
+            let (_, module) = names.find(|(name, _)| name == layer).unwrap();
+            torchvision(&module, variable).name
+        };
         assert_eq!(
             name(Architecture::Vgg16, "block1_conv1.kernel"),
             "features.0.weight"
@@ -160,5 +159,19 @@ mod tests {
             "features.2.conv.3.running_var"
         );
         assert_eq!(name(mobilenet, "Conv_1_bn.beta"), "features.18.1.bias");
+        let resnet = Architecture::ResNet50;
+        assert_eq!(
+            name(resnet, "conv4_block1_0_bn.beta"),
+            "layer3.0.downsample.1.bias"
+        );
+        assert_eq!(
+            name(resnet, "conv2_block3_2_conv.kernel"),
+            "layer1.2.conv2.weight"
+        );
+        let inception = Architecture::InceptionV3;
+        assert_eq!(
+            name(inception, "conv2d_93.kernel"),
+            "Mixed_7c.branch_pool.conv.weight"
+        );
     }
 }

@@ -70,14 +70,17 @@ impl Layout {
                 Some("features") => false,
                 // The second is timm's, which has convolutions of the size of the last map there.
                 Some("classifier" | "pre_logits" | "head") => true,
+                // InceptionV3's second classifier, which is only trained with.
+                Some("AuxLogits") => true,
                 _ => layer.is_fully_connected(),
             },
         }
     }
 }
 
-/// What a file has that `architecture`, which was built from it, lacks, and is no classifier.
-pub(super) fn strangers(file: &OpenFile, architecture: Architecture) -> Option<String> {
+/// What a file has that the network, which was built from it, lacks, and is no classifier.
+pub(super) fn strangers(file: &OpenFile) -> Option<String> {
+    let architecture = file.architecture;
     let variables = file.variables();
     let layers = layers(&variables);
     let last_read = layers.iter().rposition(|layer| !layer.read.is_empty());
@@ -103,15 +106,14 @@ pub(super) fn strangers(file: &OpenFile, architecture: Architecture) -> Option<S
         "the file has layers that {architecture} lacks and that are no classifier: {}; its features \
          would be wrong{}",
         named.join(", "),
-        resemblance(file, architecture)
+        resemblance(file)
     ))
 }
 
-/// What network a file that is none of `architecture` seems to belong to, as the end of a sentence.
-pub(super) fn resemblance(file: &OpenFile, architecture: Architecture) -> String {
+/// What network a file that is none of the one asked for seems to belong to, as the end of a sentence.
+pub(super) fn resemblance(file: &OpenFile) -> String {
     let variables = file.variables();
     let layers = layers(&variables);
-    let has = |name: &str| layers.iter().any(|layer| layer.name == name);
     let has_marker = |marker: &&str| {
         let below = |rest: &str| rest.is_empty() || rest.starts_with(['.', '_', '/']);
         let mut names = layers.iter().map(|layer| layer.name);
@@ -126,17 +128,18 @@ pub(super) fn resemblance(file: &OpenFile, architecture: Architecture) -> String
             ". The network seems to be a model inside the model, its layer '{name}': save that one \
              by itself (model.get_layer('{name}').save_weights('w.weights.h5'))"
         );
-    } else if let Some((name, _)) = MARKERS.iter().find(|(_, m)| m.iter().all(has_marker)) {
+    } else if let Some((name, _)) = LARGER.iter().find(|(_, m)| m.iter().all(has_marker)) {
         let _ = write!(text, ". It looks like {name}");
-    } else if let Some(other) = Architecture::ALL.into_iter().find(|other| {
-        let names = other.layer_names();
-        let all = |name: fn(&(String, String)) -> &str| names.iter().all(|each| has(name(each)));
-        *other != architecture && (all(|(layer, _)| layer) || all(|(_, module)| module))
-    }) {
+    } else if let Some(other) = Architecture::ALL
+        .into_iter()
+        .find(|other| *other != file.architecture && file.fits(*other))
+    {
         let _ = write!(
             text,
             ". It looks like {other}: model => '{other}' asks for that"
         );
+    } else if let Some((name, _)) = MARKERS.iter().find(|(_, m)| m.iter().all(has_marker)) {
+        let _ = write!(text, ". It looks like {name}");
     }
     text
 }
@@ -147,13 +150,23 @@ fn is_model(layer: &Layer<'_>) -> bool {
     layer.name.contains("/layers/") || all.filter(|v| v.shape.len() > 2).count() > 2
 }
 
-/// Layers by which networks are known that are none of ours, the names of Keras and of torchvision.
-const MARKERS: [(&str, &[&str]); 18] = [
+/// Layers by which networks are known that have all of one of ours, and more.
+const LARGER: [(&str, &[&str]); 5] = [
     ("VGG19", &["block5_conv4"]),
     ("VGG19", &["features.32", "features.34"]),
     (
         "a VGG with batch normalisation",
         &["features.1", "features.25"],
+    ),
+    ("ResNet101 or ResNet152", &["conv4_block7_1_conv"]),
+    ("ResNet101 or ResNet152", &["layer3.6.conv1"]),
+];
+
+/// Layers by which networks are known that are none of ours, the names of Keras and of torchvision.
+const MARKERS: [(&str, &[&str]); 16] = [
+    (
+        "a ResNet of the second version",
+        &["conv2_block1_preact_bn"],
     ),
     ("a ResNet", &["conv2_block1_0_conv"]),
     ("a ResNet", &["res2a_branch2a"]),
@@ -213,8 +226,13 @@ mod tests {
     struct Names(Layout, Vec<Variable>);
 
     impl TensorFile for Names {
-        fn locate(&self, name: &str) -> Location {
-            let name = name.to_owned();
+        fn locate(&self, layer: &str, module: &str, variable: &str) -> Location {
+            let layer = if self.0 == Layout::Torchvision {
+                module
+            } else {
+                layer
+            };
+            let name = format!("{layer}.{variable}");
             Location { name, axes: None }
         }
 
@@ -258,13 +276,13 @@ mod tests {
         for (place, other) in others {
             all.insert(place.index(all.len() + 1), other.clone());
         }
-        let file = OpenFile::new(Box::new(Names(layout, all)));
+        let file = OpenFile::new(Box::new(Names(layout, all)), architecture);
         for variable in &known {
             let tensors = FileTensors(&file);
             let read = tensors.get_unchecked(&variable.name, DType::F32, &Device::Cpu);
             read.unwrap();
         }
-        strangers(&file, architecture)
+        strangers(&file)
     }
 
     fn layouts() -> impl Strategy<Value = Layout> {

@@ -1,6 +1,13 @@
 //! Downloads that do not come to their end, and those that go on from there.
 
-use datafusion_functions_image::weights::WeightsFolder;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use datafusion_functions_image::cancel::{self, CancelToken};
+use datafusion_functions_image::error::Error;
+use datafusion_functions_image::models::Architecture;
+use datafusion_functions_image::weights::{Stage, WeightsAccess, WeightsFolder, WeightsSpec};
 
 use crate::download::{assert_clean, body, fetch, folder};
 use crate::server::{Content, Server};
@@ -123,4 +130,64 @@ fn a_server_that_never_finishes_is_given_up() {
     assert_eq!(server.requests().len(), 4);
     let whole: Vec<_> = folder.verify().unwrap();
     assert_eq!(whole, []);
+}
+
+/// What has arrived stays, and a later download goes on from it.
+#[test]
+fn a_cancelled_download_ends_in_the_middle() {
+    let whole = body(7);
+    let (asked, is_asked) = channel();
+    let server = Server::new({
+        let whole = whole.clone();
+        move |number| {
+            let _ = asked.send(());
+            Content {
+                // Longer than any test: the first answer never ends.
+                pause: Duration::from_secs(if number == 0 { 3600 } else { 0 }),
+                ..Content::new(&whole, "a")
+            }
+        }
+    });
+    let (_scratch, folder) = folder();
+    let (url, token) = (server.url("w.h5"), CancelToken::new());
+    let outcome = std::thread::scope(|scope| {
+        let download = scope.spawn(|| cancel::scope(&token, || fetch(&folder, &url)));
+        is_asked.recv().unwrap();
+        token.cancel();
+        download.join().unwrap()
+    });
+    assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+    assert_eq!(server.requests().len(), 1, "it waited for the server");
+    let cached = fetch(&folder, &url).unwrap();
+    assert_eq!(std::fs::read(cached.path()).unwrap(), whole);
+    assert_clean(&folder);
+}
+
+/// Another process has the lock of the file.
+#[test]
+fn waiting_for_another_process_can_be_cancelled() {
+    let server = Server::of(Content::new(&body(8), "a"));
+    let (_scratch, folder) = folder();
+    let url = server.url("w.h5");
+    let path = fetch(&folder, &url).unwrap().path().to_owned();
+    std::fs::remove_file(&path).unwrap();
+    let lock = std::fs::File::open(format!("{}.lock", path.display())).unwrap();
+    lock.lock().unwrap();
+    let token = CancelToken::new();
+    let stop = token.clone();
+    let access = WeightsAccess::default().with_progress(Arc::new(move |progress| {
+        if progress.stage == Stage::Waiting {
+            stop.cancel();
+        }
+    }));
+    // So that the test ends in any case.
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(30));
+        drop(lock);
+    });
+    let weights = WeightsSpec::parse(&url).unwrap();
+    let fetch = || folder.fetch(&weights, Architecture::Vgg16, &access);
+    let outcome = cancel::scope(&token, fetch);
+    assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+    assert_eq!(server.requests().len(), 1, "it waited for the lock");
 }

@@ -12,6 +12,7 @@ mod download_interrupted;
 mod keras;
 mod laws;
 mod mobilenet_v2;
+mod networks;
 mod parity;
 mod resize;
 mod safetensors;

@@ -104,12 +104,12 @@ const SIZES: [(i64, i64); 12] = [
 const LOSSLESS: u64 = 28;
 const IMAGES: u64 = 60;
 
-fn data() -> std::path::PathBuf {
+pub(crate) fn data() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parity")
 }
 
 /// The lossless images, then the JPEGs.
-fn images() -> Vec<Vec<u8>> {
+pub(crate) fn images() -> Vec<Vec<u8>> {
     let drawn = (0..LOSSLESS).map(|seed| {
         let (width, height) = SIZES[seed as usize % SIZES.len()];
         let mut out = Cursor::new(Vec::new());
@@ -212,7 +212,7 @@ fn sketch(vector: &[f32]) -> [f64; PROJECTIONS] {
 }
 
 /// Relative error and cosine of a vector.
-fn compare(vector: &[f32], sketch_of_other: &[f64], norm_of_other: f64) -> (f64, f64) {
+pub(crate) fn compare(vector: &[f32], sketch_of_other: &[f64], norm_of_other: f64) -> (f64, f64) {
     let squares = sketch(vector)
         .into_iter()
         .zip(sketch_of_other)
@@ -225,7 +225,7 @@ fn compare(vector: &[f32], sketch_of_other: &[f64], norm_of_other: f64) -> (f64,
     (squared_distance.sqrt() / norm_of_other, cosine)
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -48,6 +48,23 @@ fn load_error(path: &Path) -> String {
 }
 
 #[test]
+fn numbers_that_are_none_are_refused_with_the_name_of_their_tensor() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tensors = seeded();
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut bias = vec![0.0; 128];
+        bias[7] = bad;
+        let bias = Tensor::from_vec(bias, 128, &Device::Cpu).unwrap();
+        tensors.insert("block2_conv1.bias".to_owned(), bias);
+        let text = load_error(&save(folder.path(), &tensors));
+        assert!(
+            text.contains("tensor block2_conv1.bias has 1 of 128 values that are not finite"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut tensors = seeded();

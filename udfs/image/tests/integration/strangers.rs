@@ -19,7 +19,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use datafusion_functions_image::error::Result;
 use datafusion_functions_image::model::{DeviceKind, Model};
-use datafusion_functions_image::models::Architecture::{self, MobileNetV2, Vgg16};
+use datafusion_functions_image::models::Architecture::{self, MobileNetV2, MobileNetV2_050, Vgg16};
 use datafusion_functions_image::weights::WeightsSpec;
 
 use crate::keras::{mobilenet_v2, unpack, vgg16};
@@ -96,10 +96,13 @@ fn a_network_is_recognised_as_another() {
     assert_says(&error, &["looks like mobilenet_v2"]);
 }
 
+/// As most people keep a network that they have trained further.
 #[test]
-fn a_model_inside_a_model_is_named() {
+fn a_model_inside_a_model_is_found() {
     for name in ["nested_keras2.h5", "nested_keras3.weights.h5"] {
-        let error = misfit(Vgg16, name);
+        let model = load(Vgg16, name).unwrap();
+        assert_eq!(model.parameter_count(), 14_714_688, "{name}");
+        let error = misfit(MobileNetV2, name);
         assert_says(
             &error,
             &["is missing", "model inside the model", "save_weights("],
@@ -121,8 +124,14 @@ fn another_width_has_other_shapes() {
     let error = misfit(MobileNetV2, "mobilenet_v2_050_keras2.h5");
     assert_says(
         &error,
-        &["Conv1.kernel has shape [3, 3, 3, 16], expected [3, 3, 3, 32]"],
+        &[
+            "fit mobilenet_v2: ",
+            "Conv1.kernel has shape [3, 3, 3, 16], expected [3, 3, 3, 32]",
+            "looks like mobilenet_v2_050: model => 'mobilenet_v2_050'",
+        ],
     );
+    let model = load(MobileNetV2_050, "mobilenet_v2_050_keras2.h5").unwrap();
+    assert_eq!(model.parameter_count(), 706_224);
 }
 
 /// Safetensors with the variables of a network, and more.

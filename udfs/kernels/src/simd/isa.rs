@@ -1,5 +1,7 @@
 //! Which instruction set to use.
 
+use std::sync::LazyLock;
+
 use crate::error::{KernelError, Result};
 
 #[cfg(target_arch = "aarch64")]
@@ -99,6 +101,30 @@ fn setting(reason: String) -> KernelError {
     KernelError::Setting {
         setting: VARIABLE,
         reason,
+    }
+}
+
+/// Runs `work`, compiled for the instruction set that [`Isa::detect`] chooses: a closure, marked
+/// `#[inline(always)]`, of loops that the compiler turns into vector instructions. Only their width
+/// differs: plain Rust rounds alike on every instruction set.
+///
+/// If the environment variable names a set that there is not, `work` runs as portable code; a caller that
+/// can fail asks [`Isa::detect`] first.
+pub fn vectorize(work: impl FnOnce()) {
+    static ARCH: LazyLock<Arch> = LazyLock::new(|| {
+        let arch = Isa::detect().and_then(Isa::arch);
+        arch.unwrap_or(Arch::Portable(Portable))
+    });
+    ARCH.run(Loops(work));
+}
+
+/// Plain Rust as a [`Kernel`].
+struct Loops<F>(F);
+
+impl<F: FnOnce()> Kernel for Loops<F> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        (self.0)();
     }
 }
 

@@ -17,8 +17,8 @@ mod neon;
 mod portable;
 
 use crate::cache::prefetch_line;
-pub use isa::Isa;
 pub(crate) use isa::{Arch, Kernel};
+pub use isa::{Isa, vectorize};
 
 /// `f32` values per [`Lanes`], and channels per block of the internal layouts.
 pub(crate) const LANES: usize = 16;

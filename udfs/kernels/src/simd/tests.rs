@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Isa, Kernel, LANES, Lanes, Simd};
+use super::{Isa, Kernel, LANES, Lanes, Simd, vectorize};
 
 struct Operations<'a> {
     a: Lanes,
@@ -56,5 +56,22 @@ proptest! {
             }
             prop_assert_eq!(out[6], Lanes([a.0[3]; LANES]), "{:?} splat", isa);
         }
+    }
+}
+
+#[test]
+fn kernels_agree_with_plain_loops() {
+    let values: Vec<f64> = (0..37).map(|i| f64::from(i) / 3.0).collect();
+    let mut sums = vec![1.0; 37];
+    vectorize(
+        #[inline(always)]
+        || {
+            for (sum, value) in sums.iter_mut().zip(&values) {
+                *sum += value * value;
+            }
+        },
+    );
+    for (sum, value) in sums.iter().zip(&values) {
+        assert_eq!(*sum, 1.0 + value * value);
     }
 }

@@ -3,8 +3,10 @@
 use super::TileSize;
 use super::transform::{F4, F6, Tile};
 use super::weights::Packed;
+use crate::activation::clamp;
 use crate::gemm::{Panels, multiply, with_rows};
-use crate::layout::Map;
+use crate::graph::Activation;
+use crate::layout::{Map, Rows, Sides, Source, Target};
 use crate::parallel::{Task, Team, at_least};
 use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, to_lanes};
 
@@ -19,16 +21,19 @@ const FEWEST_TILES: usize = 24;
 /// row or coordinate) than processors follow by themselves.
 const PREFETCH_TILES: usize = 2;
 
-/// A 3×3 convolution of stride 1 with `same` padding, its bias, ReLU, and optionally a 2×2 max
-/// pool of stride 2, on maps of one fixed size.
+/// A 3×3 convolution of stride 1 with bias and activation, and optionally a 2×2 max pool of stride 2
+/// before them, on maps of one fixed size.
 #[derive(Debug)]
 pub(crate) struct Winograd {
     size: TileSize,
     pool: bool,
     in_channels: usize,
-    out_channels: usize,
+    /// Height and width of the output of the convolution.
     height: usize,
     width: usize,
+    /// Zeros before the first pixel.
+    before: Sides,
+    activation: Activation,
     weights: Packed,
     bias: Vec<Lanes>,
     arch: Arch,
@@ -38,34 +43,27 @@ impl Winograd {
     /// `kernel` is HWIO; lengths were checked by the caller.
     pub(crate) fn new(
         arch: Arch,
-        size: TileSize,
-        (height, width, in_channels): (usize, usize, usize),
+        (size, pool): (TileSize, bool),
+        (height, width): (usize, usize),
+        before: Sides,
+        activation: Activation,
         kernel: &[f32],
         bias: &[f32],
     ) -> Self {
-        let out_channels = bias.len();
-        let weights = Packed::new(kernel, in_channels, out_channels, size, arch.gemm_vectors());
+        let in_channels = kernel.len() / 9 / bias.len();
+        let weights = Packed::new(kernel, in_channels, bias.len(), size, arch.gemm_vectors());
         Self {
             size,
-            pool: false,
+            pool,
             in_channels,
-            out_channels,
             height,
             width,
+            before,
+            activation,
             weights,
             bias: to_lanes(bias),
             arch,
         }
-    }
-
-    /// Adds the max pool.
-    pub(crate) fn pooled(&mut self) {
-        self.pool = true;
-    }
-
-    /// True if the max pool was added.
-    pub(crate) fn is_pooled(&self) -> bool {
-        self.pool
     }
 
     /// Memory held, in bytes.
@@ -73,96 +71,43 @@ impl Winograd {
         self.weights.bytes() + size_of_val(self.bias.as_slice())
     }
 
-    /// What it computes, for reports.
-    pub(crate) fn name(&self) -> String {
-        format!(
-            "F({}) 3×3 {}→{} at {}×{}{}",
-            self.size.outputs(),
-            self.in_channels,
-            self.out_channels,
-            self.height,
-            self.width,
-            if self.pool { " + pool" } else { "" }
-        )
-    }
-
-    /// Multiplications and additions of the definition, for one image.
-    pub(crate) fn operations(&self) -> usize {
-        2 * 9 * self.in_channels * self.out_channels * self.height * self.width
-    }
-
-    /// Height, width and channels of the output.
-    pub(crate) fn output(&self) -> (usize, usize, usize) {
-        let step = if self.pool { 2 } else { 1 };
-        (self.height / step, self.width / step, self.out_channels)
-    }
-
     /// Tiles along the height and the width, without those that only a dropped last row or column
     /// of the pool would read.
     fn tiles(&self) -> (usize, usize) {
-        let step = if self.pool { 2 } else { 1 };
-        let outputs = self.size.outputs();
-        (
-            (self.height / step * step).div_ceil(outputs),
-            (self.width / step * step).div_ceil(outputs),
-        )
+        self.size.tiles((self.height, self.width), self.pool)
     }
 
-    /// The map that this layer reads: one row and column of zeros before, and as many after as fill
-    /// up the last tile.
-    pub(crate) fn input_map(&self) -> Map {
+    /// Computes whole maps. Stops early, leaving the output unfinished, if the team was cancelled.
+    pub(crate) fn run(&self, team: &Team<'_>, source: Source<'_>, target: Target<'_>) {
         let (tiles_y, tiles_x) = self.tiles();
-        let outputs = self.size.outputs();
-        Map {
-            height: self.height,
-            width: self.width,
-            channels: self.in_channels,
-            border: 1,
-            rows: (tiles_y * outputs).max(self.height) + 2,
-            columns: (tiles_x * outputs).max(self.width) + 2,
-        }
-    }
-
-    /// Computes the images in `input` (of [`Self::input_map`]) into `output` (of `output_map`).
-    ///
-    /// Stops early, leaving the output unfinished, if the team was cancelled.
-    pub(crate) fn run(
-        &self,
-        team: &Team<'_>,
-        input: &[Lanes],
-        output_map: &Map,
-        output: &mut [Lanes],
-    ) {
-        output_map.clear_border(output);
-        let (tiles_y, tiles_x) = self.tiles();
-        let images = input.len() / self.input_map().image_lines();
-        let tile_rows = images * tiles_y;
+        let tile_rows = source.images() * tiles_y;
         let points = self.size.inputs();
-        let tile_bytes = points * points * self.input_map().blocks() * size_of::<Lanes>();
-        let target = if self.weights.bytes() > LARGE_WEIGHTS {
+        let tile_bytes = points * points * source.map.blocks() * size_of::<Lanes>();
+        let tiles = if self.weights.bytes() > LARGE_WEIGHTS {
             TILES_PER_LARGE_TASK
         } else {
             (SMALL_TASK_BYTES / tile_bytes).clamp(FEWEST_TILES, TILES_PER_LARGE_TASK)
         };
         let rows_per_tile = self.size.outputs() / if self.pool { 2 } else { 1 };
-        let height = output_map.height;
+        let map = *target.map;
         let plan = team.plan(
             tile_rows,
-            (tile_rows * tiles_x).div_ceil(target),
+            (tile_rows * tiles_x).div_ceil(tiles),
             self.weights.groups(),
         );
-        let rows = output_map.pixel_rows(output).enumerate();
+        let rows = target.into_rows().enumerate();
         let rows = rows.map(|(y, row)| {
-            let tile_row = y / height * tiles_y + y % height / rows_per_tile;
+            let tile_row = y / map.height * tiles_y + y % map.height / rows_per_tile;
             (tile_row, row)
         });
-        let group_lines = self.arch.gemm_vectors() * output_map.columns;
+        let group_lines = self.arch.gemm_vectors() * map.columns();
         let tasks = Task::split(&plan, rows, group_lines);
         team.for_each(tasks, |task, scratch| {
+            let outputs = self.size.outputs();
             self.arch.run(TaskKernel {
                 layer: self,
-                input,
-                output_map,
+                input: source.rows(task.range.clone(), tiles_y, outputs, self.before),
+                output_map: &map,
                 task,
                 scratch: &mut scratch.lines,
             });
@@ -176,7 +121,8 @@ impl Winograd {
 
 struct TaskKernel<'a, 'b> {
     layer: &'a Winograd,
-    input: &'a [Lanes],
+    /// The first row under each row of tiles.
+    input: Rows<'a>,
     output_map: &'a Map,
     task: Task<'b>,
     scratch: &'a mut Vec<Lanes>,
@@ -249,27 +195,24 @@ impl TaskKernel<'_, '_> {
         transformed: &mut [Lanes],
         stride: usize,
     ) {
-        let map = self.layer.input_map();
-        let (tiles_y, tiles_x) = self.layer.tiles();
-        let blocks = map.blocks();
+        let (_, tiles_x) = self.layer.tiles();
+        let blocks = self.layer.depth() / LANES;
+        let Rows {
+            lines,
+            row_lines,
+            columns,
+            ref starts,
+        } = self.input;
         // Where the lines of a tile begin, and how far apart its channel blocks are.
         let mut places = Vec::with_capacity(self.task.range.len() * tiles_x);
         for (start, rows) in panels.iter() {
             places.extend((0..rows).map(|m| (start * blocks + m, rows)));
         }
-        for (tile_row, places) in self
-            .task
-            .range
-            .clone()
-            .zip(places.chunks_exact(tiles_x.max(1)))
-        {
-            let (image, y) = (tile_row / tiles_y, tile_row % tiles_y * O);
-            let first_row = &self.input[image * map.image_lines() + y * map.row_lines()..];
+        for (start, places) in starts.iter().zip(places.chunks_exact(tiles_x.max(1))) {
             for block in 0..blocks {
                 let mut rows: [&[Lanes]; I] = [&[]; I];
                 for (y, row) in rows.iter_mut().enumerate() {
-                    let start = y * map.row_lines() + block * map.columns;
-                    *row = &first_row[start..start + map.columns];
+                    *row = &lines[start + y * row_lines + block * columns..][..tiles_x * O + I - O];
                 }
                 // Columns shared with the tile on the left are not transformed twice.
                 let mut vertical = [[simd.splat(0.0); I]; I];
@@ -326,7 +269,7 @@ impl TaskKernel<'_, '_> {
         let per_tile = if layer.pool { O / 2 } else { O };
         let tiles = self.task.range.len() * tiles_x;
         let first_block = self.task.parts.start * vectors;
-        let zero = simd.splat(0.0);
+        let bounds = layer.activation.bounds(simd);
 
         for group in 0..self.task.parts.len() {
             for vector in 0..vectors {
@@ -335,7 +278,7 @@ impl TaskKernel<'_, '_> {
                     break;
                 };
                 let bias = simd.load(bias);
-                let column = (block - first_block) * map.columns + map.border;
+                let column = (block - first_block) * map.columns() + map.border.left;
                 let mut rows = self.task.rows.as_mut_slice();
                 for (index, tile_row) in self.task.range.clone().enumerate() {
                     let y = tile_row % tiles_y * per_tile;
@@ -357,14 +300,14 @@ impl TaskKernel<'_, '_> {
                                         pixels[2 * y + 1][2 * x + 1],
                                     );
                                     let most = simd.add(simd.max(above, below), bias);
-                                    simd.store(to, simd.max(most, zero));
+                                    simd.store(to, clamp(simd, most, bounds));
                                 }
                             }
                         } else {
                             for (pixels, row) in pixels.iter().zip(these.iter_mut()) {
                                 let row = &mut row[column + x..][..here];
                                 for (&pixel, to) in pixels.iter().zip(row) {
-                                    simd.store(to, simd.max(simd.add(pixel, bias), zero));
+                                    simd.store(to, clamp(simd, simd.add(pixel, bias), bounds));
                                 }
                             }
                         }
@@ -382,7 +325,7 @@ fn product<S: Simd, const M: usize, const N: usize>(
     matrix: &[Lanes],
     sums: &mut [Lanes],
 ) {
-    let values = multiply::<S, M, N>(simd, panel, M, matrix, [simd.splat(0.0); N]);
+    let values = multiply::<S, M, N, 1>(simd, panel, M, matrix, [[simd.splat(0.0); N]; M]);
     // By index: consuming the array by value would take it through memory.
     if let Some(sums) = sums.as_chunks_mut::<N>().0.first_chunk_mut::<M>() {
         for m in 0..M {

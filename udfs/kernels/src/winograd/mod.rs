@@ -19,8 +19,7 @@ pub(crate) use convolution::Winograd;
 
 /// Side of the square of outputs that is computed together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TileSize {
+pub(crate) enum TileSize {
     /// F(4×4, 3×3): 36 coordinates.
     Four,
     /// F(6×6, 3×3): 64 coordinates; fewer multiplications, about twice the rounding error, 1.8
@@ -40,6 +39,15 @@ impl TileSize {
     /// Inputs along one side, which is also the number of interpolation points.
     pub(crate) const fn inputs(self) -> usize {
         self.outputs() + 2
+    }
+
+    /// Tiles along the height and the width of an output; a pool after it drops an odd last row.
+    pub(crate) const fn tiles(self, (height, width): (usize, usize), pool: bool) -> (usize, usize) {
+        let step = if pool { 2 } else { 1 };
+        (
+            (height / step * step).div_ceil(self.outputs()),
+            (width / step * step).div_ceil(self.outputs()),
+        )
     }
 
     /// The tile size that computes a `height` × `width` map in the least time.

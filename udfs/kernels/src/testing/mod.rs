@@ -1,4 +1,6 @@
-//! Numbers for tests.
+//! Numbers and an oracle for tests.
+
+pub(crate) mod reference;
 
 /// A small generator (xorshift64*), so that a failing case is reproducible from its seed.
 pub(crate) struct Random(u64);
@@ -38,11 +40,4 @@ pub(crate) fn root_mean_square_error(actual: &[f32], expected: &[f64]) -> f64 {
         .zip(expected)
         .map(|(&actual, &expected)| (f64::from(actual) - expected).powi(2));
     (squares.sum::<f64>() / expected.len() as f64).sqrt()
-}
-
-/// [`root_mean_square_error`] over the root mean square of the expected values.
-pub(crate) fn scaled_error(actual: &[f32], expected: &[f64]) -> f64 {
-    let squares = expected.iter().map(|value| value * value);
-    let norm = (squares.sum::<f64>() / expected.len() as f64).sqrt();
-    root_mean_square_error(actual, expected) / norm.max(0.1)
 }
