@@ -10,6 +10,9 @@
 //! * `-- --data DIR` keeps the data there (default: the temporary folder), as `.npy` and Parquet files
 //!   that `benches/peers/pca.py` gives to other engines;
 //! * `-- --model FILE` stores the model that was fitted, in the safetensors layout.
+//!
+//! `FEATURIZE_KERNELS_ISA` (`avx512`, `avx2`, `neon`, `portable`) selects the instruction set of our own
+//! loops. The products and decompositions are faer's, which takes the best that the machine has.
 
 #![expect(
     clippy::unwrap_used,

@@ -166,6 +166,12 @@ def accuracy(engine, case, model, data):
     return error, sine
 
 
+def instruction_set():
+    """What this machine offers; both engines choose for themselves."""
+    flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+    return next((name for flag, name in [("avx512f", "AVX-512"), ("avx2", "AVX2")] if flag in flags), "neither AVX-512 nor AVX2")
+
+
 def table(results, errors, arguments):
     lines = [
         "| rows × columns, k | engine | fit s | transform s | total s | ours ÷ it | peak MB | variance error | largest angle (sine) |",
@@ -194,7 +200,7 @@ def table(results, errors, arguments):
 
     lines.append("")
     lines.append(
-        f"Medians of {arguments.rounds} rounds (full{' and Spark ML' * arguments.slow}: one), {os.cpu_count()} cores, f32 data in memory (peaks include it), "
+        f"Medians of {arguments.rounds} rounds (full{' and Spark ML' * arguments.slow}: one), {os.cpu_count()} cores with {instruction_set()}, f32 data in memory (peaks include it), "
         f"scikit-learn {sklearn.__version__}; errors against f64 covariance_eigh (tall) and full (wide)."
     )
     return "\n".join(lines) + "\n"

@@ -1,8 +1,6 @@
 //! Learning, in the middle of a fit, that nobody wants its model any more.
 
 use crate::error::{PcaError, Result};
-use crate::krylov::Operator;
-use faer::{Mat, MatRef};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,22 +28,5 @@ impl Cancellation {
 impl fmt::Debug for Cancellation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Cancellation")
-    }
-}
-
-/// A matrix whose products end when the fit is to stop.
-pub(crate) struct Cancellable<'a, O> {
-    pub(crate) operator: O,
-    pub(crate) cancellation: &'a Cancellation,
-}
-
-impl<O: Operator> Operator for Cancellable<'_, O> {
-    fn dimension(&self) -> usize {
-        self.operator.dimension()
-    }
-
-    fn apply(&mut self, block: MatRef<'_, f64>) -> Result<Mat<f64>> {
-        self.cancellation.check()?;
-        self.operator.apply(block)
     }
 }

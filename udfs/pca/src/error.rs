@@ -88,6 +88,28 @@ pub enum PcaError {
         /// Values in a row.
         columns: usize,
     },
+    /// More components asked of a model than it has.
+    #[error(
+        "n_components = {requested} is more than {kept}, the number of components of the model: fit one with more, or with all, by leaving n_components out"
+    )]
+    TooFewComponents {
+        /// The number asked for.
+        requested: usize,
+        /// Components of the model.
+        kept: usize,
+    },
+    /// More variance asked of a model than its components explain.
+    #[error(
+        "the {kept} components of the model explain {explained:.4} of the variance, which is not more than {ratio}: fit one with more, or with all, by leaving n_components out"
+    )]
+    TooLittleVariance {
+        /// The ratio asked for.
+        ratio: f64,
+        /// What the components explain.
+        explained: f64,
+        /// Components of the model.
+        kept: usize,
+    },
     /// All columns are constant, so that no ratio of the variance can be reached.
     #[error(
         "the variance of all {columns} columns is zero, so no number of components explains a ratio of it: give an integer n_components, or check the features"
@@ -140,12 +162,12 @@ pub enum PcaError {
     ScalerFormat(String),
     /// A model written by a newer version.
     #[error(
-        "the model has format version {found}, but this build reads version {supported}: update datafusion-featurize, or fit the model again"
+        "the model has format version {found}, but this build reads versions up to {supported}: update datafusion-featurize, or fit the model again"
     )]
     Version {
         /// Version found in the model.
         found: String,
-        /// Version that this build reads and writes.
+        /// The newest version that this build reads.
         supported: u32,
     },
     /// Features whose length is not that of the model.

@@ -1,64 +1,42 @@
 #![doc = include_str!("../README.md")]
 //!
+//! The road of a query, from the top:
+//!
 //! | module | |
 //! |---|---|
-//! | `features` | Arrow lists → rows |
-//! | `rows`, `moments` | the two representations of what has been seen |
-//! | `spill` | rows on disk |
-//! | `fit`, `gram`, `stream` | from either to a model |
-//! | `eigen`, `krylov`, `orthogonal`, `checks`, `complement` | decompositions, full and partial |
-//! | `cancellation` | stopping them |
-//! | `parallel`, `syrk`, `elementwise` | what they are made of: products, loops in vector instructions |
-//! | `state` | partial aggregates |
-//! | `model`, `format`, `container` | the model, and its bytes |
-//! | `scaler` | the StandardScaler by itself |
-//! | `transform` | applying it |
 //! | [`functions`] | the SQL functions |
+//! | `features` | Arrow lists → rows |
+//! | `fit` | what has been seen of the rows, partial aggregates, and the three ways from there to a model |
+//! | `model` | the model, its bytes, and applying it; the StandardScaler by itself |
+//! | `krylov` | the leading eigenpairs of a matrix that is given by its products |
+//! | `linalg` | full decompositions, products, loops in vector instructions |
+//! | `options`, `scaling`, `settings` | what a caller, or a session, asks for |
+//! | `value`, `error`, `cancellation` | the element types, what can go wrong, and stopping |
 
 #![forbid(unsafe_code)]
 
 mod cancellation;
-mod checks;
-mod complement;
-mod container;
-mod eigen;
-mod elementwise;
 mod error;
 mod features;
 mod fit;
-mod format;
 pub mod functions;
-mod gram;
 mod krylov;
+mod linalg;
 mod model;
-mod model_cache;
-mod moments;
 mod options;
-mod orthogonal;
-mod parallel;
-mod restart;
-mod rows;
-mod scaler;
-mod scree;
+mod scaling;
 mod settings;
-mod single_tile;
-mod spill;
-mod state;
-mod stream;
-mod strips;
-mod syrk;
-mod tile;
-mod transform;
 mod value;
 
 pub use cancellation::IsCancelled;
-pub use container::FORMAT_VERSION;
 pub use error::{PcaError, Result};
-pub use fit::PcaFitter;
+pub use fit::{PcaFitter, fits_running};
 pub use functions::{CancellationSource, expr_fn, looks_for_cancellation};
 pub use model::PcaModel;
-pub use options::{Convention, DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
-pub use scaler::{Scaler, ScalerFitter};
+pub use model::container::FORMAT_VERSION;
+pub use model::scaler::{Scaler, ScalerFitter};
+pub use options::{DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
+pub use scaling::{Convention, Scaling};
 pub use value::Value;
 
 use datafusion_execution::runtime_env::RuntimeEnv;

@@ -1,11 +1,14 @@
 //! What a caller asks of a fit: how many components, standardised or not, whose conventions.
 
 use crate::error::{PcaError, Result};
+use crate::scaling::{Convention, Scaling};
 
 /// How many components to keep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum NComponents {
-    /// This many, from 1 to min(rows, columns).
+    /// As many as there are: min(rows, columns).
+    All,
+    /// This many, from 1 to min(rows, columns); in Spark's convention at most.
     Count(usize),
     /// The fewest whose cumulative explained variance ratio is strictly above this, 0 < ratio < 1.
     Ratio(f64),
@@ -35,7 +38,7 @@ impl NComponents {
             return Ok(Self::Ratio(ratio));
         }
         let hint = if ratio == 1.0 {
-            ": write 1 for one component; all of them are min(rows, columns) as an integer"
+            ": write 1 for one component; leave n_components out, or NULL, for all of them"
                 .to_string()
         } else if ratio > 1.0 && ratio.fract() == 0.0 && ratio < 1e9 {
             format!(": write {ratio:.0} for that number of components")
@@ -45,6 +48,14 @@ impl NComponents {
         Err(PcaError::Argument(format!(
             "n_components as a float is a ratio of the variance and must be strictly between 0 and 1, got {ratio:?}{hint}"
         )))
+    }
+
+    /// Most components that this can mean where there are `available` ones.
+    pub(crate) fn at_most(self, available: usize) -> usize {
+        match self {
+            Self::Count(k) => k.min(available),
+            Self::All | Self::Ratio(_) => available,
+        }
     }
 
     /// Number of components to keep of the `available` ones, whose explained variances are given in
@@ -58,6 +69,7 @@ impl NComponents {
         columns: usize,
     ) -> Result<usize> {
         match self {
+            Self::All => Ok(available),
             Self::Count(requested) if requested > available => Err(PcaError::TooManyComponents {
                 requested,
                 available,
@@ -81,53 +93,13 @@ impl NComponents {
     }
 }
 
-/// Whose definitions of scaler and PCA a model follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Convention {
-    /// scikit-learn's `StandardScaler` and `PCA`: the scaler divides by the standard deviation over
-    /// n, a constant column has scale 1, and the mean is subtracted before projecting.
-    #[default]
-    ScikitLearn,
-    /// Spark ML's `StandardScaler` (withMean = false) and `PCA`: the scaler divides by the standard
-    /// deviation over n − 1, a constant column becomes 0, and nothing is subtracted before
-    /// projecting.
-    Spark,
-}
-
-impl Convention {
-    /// Name in SQL and in the metadata of a model.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ScikitLearn => "scikit-learn",
-            Self::Spark => "spark",
-        }
-    }
-
-    /// The convention of this name.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn try_from_name(name: &str) -> Result<Self> {
-        match name {
-            "scikit-learn" | "sklearn" => Ok(Self::ScikitLearn),
-            "spark" => Ok(Self::Spark),
-            _ => Err(PcaError::Argument(format!(
-                "convention must be 'scikit-learn' or 'spark', got '{name}'"
-            ))),
-        }
-    }
-}
-
 /// Options of a fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FitOptions {
     /// How many components to keep.
     pub n_components: NComponents,
-    /// Standardise the columns first (default true).
-    pub scale: bool,
-    /// Whose conventions to follow.
-    pub convention: Convention,
+    /// What happens to the columns first.
+    pub scaling: Scaling,
     /// Bytes of memory that one accumulator may hold (default [`DEFAULT_MEMORY_LIMIT`]). Rows for
     /// which there is no room go to disk.
     pub memory_limit: usize,
@@ -142,8 +114,7 @@ impl FitOptions {
     pub fn new(n_components: NComponents) -> Self {
         Self {
             n_components,
-            scale: true,
-            convention: Convention::default(),
+            scaling: Scaling::default(),
             memory_limit: DEFAULT_MEMORY_LIMIT,
         }
     }
@@ -151,14 +122,22 @@ impl FitOptions {
     /// Sets whether columns are divided by their standard deviation.
     #[must_use]
     pub fn with_scale(mut self, scale: bool) -> Self {
-        self.scale = scale;
+        self.scaling.scale = scale;
         self
     }
 
     /// Sets whose conventions to follow.
     #[must_use]
     pub fn with_convention(mut self, convention: Convention) -> Self {
-        self.convention = convention;
+        self.scaling.convention = convention;
+        self
+    }
+
+    /// Sets whether the scaler subtracts the mean, which is `withMean` of Spark and `with_mean` of
+    /// scikit-learn. The latter's PCA subtracts it anyway.
+    #[must_use]
+    pub fn with_mean(mut self, with_mean: bool) -> Self {
+        self.scaling.with_mean = Some(with_mean);
         self
     }
 
@@ -169,33 +148,24 @@ impl FitOptions {
         self
     }
 
+    /// The same for this many rows and columns: all components are as many as there are, and Spark's
+    /// convention takes no more than that.
+    pub(crate) fn resolved(mut self, rows: u64, columns: usize) -> Self {
+        let available = usize::try_from(rows).unwrap_or(usize::MAX).min(columns);
+        self.n_components = match self.n_components {
+            NComponents::All => NComponents::Count(available),
+            NComponents::Count(k) if self.scaling.convention == Convention::Spark => {
+                NComponents::Count(k.min(available))
+            }
+            given => given,
+        };
+        self
+    }
+
     /// Scale of a column of this mean and sum of squared deviations over `n` rows.
     pub(crate) fn column_scale(&self, n: u64, mean: f64, squares: f64) -> f64 {
-        let n = n as f64;
-        if !self.scale {
-            return 1.0;
-        }
-        let variance = squares / n;
-        if is_constant(n, mean, variance) {
-            return match self.convention {
-                Convention::ScikitLearn => 1.0,
-                // A scale of 0 stands for "multiply by 0", as Spark does.
-                Convention::Spark => 0.0,
-            };
-        }
-        match self.convention {
-            Convention::ScikitLearn => variance.sqrt(),
-            Convention::Spark => (squares / (n - 1.0)).sqrt(),
-        }
+        self.scaling.column_scale(n, mean, squares)
     }
-}
-
-/// scikit-learn's test for a column whose variance is rounding noise: the error bound of the
-/// two-pass algorithm in T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for computing the
-/// sample variance: analysis and recommendations" (The American Statistician 37, 1983).
-pub(crate) fn is_constant(n: f64, mean: f64, variance: f64) -> bool {
-    let noise = n * mean * f64::EPSILON;
-    variance <= n * f64::EPSILON * variance + noise * noise
 }
 
 #[cfg(test)]

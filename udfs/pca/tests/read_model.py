@@ -15,11 +15,12 @@ with safe_open(path, framework="numpy") as f:
     model = {name: f.get_tensor(name) for name in f.keys()}
 
 assert metadata["format"] == "datafusion-featurize.pca", metadata
-assert metadata["version"] == "1", metadata
+assert metadata["version"] in ["1", "2"], metadata
 
 # The checksum covers the metadata and the tensors.
 digest = hashlib.sha256()
-for key in ["format", "version", "n_samples", "n_null_rows", "convention", "scaled"]:
+added = [key for key in ["with_mean", "n_requested"] if key in metadata]
+for key in ["format", "version", "n_samples", "n_null_rows", "convention", "scaled"] + added:
     digest.update(f"{key}={metadata[key]}\n".encode())
 for name in sorted(model):
     digest.update(f"{name}={model[name].size}\n".encode())
@@ -30,11 +31,17 @@ k, d = model["components"].shape
 assert np.allclose(model["components"] @ model["components"].T, np.eye(k), atol=1e-12)
 
 
+centred = metadata.get("with_mean", str(metadata["convention"] == "scikit-learn").lower()) == "true"
+
+
 def transform(x):
-    return (x - model["mean"]) / model["scale"] @ model["components"].T
+    z = x - model["mean"] if centred else x
+    # A scale of 0 stands for a column that becomes 0.
+    scaled = np.divide(z, model["scale"], out=np.zeros_like(z), where=model["scale"] != 0)
+    return scaled @ model["components"].T
 
 
-assert np.allclose(transform(model["mean"]), 0)
+assert not centred or np.allclose(transform(model["mean"]), 0)
 print(f"{d} columns, {k} components of {metadata['n_samples']} rows, ratio", model["explained_variance_ratio"])
 
 if path.endswith("tall.safetensors"):

@@ -1,12 +1,13 @@
 //! The accumulator of `pca_fit`.
 
 use super::fit_arguments::NAME;
+use super::notices;
 use super::session::Session;
 use crate::error::{Counted, PcaError};
 use crate::features::Features;
 use crate::fit::PcaFitter;
+use crate::fit::state;
 use crate::options::FitOptions;
-use crate::state;
 use crate::value::Value;
 use arrow::array::{Array, ArrayRef, AsArray};
 use datafusion_common::{Result, ScalarValue, internal_err};
@@ -69,6 +70,7 @@ impl<T: Value> Accumulator for PcaAccumulator<T> {
             self.fitter.set_cancellation(source());
         }
         let model = self.fitter.fit().map_err(|e| e.in_function(NAME))?;
+        notices::fewer_components(NAME, &model);
         Ok(ScalarValue::BinaryView(Some(model.encode())))
     }
 

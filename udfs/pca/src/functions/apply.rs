@@ -5,7 +5,7 @@ use super::models::Models;
 use super::udf::Function;
 use crate::error::{Counted, PcaError};
 use crate::features::{self, Features, Precision};
-use crate::transform::BLOCK_ROWS;
+use crate::model::transform::BLOCK_ROWS;
 use crate::value::Value;
 use arrow::array::{Array, ArrayRef, Float64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -17,8 +17,15 @@ use std::sync::Arc;
 
 /// A function of rows and a model.
 pub(crate) trait Operation: Function {
-    /// The error if rows of `found` values do not go with the model.
-    fn check(model: &Self::Model, row: u64, found: usize) -> Result<(), PcaError>;
+    /// The error for a row of another width.
+    const WRONG_WIDTH: WrongWidth = |row, expected, found| PcaError::ModelWidth {
+        row,
+        expected,
+        found,
+    };
+
+    /// Values that a row has.
+    fn width(model: &Self::Model) -> usize;
 
     /// Numbers that a row gives.
     fn outputs(model: &Self::Model) -> usize;
@@ -31,17 +38,8 @@ pub(crate) trait Operation: Function {
     );
 }
 
-/// The error of an operation that takes rows of the features' width.
-pub(crate) fn check_features(expected: usize, row: u64, found: usize) -> Result<(), PcaError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(PcaError::ModelWidth {
-        row,
-        expected,
-        found,
-    })
-}
+/// Makes an error of a row's number, the width expected, and the width found.
+pub(crate) type WrongWidth = fn(u64, usize, usize) -> PcaError;
 
 /// Evaluates an operation that gives a list for each row.
 pub(crate) fn invoke_lists<O: Operation>(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -135,7 +133,11 @@ fn outputs<O: Operation, T: Value>(
             lengths.push(0);
             continue;
         };
-        O::check(model, number, row.len()).map_err(|e| e.in_rows(O::NAME, Counted::InBatch))?;
+        let expected = O::width(model);
+        if row.len() != expected {
+            let error = O::WRONG_WIDTH(number, expected, row.len());
+            return Err(error.in_rows(O::NAME, Counted::InBatch));
+        }
         bucket.push((total, row));
         valid.push(true);
         lengths.push(O::outputs(model));

@@ -5,6 +5,7 @@ mod apply;
 mod constant;
 mod fit_arguments;
 mod models;
+mod notices;
 mod pca_components;
 mod pca_explained_variance;
 mod pca_explained_variance_ratio;
@@ -18,6 +19,7 @@ mod pca_reconstruction_error;
 mod pca_scale;
 mod pca_scree;
 mod pca_transform;
+mod pca_truncate;
 pub mod scaler_fit;
 mod scaler_transform;
 mod session;
@@ -55,6 +57,7 @@ make_udf_function!(
 make_udf_function!(Udf<pca_scale::PcaScale>, pca_scale);
 make_udf_function!(Udf<pca_scree::PcaScree>, pca_scree);
 make_udf_function!(Udf<pca_transform::PcaTransform>, pca_transform);
+make_udf_function!(pca_truncate::PcaTruncate, pca_truncate);
 make_udf_function!(Udf<scaler_transform::ScalerTransform>, scaler_transform);
 create_func!(pca_fit::PcaFit, pca_fit_udaf);
 create_func!(scaler_fit::ScalerFit, scaler_fit_udaf);
@@ -64,13 +67,14 @@ pub mod expr_fn {
     use datafusion_expr::Expr;
     use datafusion_functions::export_functions;
 
-    /// Fits a model; `args` are `features`, `n_components` and optionally `scale`, `convention` and
-    /// `memory_limit`.
+    /// Fits a model; `args` are `features` and optionally `n_components`, `scale`, `convention`,
+    /// `memory_limit` and `with_mean`.
     pub fn pca_fit(args: Vec<Expr>) -> Expr {
         super::pca_fit_udaf().call(args)
     }
 
-    /// Fits a scaler; `args` are `features` and optionally `convention`.
+    /// Fits a scaler; `args` are `features` and optionally `convention`, `scale` and
+    /// `with_mean`.
     pub fn scaler_fit(args: Vec<Expr>) -> Expr {
         super::scaler_fit_udaf().call(args)
     }
@@ -92,6 +96,7 @@ pub mod expr_fn {
         (pca_scale, "What a model divides each column by.", model),
         (pca_scree, "Scree plot of a model as text.", model),
         (pca_transform, "Projects features on the components of a model.", features model),
+        (pca_truncate, "The model of the first components of a model.", model n_components),
         (scaler_transform, "Standardises features.", features model)
     );
 }
@@ -111,6 +116,7 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
         pca_scale(),
         pca_scree(),
         pca_transform(),
+        pca_truncate(),
         scaler_transform(),
     ]
 }

@@ -2,7 +2,7 @@
 //! common.
 
 use super::udf::Function;
-use crate::model_cache::{self, Stored};
+use crate::model::cache::{self, Stored};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Array, ListBuilder};
 use arrow::datatypes::DataType;
 use datafusion_common::utils::take_function_args;
@@ -73,7 +73,7 @@ impl<M: Stored> Models<M> {
             let at = match seen.get(&key) {
                 Some(at) => *at,
                 None => {
-                    let model = model_cache::decode(bytes).map_err(|e| e.in_function(function))?;
+                    let model = cache::decode(bytes).map_err(|e| e.in_function(function))?;
                     let known = distinct.iter().position(|m| Arc::ptr_eq(m, &model));
                     let at = known.unwrap_or(distinct.len());
                     if known.is_none() {
@@ -162,7 +162,7 @@ pub(crate) fn integers<F: Function>(
 mod tests {
     use super::*;
     use crate::error::Result as PcaResult;
-    use crate::model_cache::ModelCache;
+    use crate::model::cache::ModelCache;
     use arrow::array::{BinaryArray, BinaryViewArray};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{LazyLock, Mutex};

@@ -1,12 +1,12 @@
 //! `pca_components(model)`
 
 use super::models;
-use super::udf::Function;
+use super::udf::{function, list_of_floats};
 use crate::model::PcaModel;
 use arrow::array::{Float64Builder, ListBuilder};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
-use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
+use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 use std::sync::Arc;
 
@@ -26,33 +26,23 @@ use std::sync::Arc;
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PcaComponents;
 
-impl Function for PcaComponents {
-    type Model = PcaModel;
+function! {
+    PcaComponents: "pca_components"(PcaModel) -> DataType::new_list(list_of_floats(), true),
+    invoke
+}
 
-    const NAME: &'static str = "pca_components";
-    const ROWS: Option<&'static str> = None;
-
-    fn return_type() -> DataType {
-        DataType::new_list(DataType::new_list(DataType::Float64, true), true)
-    }
-
-    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        models::invoke::<Self>(args, |models| {
-            let mut lists = ListBuilder::new(ListBuilder::new(Float64Builder::new()));
-            for model in models {
-                if let Some(model) = model {
-                    for component in model.components().chunks_exact(model.n_features()) {
-                        lists.values().values().append_slice(component);
-                        lists.values().append(true);
-                    }
+fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    models::invoke::<PcaComponents>(args, |models| {
+        let mut lists = ListBuilder::new(ListBuilder::new(Float64Builder::new()));
+        for model in models {
+            if let Some(model) = model {
+                for component in model.components().chunks_exact(model.n_features()) {
+                    lists.values().values().append_slice(component);
+                    lists.values().append(true);
                 }
-                lists.append(model.is_some());
             }
-            Ok(Arc::new(lists.finish()))
-        })
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
+            lists.append(model.is_some());
+        }
+        Ok(Arc::new(lists.finish()))
+    })
 }

@@ -1,11 +1,8 @@
 //! `pca_explained_variance(model)`
 
 use super::models;
-use super::udf::Function;
+use super::udf::{function, list_of_floats};
 use crate::model::PcaModel;
-use arrow::datatypes::DataType;
-use datafusion_common::Result;
-use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 
 #[user_doc(
@@ -24,21 +21,7 @@ use datafusion_macros::user_doc;
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PcaExplainedVariance;
 
-impl Function for PcaExplainedVariance {
-    type Model = PcaModel;
-
-    const NAME: &'static str = "pca_explained_variance";
-    const ROWS: Option<&'static str> = None;
-
-    fn return_type() -> DataType {
-        DataType::new_list(DataType::Float64, true)
-    }
-
-    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        models::float_lists::<Self>(args, PcaModel::explained_variance)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
+function! {
+    PcaExplainedVariance: "pca_explained_variance"(PcaModel) -> list_of_floats(),
+    |args| models::float_lists::<PcaExplainedVariance>(args, PcaModel::explained_variance)
 }

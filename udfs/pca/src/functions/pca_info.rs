@@ -13,11 +13,13 @@ use std::sync::Arc;
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
-    description = "One row per component of a model, as a list of structs (component, eigenvalue, ratio, cumulative) to unnest: its number from 1, its explained variance, its share in the total variance, and the sum of the shares up to it.",
+    description = "One row per component of a model, as a list of structs (component, eigenvalue, ratio, cumulative, requested) to unnest: its number from 1, its explained variance, its share in the total variance, the sum of the shares up to it, and, where a fit was asked for more components than there are, that number, else NULL.",
     syntax_example = "pca_info(model)",
     sql_example = r#"```sql
-> SELECT info['component'], info['eigenvalue'], info['cumulative']
+> CREATE VIEW curve AS
+  SELECT info['component'] AS component, info['ratio'] AS ratio, info['cumulative'] AS cumulative
   FROM (SELECT unnest(pca_info(pca)) AS info FROM model);
+> SELECT min(component) AS k FROM curve WHERE cumulative > 0.95;
 ```"#,
     argument(
         name = "model",
@@ -42,8 +44,8 @@ impl Function for PcaInfo {
         models::invoke::<Self>(args, |models| {
             let mut lengths = vec![];
             let mut valid = vec![];
-            let (mut component, mut eigenvalue, mut ratio, mut cumulative) =
-                (vec![], vec![], vec![], vec![]);
+            let (mut component, mut eigenvalue, mut ratio) = (vec![], vec![], vec![]);
+            let (mut cumulative, mut requested) = (vec![], vec![]);
             for model in models {
                 valid.push(model.is_some());
                 lengths.push(model.map_or(0, PcaModel::n_components));
@@ -55,6 +57,8 @@ impl Function for PcaInfo {
                     *sum += r;
                     Some(*sum)
                 }));
+                let asked = model.n_components_requested().map(|k| k as i64);
+                requested.resize(component.len(), asked);
             }
             let rows = StructArray::try_new(
                 fields(),
@@ -63,6 +67,7 @@ impl Function for PcaInfo {
                     Arc::new(Float64Array::from(eigenvalue)),
                     Arc::new(Float64Array::from(ratio)),
                     Arc::new(Float64Array::from(cumulative)),
+                    Arc::new(Int64Array::from(requested)),
                 ],
                 None,
             )?;
@@ -86,6 +91,7 @@ fn fields() -> Fields {
         Field::new("eigenvalue", DataType::Float64, false),
         Field::new("ratio", DataType::Float64, false),
         Field::new("cumulative", DataType::Float64, false),
+        Field::new("requested", DataType::Int64, true),
     ])
 }
 

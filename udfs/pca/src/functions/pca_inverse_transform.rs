@@ -1,18 +1,15 @@
 //! `pca_inverse_transform(components, model)`
 
-use super::apply::{self, Operation};
-use super::udf::Function;
+use super::apply::{self, Operation, WrongWidth};
+use super::udf::{function, list_of_floats};
 use crate::error::PcaError;
 use crate::model::PcaModel;
 use crate::value::Value;
-use arrow::datatypes::DataType;
-use datafusion_common::Result;
-use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
-    description = "Turns scores back into features: multiplies by the components, then by the scale, and adds the mean. What the dropped components explained is lost.",
+    description = "Turns scores back into features: multiplies by the components, then by the scale, and adds the mean where `pca_transform` subtracts it. What the dropped components explained is lost.",
     syntax_example = "pca_inverse_transform(components, model)",
     sql_example = r#"```sql
 > SELECT pca_inverse_transform(features_pca, (SELECT pca FROM model)) FROM scores;
@@ -30,36 +27,20 @@ use datafusion_macros::user_doc;
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PcaInverseTransform;
 
-impl Function for PcaInverseTransform {
-    type Model = PcaModel;
-
-    const NAME: &'static str = "pca_inverse_transform";
-    const ROWS: Option<&'static str> = Some("components");
-
-    fn return_type() -> DataType {
-        DataType::new_list(DataType::Float64, true)
-    }
-
-    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        apply::invoke_lists::<Self>(args)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
+function! {
+    PcaInverseTransform: "pca_inverse_transform"("components", PcaModel) -> list_of_floats(),
+    apply::invoke_lists::<PcaInverseTransform>
 }
 
 impl Operation for PcaInverseTransform {
-    fn check(model: &PcaModel, row: u64, found: usize) -> Result<(), PcaError> {
-        let expected = model.n_components();
-        if found == expected {
-            return Ok(());
-        }
-        Err(PcaError::ModelComponents {
-            row,
-            expected,
-            found,
-        })
+    const WRONG_WIDTH: WrongWidth = |row, expected, found| PcaError::ModelComponents {
+        row,
+        expected,
+        found,
+    };
+
+    fn width(model: &PcaModel) -> usize {
+        model.n_components()
     }
 
     fn outputs(model: &PcaModel) -> usize {

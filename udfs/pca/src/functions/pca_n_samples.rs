@@ -1,11 +1,9 @@
 //! `pca_n_samples(model)`
 
 use super::models;
-use super::udf::Function;
+use super::udf::function;
 use crate::model::PcaModel;
 use arrow::datatypes::DataType;
-use datafusion_common::Result;
-use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 
 #[user_doc(
@@ -29,21 +27,7 @@ use datafusion_macros::user_doc;
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PcaNSamples;
 
-impl Function for PcaNSamples {
-    type Model = PcaModel;
-
-    const NAME: &'static str = "pca_n_samples";
-    const ROWS: Option<&'static str> = None;
-
-    fn return_type() -> DataType {
-        DataType::Int64
-    }
-
-    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        models::integers::<Self>(args, |m| m.n_samples() as i64)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
+function! {
+    PcaNSamples: "pca_n_samples"(PcaModel) -> DataType::Int64,
+    |args| models::integers::<PcaNSamples>(args, |m| m.n_samples() as i64)
 }

@@ -1,13 +1,10 @@
 //! `pca_reconstruction_error(features, model)`
 
 use super::apply::{self, Operation};
-use super::udf::Function;
-use crate::error::PcaError;
+use super::udf::function;
 use crate::model::PcaModel;
 use crate::value::Value;
 use arrow::datatypes::DataType;
-use datafusion_common::Result;
-use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 
 #[user_doc(
@@ -30,28 +27,14 @@ use datafusion_macros::user_doc;
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PcaReconstructionError;
 
-impl Function for PcaReconstructionError {
-    type Model = PcaModel;
-
-    const NAME: &'static str = "pca_reconstruction_error";
-    const ROWS: Option<&'static str> = Some("features");
-
-    fn return_type() -> DataType {
-        DataType::Float64
-    }
-
-    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        apply::invoke_numbers::<Self>(args)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
+function! {
+    PcaReconstructionError: "pca_reconstruction_error"("features", PcaModel) -> DataType::Float64,
+    apply::invoke_numbers::<PcaReconstructionError>
 }
 
 impl Operation for PcaReconstructionError {
-    fn check(model: &PcaModel, row: u64, found: usize) -> Result<(), PcaError> {
-        apply::check_features(model.n_features(), row, found)
+    fn width(model: &PcaModel) -> usize {
+        model.n_features()
     }
 
     fn outputs(_model: &PcaModel) -> usize {

@@ -1,13 +1,13 @@
 //! `pca_scree(model)`
 
 use super::models;
-use super::udf::Function;
+use super::udf::function;
 use crate::model::PcaModel;
-use crate::scree;
+use crate::model::scree;
 use arrow::array::StringArray;
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
-use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
+use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 use std::sync::Arc;
 
@@ -28,30 +28,22 @@ use std::sync::Arc;
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PcaScree;
 
-impl Function for PcaScree {
-    type Model = PcaModel;
+function! {
+    PcaScree: "pca_scree"(PcaModel) -> DataType::Utf8,
+    invoke
+}
 
-    const NAME: &'static str = "pca_scree";
-    const ROWS: Option<&'static str> = None;
-
-    fn return_type() -> DataType {
-        DataType::Utf8
-    }
-
-    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        models::invoke::<Self>(args, |models| {
-            let plots = models.map(|model| {
-                let model = model?;
-                Some(scree::plot(
-                    model.explained_variance(),
-                    model.explained_variance_ratio(),
-                ))
-            });
-            Ok(Arc::new(StringArray::from_iter(plots)))
-        })
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
+fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    models::invoke::<PcaScree>(args, |models| {
+        let plots = models.map(|model| {
+            let model = model?;
+            let mut plot =
+                scree::plot(model.explained_variance(), model.explained_variance_ratio());
+            if let Some(k) = model.n_components_requested() {
+                plot += &format!("\n{k} components were asked for: these are all");
+            }
+            Some(plot)
+        });
+        Ok(Arc::new(StringArray::from_iter(plots)))
+    })
 }

@@ -1,11 +1,12 @@
-//! `scaler_fit(features [, convention])`
+//! `scaler_fit(features [, convention [, scale [, with_mean]]])`
 
-use super::constant::constant;
+use super::constant::Arguments;
+use super::fit_arguments;
 use super::signature::{example_features, listed};
 use crate::error::{Counted, PcaError};
 use crate::features::{self, Features, Precision};
-use crate::options::Convention;
-use crate::scaler::ScalerFitter;
+use crate::model::scaler::ScalerFitter;
+use crate::scaling::Scaling;
 use crate::value::Value;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, UInt64Type};
@@ -19,10 +20,15 @@ use std::sync::Arc;
 
 const NAME: &str = "scaler_fit";
 
+const ARGUMENTS: Arguments = Arguments {
+    function: NAME,
+    names: &["features", "convention", "scale", "with_mean"],
+};
+
 #[user_doc(
     doc_section(label = "PCA Functions"),
-    description = "Computes mean and standard deviation of each column, as scikit-learn's StandardScaler, and returns them as one value for `scaler_transform`. `pca_fit` standardises by itself; this is for standardising alone. NULL rows are ignored.",
-    syntax_example = "scaler_fit(features [, convention])",
+    description = "Computes mean and standard deviation of each column, as the StandardScaler of scikit-learn or Spark ML, and returns them as one value for `scaler_transform`. `pca_fit` standardises by itself; this is for standardising alone. NULL rows are ignored.",
+    syntax_example = "scaler_fit(features [, convention [, scale [, with_mean]]])",
     sql_example = r#"```sql
 > CREATE TABLE scaler AS SELECT scaler_fit(features) AS scaler FROM features;
 > SELECT scaler_transform(features, (SELECT scaler FROM scaler)) FROM features;
@@ -33,7 +39,15 @@ const NAME: &str = "scaler_fit";
     ),
     argument(
         name = "convention",
-        description = "Constant: 'scikit-learn' (default; the standard deviation divides by n, a constant column has scale 1), or 'spark' (it divides by n - 1, a constant column becomes 0, and nothing is centred)."
+        description = "Constant: 'scikit-learn' (default; the standard deviation divides by n, a constant column has scale 1), or 'spark' (it divides by n - 1, a constant column becomes 0)."
+    ),
+    argument(
+        name = "scale",
+        description = "Constant: whether to divide by the standard deviation, `with_std` of the originals. Default true."
+    ),
+    argument(
+        name = "with_mean",
+        description = "Constant: whether to subtract the mean. Default true, but false in the convention 'spark'. As for `pca_fit`, the last argument may be a struct of options: `scaler_fit(features, {with_mean: false})`."
     )
 )]
 /// The SQL function `scaler_fit`.
@@ -54,10 +68,15 @@ impl ScalerFit {
     pub fn new() -> Self {
         Self {
             signature: listed(
-                &["features", "convention"],
+                ARGUMENTS.names,
                 vec![
                     vec![example_features()],
-                    vec![example_features(), DataType::Utf8],
+                    vec![
+                        example_features(),
+                        DataType::Utf8,
+                        DataType::Boolean,
+                        DataType::Boolean,
+                    ],
                 ],
             ),
         }
@@ -74,34 +93,11 @@ impl AggregateUDFImpl for ScalerFit {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let mut coerced = arg_types.to_vec();
-        if let Some(first) = coerced.first_mut()
-            && let Ok(features) = features::coerce(NAME, "features", first)
-        {
-            *first = features;
-        }
-        Ok(coerced)
+        Ok(fit_arguments::coerce(NAME, arg_types))
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        let (features, convention) = match arg_types {
-            [features] => (features, None),
-            [features, convention] => (features, Some(convention)),
-            _ => {
-                return plan_err!(
-                    "{NAME} takes 1 or 2 arguments (features [, convention]), got {}",
-                    arg_types.len()
-                );
-            }
-        };
-        features::coerce(NAME, "features", features)?;
-        if let Some(convention) = convention
-            && !convention.is_string()
-        {
-            return plan_err!(
-                "{NAME}: convention must be 'scikit-learn' or 'spark', got {convention}"
-            );
-        }
+        fit_arguments::check(&ARGUMENTS, arg_types)?;
         Ok(DataType::BinaryView)
     }
 
@@ -111,15 +107,9 @@ impl AggregateUDFImpl for ScalerFit {
                 "{NAME} does not support DISTINCT: select the distinct rows in a subquery"
             );
         }
-        let mut convention = Convention::default();
-        if args.exprs.len() > 1 {
-            let value = constant(NAME, &args, 1, "convention")?;
-            let name = value.try_as_str().flatten().unwrap_or("NULL");
-            convention = Convention::try_from_name(name).map_err(|e| e.in_function(NAME))?;
-        }
         Ok(Box::new(ScalerAccumulator {
             fitter: ScalerFitter::new(),
-            convention,
+            scaling: fit_arguments::scaling(&ARGUMENTS, &args)?,
         }))
     }
 
@@ -150,7 +140,7 @@ impl AggregateUDFImpl for ScalerFit {
 #[derive(Debug)]
 struct ScalerAccumulator {
     fitter: ScalerFitter,
-    convention: Convention,
+    scaling: Scaling,
 }
 
 impl ScalerAccumulator {
@@ -185,7 +175,7 @@ impl Accumulator for ScalerAccumulator {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let scaler = self
             .fitter
-            .fit(self.convention)
+            .fit(self.scaling)
             .map_err(|e| e.in_function(NAME))?;
         Ok(ScalarValue::BinaryView(Some(scaler.encode())))
     }

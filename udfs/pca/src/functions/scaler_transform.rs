@@ -1,18 +1,14 @@
 //! `scaler_transform(features, model)`
 
 use super::apply::{self, Operation};
-use super::udf::Function;
-use crate::error::PcaError;
-use crate::scaler::Scaler;
+use super::udf::{function, list_of_floats};
+use crate::model::scaler::Scaler;
 use crate::value::Value;
-use arrow::datatypes::DataType;
-use datafusion_common::Result;
-use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs};
 use datafusion_macros::user_doc;
 
 #[user_doc(
     doc_section(label = "PCA Functions"),
-    description = "Standardises features: subtracts the mean and divides by the scale of each column. A scaler fitted with `convention => 'spark'` subtracts nothing.",
+    description = "Standardises features: subtracts the mean and divides by the scale of each column. A scaler of the convention 'spark' subtracts the mean only if it was fitted `with_mean`.",
     syntax_example = "scaler_transform(features, model)",
     sql_example = r#"```sql
 > SELECT scaler_transform(features, (SELECT scaler_fit(features) FROM features)) FROM features;
@@ -30,28 +26,14 @@ use datafusion_macros::user_doc;
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct ScalerTransform;
 
-impl Function for ScalerTransform {
-    type Model = Scaler;
-
-    const NAME: &'static str = "scaler_transform";
-    const ROWS: Option<&'static str> = Some("features");
-
-    fn return_type() -> DataType {
-        DataType::new_list(DataType::Float64, true)
-    }
-
-    fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        apply::invoke_lists::<Self>(args)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
+function! {
+    ScalerTransform: "scaler_transform"("features", Scaler) -> list_of_floats(),
+    apply::invoke_lists::<ScalerTransform>
 }
 
 impl Operation for ScalerTransform {
-    fn check(model: &Scaler, row: u64, found: usize) -> Result<(), PcaError> {
-        apply::check_features(model.n_features(), row, found)
+    fn width(model: &Scaler) -> usize {
+        model.n_features()
     }
 
     fn outputs(model: &Scaler) -> usize {

@@ -1,7 +1,7 @@
 //! What a session lends to the accumulators of `pca_fit`, which do not see it.
 
 use crate::cancellation::IsCancelled;
-use crate::spill::Disk;
+use crate::fit::spill::Disk;
 use datafusion_common::Result;
 use datafusion_execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use std::fmt;

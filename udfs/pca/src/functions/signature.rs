@@ -9,7 +9,7 @@
 
 use super::models;
 use crate::features;
-use crate::model_cache::Stored;
+use crate::model::cache::Stored;
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, plan_err};
 use datafusion_expr::{Signature, TypeSignature, Volatility};

@@ -1,7 +1,7 @@
 //! What DataFusion asks of every scalar function, written once.
 
 use super::signature::{check_model_call, coerce_model_call, example_features, listed};
-use crate::model_cache::Stored;
+use crate::model::cache::Stored;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{Result, internal_err};
 use datafusion_expr::{
@@ -29,6 +29,44 @@ pub(crate) trait Function: Debug + Default + Eq + Hash + Send + Sync + 'static {
 
     /// What `#[user_doc]` wrote.
     fn documentation(&self) -> Option<&Documentation>;
+}
+
+/// Says what a [`Function`] is: its name, arguments, type, and how it is evaluated.
+macro_rules! function {
+    ($function:ty: $name:literal($($rows:literal,)? $model:ty) -> $type:expr, $invoke:expr) => {
+        impl $crate::functions::udf::Function for $function {
+            type Model = $model;
+
+            const NAME: &'static str = $name;
+            const ROWS: Option<&'static str> = $crate::functions::udf::function!(@rows $($rows)?);
+
+            fn return_type() -> arrow::datatypes::DataType {
+                $type
+            }
+
+            fn invoke(
+                args: &datafusion_expr::ScalarFunctionArgs,
+            ) -> datafusion_common::Result<datafusion_expr::ColumnarValue> {
+                ($invoke)(args)
+            }
+
+            fn documentation(&self) -> Option<&datafusion_expr::Documentation> {
+                self.doc()
+            }
+        }
+    };
+    (@rows) => {
+        None
+    };
+    (@rows $rows:literal) => {
+        Some($rows)
+    };
+}
+pub(crate) use function;
+
+/// The type of most results.
+pub(crate) fn list_of_floats() -> DataType {
+    DataType::new_list(DataType::Float64, true)
 }
 
 /// A [`Function`] as DataFusion calls it.

@@ -180,7 +180,13 @@ fn info_has_a_row_per_component() {
     let rows = rows.as_struct();
     assert_eq!(
         rows.column_names(),
-        ["component", "eigenvalue", "ratio", "cumulative"]
+        [
+            "component",
+            "eigenvalue",
+            "ratio",
+            "cumulative",
+            "requested"
+        ]
     );
     let ratio = rows.column(2).as_primitive::<Float64Type>().values();
     let cumulative = rows.column(3).as_primitive::<Float64Type>().values();

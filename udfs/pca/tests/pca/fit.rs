@@ -8,8 +8,9 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_expr::function::StateFieldsArgs;
 use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::{ColumnarValue, Expr, col, lit};
-use datafusion_functions_pca::functions;
+use datafusion_functions_pca::{FitOptions, NComponents, PcaFitter, fits_running, functions};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn errors_of_the_arguments() {
@@ -21,12 +22,9 @@ fn errors_of_the_arguments() {
     );
     message(
         of(ScalarValue::Float64(Some(1.0))),
-        "Error during planning: pca_fit: n_components as a float is a ratio of the variance and must be strictly between 0 and 1, got 1.0: write 1 for one component; all of them are min(rows, columns) as an integer",
+        "Error during planning: pca_fit: n_components as a float is a ratio of the variance and must be strictly between 0 and 1, got 1.0: write 1 for one component; leave n_components out, or NULL, for all of them",
     );
-    message(
-        of(ScalarValue::Float64(None)),
-        "Error during planning: pca_fit: n_components must be an integer or a ratio strictly between 0 and 1, got NULL",
-    );
+    assert!(of(ScalarValue::Float64(None)).is_ok());
     message(
         of(ScalarValue::from("ten")),
         "Error during planning: pca_fit: n_components must be an integer or a ratio, got Utf8",
@@ -41,8 +39,8 @@ fn errors_of_the_arguments() {
         "Error during planning: pca_fit: scale must be true or false, got Utf8",
     );
     message(
-        accumulator(&list, &[]),
-        "Error during planning: pca_fit takes 2 to 5 arguments (features, n_components [, scale [, convention [, memory_limit]]]), got 1",
+        accumulator(&list, &vec![ScalarValue::Null; 6]),
+        "Error during planning: pca_fit takes 1 to 6 arguments (features [, n_components [, scale [, convention [, memory_limit [, with_mean]]]]]), got 7; the last may be a struct of options, as {convention: 'spark'}",
     );
 }
 
@@ -267,4 +265,23 @@ fn variances_beyond_the_range_of_floats_are_refused() {
         let standardised = fit(shape, 1e-150, true, limit).unwrap();
         assert!(standardised.explained_variance_ratio()[0] > 0.0);
     }
+}
+
+/// What shows progress has nothing else to show by then.
+#[test]
+fn a_fit_is_known_while_it_runs() {
+    let running = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&running);
+    let look = move || {
+        seen.fetch_or(fits_running() > 0, Ordering::Relaxed);
+        false
+    };
+    let options = FitOptions::new(NComponents::Count(1));
+    let mut fitter = PcaFitter::<f64>::new(options).with_cancellation(Arc::new(look));
+    for i in 0..64 {
+        let row: Vec<f64> = (0..32).map(|j| f64::from(i * j % 7)).collect();
+        fitter.push(&row).unwrap();
+    }
+    fitter.fit().unwrap();
+    assert!(running.load(Ordering::Relaxed));
 }

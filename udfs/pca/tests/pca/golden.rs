@@ -6,7 +6,7 @@ use crate::golden_values::{
 };
 use datafusion_functions_pca::{Convention, FitOptions, NComponents, PcaFitter, PcaModel, Value};
 
-fn data(n: usize, d: usize) -> Vec<Vec<f64>> {
+pub(crate) fn data(n: usize, d: usize) -> Vec<Vec<f64>> {
     let cell =
         |i: usize, j: usize| ((i * 37 + j * 11 + i * i * j * 7) % 29) as f64 / 8.0 - (j % 3) as f64;
     (0..n)
@@ -21,7 +21,7 @@ fn fit(rows: &[Vec<f64>], options: FitOptions) -> PcaModel {
 }
 
 #[track_caller]
-fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
+pub(crate) fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let unit = expected.iter().fold(1e-300_f64, |m, v| m.max(v.abs()));
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {

@@ -8,6 +8,7 @@
 
 mod apply;
 mod calls;
+mod conventions;
 mod fit;
 mod golden;
 mod golden_large;

@@ -9,8 +9,14 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// Version of the layout that this build writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest version of the layout that this build writes and reads; it reads all older ones. What the
+/// first version can say is written in the first version, so that older builds read it too.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// Whether the mean is subtracted: metadata that came with version 2.
+pub(crate) const WITH_MEAN: &str = "with_mean";
+/// How many components were asked for: metadata that came with version 2.
+pub(crate) const N_REQUESTED: &str = "n_requested";
 
 /// A tensor: its name, shape and values, row-major.
 pub(crate) type Tensor<'a> = (&'static str, &'a [usize], &'a [f64]);
@@ -18,13 +24,20 @@ pub(crate) type Tensor<'a> = (&'static str, &'a [usize], &'a [f64]);
 /// Metadata that is the model's own, in a fixed order.
 pub(crate) type Metadata = [(&'static str, String)];
 
+/// The first version that has all these entries.
+fn version(metadata: &Metadata) -> u32 {
+    let is_newer = |(key, _): &(&str, String)| [WITH_MEAN, N_REQUESTED].contains(key);
+    if metadata.iter().any(is_newer) { 2 } else { 1 }
+}
+
 /// Writes a model. The same content always gives the same bytes. Names and values need no escaping:
 /// they are names of this crate, numbers and booleans.
 pub(crate) fn encode(format: &str, metadata: &Metadata, tensors: &[Tensor<'_>]) -> Vec<u8> {
     let digest = digest(format, metadata, tensors);
     // Written by hand because the safetensors crate writes metadata in the order of a HashMap.
+    let version = version(metadata);
     let mut header =
-        format!("{{\"__metadata__\":{{\"format\":\"{format}\",\"version\":\"{FORMAT_VERSION}\",");
+        format!("{{\"__metadata__\":{{\"format\":\"{format}\",\"version\":\"{version}\",");
     // Writing to a String cannot fail.
     for (key, value) in metadata {
         let _ = write!(header, "\"{key}\":\"{value}\",");
@@ -56,7 +69,8 @@ pub(crate) fn encode(format: &str, metadata: &Metadata, tensors: &[Tensor<'_>]) 
 /// tensor a line `name=length` and its bytes.
 fn digest(format: &str, metadata: &Metadata, tensors: &[Tensor<'_>]) -> String {
     let mut hasher = Sha256::new();
-    hasher.update(format!("format={format}\nversion={FORMAT_VERSION}\n"));
+    let version = version(metadata);
+    hasher.update(format!("format={format}\nversion={version}\n"));
     for (key, value) in metadata {
         hasher.update(format!("{key}={value}\n"));
     }
@@ -100,7 +114,7 @@ impl<'a> Reader<'a> {
             )));
         }
         let version = reader.text("version")?;
-        if version != FORMAT_VERSION.to_string() {
+        if !(1..=FORMAT_VERSION).any(|known| version == known.to_string()) {
             return Err(PcaError::Version {
                 found: version.to_string(),
                 supported: FORMAT_VERSION,
@@ -122,6 +136,11 @@ impl<'a> Reader<'a> {
         let text = self.text(key)?;
         text.parse()
             .map_err(|_| PcaError::Format(format!("its metadata has {key} = '{text}'")))
+    }
+
+    /// The same, if it is there.
+    pub(crate) fn parse_if_there<V: std::str::FromStr>(&self, key: &str) -> Result<Option<V>> {
+        self.metadata.get(key).map(|_| self.parse(key)).transpose()
     }
 
     /// Values and shape of a tensor.

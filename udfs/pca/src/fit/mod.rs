@@ -3,31 +3,40 @@
 //! Two representations, chosen by what has been seen:
 //!
 //! * **rows**, while there are fewer rows than columns: kept as they are, and fitted through their
-//!   n × n Gram matrix ([`crate::gram`]);
+//!   n × n Gram matrix ([`crate::fit::gram`]);
 //! * **moments**, from then on: count, mean and the d × d centred second moments
-//!   ([`crate::moments`]), fitted through the eigendecomposition of the covariance (or, standardised,
+//!   ([`crate::fit::moments`]), fitted through the eigendecomposition of the covariance (or, standardised,
 //!   correlation) matrix. Memory no longer depends on the number of rows.
 //!
 //! Either merges with either, so each partition chooses for itself. Where the moments would not fit in
 //! memory there are only rows; once they take half of the memory allowed they go to disk
-//! ([`crate::spill`]), and where they or their Gram matrix are too large, they are fitted in passes
-//! over them ([`crate::stream`]).
+//! ([`crate::fit::spill`]), and where they or their Gram matrix are too large, they are fitted in passes
+//! over them ([`crate::fit::stream`]).
+
+pub(crate) mod gram;
+pub(crate) mod moments;
+pub(crate) mod rows;
+pub(crate) mod spill;
+pub(crate) mod standard;
+pub(crate) mod state;
+pub(crate) mod stream;
 
 use crate::cancellation::{Cancellation, IsCancelled};
-use crate::eigen::{orient, self_adjoint};
-use crate::error::{PcaError, Result, check_total};
-use crate::gram;
-use crate::krylov::{self, Wanted};
+use crate::error::{PcaError, Result};
+use crate::fit::moments::Moments;
+use crate::fit::rows::Rows;
+use crate::fit::spill::Disk;
+use crate::fit::stream::Plan;
+use crate::krylov;
+use crate::krylov::operator::Wanted;
+use crate::linalg::eigen::self_adjoint;
 use crate::model::PcaModel;
-use crate::moments::Moments;
-use crate::options::{FitOptions, NComponents};
-use crate::rows::Rows;
-use crate::spill::Disk;
-use crate::stream::{self, Plan};
-use crate::strips::Strips;
+use crate::options::FitOptions;
 use crate::value::{Value, first_not_finite};
 use datafusion_execution::disk_manager::DiskManager;
+use featurize_kernels::Isa;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of the centred block that updates the moments, within [`BLOCK_ROWS`].
 const BLOCK_BYTES: usize = 2 << 20;
@@ -66,7 +75,8 @@ pub struct PcaFitter<T: Value> {
     /// Rows not yet in the moments.
     rows: Rows<T>,
     moments: Option<Moments>,
-    scratch: Strips,
+    /// The centred block that updates the moments.
+    scratch: Vec<f64>,
     disk: Disk,
     cancellation: Cancellation,
 }
@@ -89,7 +99,7 @@ impl<T: Value> PcaFitter<T> {
             width: None,
             rows: Rows::new(0),
             moments: None,
-            scratch: Strips::empty(),
+            scratch: vec![],
             disk: Disk::default(),
             cancellation: Cancellation::default(),
         }
@@ -141,7 +151,7 @@ impl<T: Value> PcaFitter<T> {
         size_of::<Self>()
             + self.rows.size()
             + self.moments.as_ref().map_or(0, Moments::size)
-            + self.scratch.size()
+            + self.scratch.capacity() * size_of::<f64>()
     }
 
     /// Bytes that [`Self::fit`] will need beside those held, at most.
@@ -149,10 +159,7 @@ impl<T: Value> PcaFitter<T> {
         let width = self.rows.width();
         let (n, held) = (self.n_samples(), self.rows.size());
         let most = usize::try_from(n).unwrap_or(usize::MAX).min(width);
-        let k = match self.options.n_components {
-            NComponents::Count(k) => k.min(most),
-            NComponents::Ratio(_) => most,
-        };
+        let k = self.options.n_components.at_most(most);
         // As columns, as rows, and as the value of SQL.
         let components = matrix_bytes_of(k, width).saturating_mul(3);
         if self.folds() {
@@ -307,11 +314,13 @@ impl<T: Value> PcaFitter<T> {
 
     /// The plan of a fit in passes over the rows.
     fn plan(&self) -> Result<Plan> {
+        let width = self.rows.width();
+        let options = self.options.resolved(self.n_samples(), width);
         Plan::try_new(
-            self.rows.width(),
+            width,
             size_of::<T>(),
-            self.options.n_components,
-            self.options.memory_limit,
+            options.n_components,
+            options.memory_limit,
         )
     }
 
@@ -357,11 +366,14 @@ impl<T: Value> PcaFitter<T> {
     /// If there are fewer than two rows, or more components are asked for than min(rows, columns), or
     /// than the memory allowed can hold; if it is cancelled.
     pub fn fit(&mut self) -> Result<PcaModel> {
+        let _running = Running::begin();
         // On a thread of rayon's, from where the many small products need not be handed over to one.
-        rayon::scope(|_| self.fit_here())
+        let options = self.options.resolved(self.n_samples(), self.rows.width());
+        let model = rayon::scope(|_| self.fit_here(&options))?;
+        Ok(model.asked_for(self.options.n_components))
     }
 
-    fn fit_here(&mut self) -> Result<PcaModel> {
+    fn fit_here(&mut self, options: &FitOptions) -> Result<PcaModel> {
         let n = self.n_samples();
         if n < 2 {
             return Err(PcaError::TooFewRows {
@@ -369,19 +381,16 @@ impl<T: Value> PcaFitter<T> {
                 null_rows: self.null_rows,
             });
         }
+        // The loops of a fit fall back to portable code where this is an error.
+        Isa::detect().map_err(|e| PcaError::Argument(e.to_string()))?;
         if self.folds() {
             self.fold(true)?;
         }
         if let Some(moments) = &self.moments {
-            return fit_moments(moments, self.null_rows, &self.options, &self.cancellation);
+            return fit_moments(moments, self.null_rows, options, &self.cancellation);
         }
         if self.rows.is_in_memory() && self.gram_fits() {
-            return gram::fit(
-                &self.rows,
-                self.null_rows,
-                &self.options,
-                &self.cancellation,
-            );
+            return gram::fit(&self.rows, self.null_rows, options, &self.cancellation);
         }
         let plan = self.plan()?;
         if self.rows.size().saturating_add(plan.bytes) > self.options.memory_limit {
@@ -390,10 +399,34 @@ impl<T: Value> PcaFitter<T> {
         stream::fit(
             &self.rows,
             self.null_rows,
-            &self.options,
+            options,
             plan,
             &self.cancellation,
         )
+    }
+}
+
+static RUNNING: AtomicU64 = AtomicU64::new(0);
+
+/// Fits of this process whose rows are there and whose components are being computed.
+#[must_use]
+pub fn fits_running() -> u64 {
+    RUNNING.load(Ordering::Relaxed)
+}
+
+/// A fit, until it is dropped.
+struct Running(());
+
+impl Running {
+    fn begin() -> Self {
+        RUNNING.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -407,50 +440,21 @@ fn matrix_bytes_of(rows: usize, columns: usize) -> usize {
         .saturating_mul(size_of::<f64>())
 }
 
-/// Eigendecomposition of the covariance (or correlation) matrix, n − 1 in the denominator.
+/// Eigendecomposition of the covariance (or correlation) matrix, but for its divisor.
 fn fit_moments(
     moments: &Moments,
     null_rows: u64,
     options: &FitOptions,
     cancellation: &Cancellation,
 ) -> Result<PcaModel> {
-    let (n, width) = (moments.n(), moments.width());
-    let mean = moments.mean();
-    let degrees = n as f64 - 1.0;
-    let squares = moments.squares();
-    if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
-        return Err(PcaError::Overflow { column });
-    }
-    let scale: Vec<f64> = squares
-        .iter()
-        .zip(&mean)
-        .map(|(&s, &m)| options.column_scale(n, m, s))
-        .collect();
-    let factor: Vec<f64> = scale
-        .iter()
-        .map(|s| if *s == 0.0 { 0.0 } else { 1.0 / s })
-        .collect();
-    let covariance = moments.covariance(&factor, degrees);
-    let total = covariance.diagonal().column_vector().iter().sum::<f64>();
-    check_total(total)?;
-    let wanted = Wanted::new(options.n_components, total);
-    let leading = krylov::leading(covariance.as_ref(), wanted, TOLERANCE, cancellation)?;
+    let standard = moments.standard(options)?;
+    let products = moments.products(&standard.scale);
+    let wanted = Wanted::new(options.n_components, standard.total);
+    let leading = krylov::leading(products.as_ref(), wanted, TOLERANCE, cancellation)?;
     let eigen = match leading {
         Some(eigen) => eigen,
-        None => self_adjoint(covariance.as_ref())?,
+        None => self_adjoint(products.as_ref())?,
     };
-    drop(covariance);
-    let available = usize::try_from(n).unwrap_or(usize::MAX).min(width);
-    let k = options
-        .n_components
-        .select(&eigen.values, total, available, n, width)?;
-    let mut components = Vec::with_capacity(k * width);
-    for column in eigen.vectors.subcols(0, k).col_iter() {
-        components.extend(column.iter());
-    }
-    orient(&mut components, width);
-    let mut variances = eigen.values;
-    variances.truncate(k);
-    PcaModel::try_new(mean, scale, components, variances, total, n)
-        .map(|m| m.with_null_rows(null_rows).with_options(options))
+    drop(products);
+    standard.model(&eigen.values, eigen.vectors.as_ref(), null_rows, options)
 }

@@ -6,11 +6,11 @@
 //! outside of the pairs found: what they see there, to be missed no more, has to be smaller than the
 //! smallest of these.
 
-use crate::eigen::self_adjoint;
 use crate::error::Result;
-use crate::krylov::Operator;
-use crate::orthogonal::{arbitrary, next_block, orthogonalise};
-use crate::parallel::product;
+use crate::krylov::operator::Operator;
+use crate::krylov::orthogonal::{arbitrary, next_block, orthogonalise};
+use crate::linalg::eigen::self_adjoint;
+use crate::linalg::products::product;
 use faer::{Mat, MatRef};
 
 /// Vectors that look.

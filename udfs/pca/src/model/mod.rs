@@ -1,7 +1,15 @@
 //! A fitted model.
 
+pub(crate) mod cache;
+pub(crate) mod container;
+pub(crate) mod format;
+pub(crate) mod scaler;
+pub(crate) mod scree;
+pub(crate) mod transform;
+
 use crate::error::{PcaError, Result};
-use crate::options::{Convention, FitOptions};
+use crate::options::{FitOptions, NComponents};
+use crate::scaling::Convention;
 
 /// A fitted principal component analysis: what [`crate::PcaFitter::fit`] returns and `pca_transform`
 /// applies.
@@ -13,6 +21,10 @@ pub struct PcaModel {
     pub(crate) null_rows: u64,
     pub(crate) convention: Convention,
     pub(crate) scaled: bool,
+    /// Whether the mean is subtracted before projecting.
+    pub(crate) centred: bool,
+    /// The number of components asked for, if it is more than there are.
+    pub(crate) requested: Option<usize>,
     pub(crate) mean: Vec<f64>,
     pub(crate) scale: Vec<f64>,
     /// `k × d`, row-major.
@@ -38,6 +50,8 @@ impl PcaModel {
             null_rows: 0,
             convention: Convention::default(),
             scaled: true,
+            centred: true,
+            requested: None,
             explained_variance_ratio: explained_variance.iter().map(ratio).collect(),
             mean,
             scale,
@@ -54,9 +68,66 @@ impl PcaModel {
     }
 
     pub(crate) fn with_options(mut self, options: &FitOptions) -> Self {
-        self.convention = options.convention;
-        self.scaled = options.scale;
+        self.convention = options.scaling.convention;
+        self.scaled = options.scaling.scale;
+        self.centred = options.scaling.analysis_centres();
         self
+    }
+
+    /// Remembers a number of components that is larger than that of the model.
+    pub(crate) fn asked_for(mut self, n_components: NComponents) -> Self {
+        if let NComponents::Count(k) = n_components
+            && k > self.n_components()
+        {
+            self.requested = Some(k);
+        }
+        self
+    }
+
+    /// The model of the first components only, as a fit of so many would give it.
+    ///
+    /// # Errors
+    /// If the model has fewer than `n_components` asks for, unless that is all that its rows can give and
+    /// the convention is Spark's.
+    pub fn truncate(&self, n_components: NComponents) -> Result<Self> {
+        let (kept, columns) = (self.n_components(), self.n_features());
+        let available = usize::try_from(self.n_samples).map_or(columns, |n| n.min(columns));
+        let complete = kept == available;
+        let k = match n_components {
+            NComponents::All => return Ok(self.clone()),
+            NComponents::Count(k) if k <= kept => k,
+            NComponents::Count(_) if complete && self.convention == Convention::Spark => kept,
+            NComponents::Count(requested) => {
+                return Err(PcaError::TooFewComponents { requested, kept });
+            }
+            NComponents::Ratio(ratio) => {
+                let explained: f64 = self.explained_variance_ratio.iter().sum();
+                if explained == 0.0 {
+                    return Err(PcaError::NoVariance { columns });
+                }
+                // The sum of all shares may fall short of 1 by rounding.
+                if explained <= ratio && !complete {
+                    return Err(PcaError::TooLittleVariance {
+                        ratio,
+                        explained,
+                        kept,
+                    });
+                }
+                let shares = &self.explained_variance_ratio;
+                n_components.select(shares, 1.0, kept, self.n_samples, columns)?
+            }
+        };
+        let first = |values: &[f64], count| values.iter().take(count).copied().collect();
+        let model = Self {
+            components: first(&self.components, k * columns),
+            explained_variance: first(&self.explained_variance, k),
+            explained_variance_ratio: first(&self.explained_variance_ratio, k),
+            requested: None,
+            mean: self.mean.clone(),
+            scale: self.scale.clone(),
+            ..*self
+        };
+        Ok(model.asked_for(n_components))
     }
 
     /// Checks what every consumer relies on: shapes that agree, finite numbers.
@@ -134,6 +205,18 @@ impl PcaModel {
     #[must_use]
     pub fn is_scaled(&self) -> bool {
         self.scaled
+    }
+
+    /// True if the mean is subtracted from rows before they are projected.
+    #[must_use]
+    pub fn is_centred(&self) -> bool {
+        self.centred
+    }
+
+    /// The number of components that was asked for, if there are not so many.
+    #[must_use]
+    pub fn n_components_requested(&self) -> Option<usize> {
+        self.requested
     }
 
     /// Mean of each column, `d` values.

@@ -5,8 +5,8 @@
 //! * `header`, BinaryView: version, precision, counts, width (see [`Header`]), and the blocks if they are
 //!   small, each after its length;
 //! * `blocks`, List(BinaryView): if the header announces moments, their shift and the means relative
-//!   to it (2 d `f64`) and the lower triangle of M₂ in the squares of [`crate::syrk`] (about d²/2 `f64`);
-//!   if it announces rows on disk, their ticket ([`crate::spill`]); then blocks of whole rows. All numbers are little-endian.
+//!   to it (2 d `f64`) and the lower triangle of M₂ ([`crate::linalg::triangle`], d (d + 1) / 2 `f64`);
+//!   if it announces rows on disk, their ticket ([`crate::fit::spill`]); then blocks of whole rows. All numbers are little-endian.
 //!
 //! Within a process the blocks are the accumulator's own buffers: nothing is copied. Many groups of few rows
 //! would be as many buffers, which every slice of the column refers to; hence the small blocks in the header.
@@ -15,20 +15,20 @@
 
 use crate::error::{PcaError, Result};
 use crate::fit::Parts;
-use crate::moments::Moments;
-use crate::rows::Rows;
-use crate::spill::{issue_ticket, redeem_ticket};
+use crate::fit::moments::Moments;
+use crate::fit::rows::Rows;
+use crate::fit::spill::{issue_ticket, redeem_ticket};
 use crate::value::Value;
 use arrow::array::{Array, BinaryViewArray, BinaryViewBuilder, ByteView, ListArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 use datafusion_common::ScalarValue;
 use datafusion_expr::utils::format_state_name;
 use std::sync::Arc;
 
 /// Version of the state; machines of one query must agree on it.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 /// Bytes of all blocks up to which they travel in the header.
 const SMALL: usize = 4096;
@@ -83,6 +83,12 @@ impl Header {
     /// The header, and the bytes that follow it.
     fn decode(bytes: &[u8]) -> Result<(Self, &[u8])> {
         let (fields, _) = bytes.as_chunks();
+        let Some((fields, _)) = fields.split_first_chunk() else {
+            return Err(PcaError::State(format!(
+                "its header has {} bytes",
+                bytes.len()
+            )));
+        };
         let [
             version,
             value_bytes,
@@ -90,21 +96,14 @@ impl Header {
             null_rows,
             moment_rows,
             disk_rows,
-            ..,
-        ] = fields
-        else {
-            return Err(PcaError::State(format!(
-                "its header has {} bytes",
-                bytes.len()
-            )));
-        };
+        ] = fields.map(u64::from_le_bytes);
         let header = Self {
-            version: u64::from_le_bytes(*version),
-            value_bytes: u64::from_le_bytes(*value_bytes),
-            width: u64::from_le_bytes(*width),
-            null_rows: u64::from_le_bytes(*null_rows),
-            moment_rows: u64::from_le_bytes(*moment_rows),
-            disk_rows: u64::from_le_bytes(*disk_rows),
+            version,
+            value_bytes,
+            width,
+            null_rows,
+            moment_rows,
+            disk_rows,
         };
         if header.version != VERSION {
             return Err(PcaError::State(format!(
@@ -112,8 +111,7 @@ impl Header {
                 header.version
             )));
         }
-        let rest = bytes.get(size_of::<[u64; 6]>()..).unwrap_or_default();
-        Ok((header, rest))
+        Ok((header, &bytes[size_of_val(fields)..]))
     }
 }
 
@@ -224,32 +222,12 @@ pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Resul
         )));
     }
     let width = usize::try_from(header.width).map_err(|e| PcaError::State(e.to_string()))?;
-    let mut at = 0..blocks.len();
-    let missing = || PcaError::State("blocks are missing".to_string());
-    let moments =
-        if header.moment_rows == 0 {
-            None
-        } else {
-            let means: ScalarBuffer<f64> = values(blocks, at.next().ok_or_else(missing)?)?;
-            let m2: ScalarBuffer<f64> = values(blocks, at.next().ok_or_else(missing)?)?;
-            if means.len() != 2 * width {
-                return Err(PcaError::State(format!(
-                    "{} means for {width} columns",
-                    means.len() / 2
-                )));
-            }
-            let moments = Moments::from_packed(header.moment_rows, &means, &m2);
-            Some(moments.ok_or_else(|| {
-                PcaError::State(format!("{} moments for {width} columns", m2.len()))
-            })?)
-        };
+    let mut blocks = Blocks { blocks, at: 0 };
+    let moments = blocks.moments(header.moment_rows, width)?;
     let mut rows = Rows::new(width);
     if header.disk_rows > 0 {
-        let ticket = at.next().ok_or_else(missing)?;
-        if blocks.is_null(ticket) {
-            return Err(missing());
-        }
-        rows.push_segments(redeem_ticket(blocks.value(ticket))?);
+        let ticket: ScalarBuffer<u8> = blocks.take()?;
+        rows.push_segments(redeem_ticket(&ticket)?);
         if rows.len() as u64 != header.disk_rows {
             return Err(PcaError::State(format!(
                 "{} rows on disk instead of {}",
@@ -258,8 +236,8 @@ pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Resul
             )));
         }
     }
-    for i in at {
-        let block = values(blocks, i)?;
+    while blocks.at < blocks.blocks.len() {
+        let block: ScalarBuffer<T> = blocks.take()?;
         if block.len().checked_rem(width) != Some(0) {
             return Err(PcaError::State(format!(
                 "a block of {} values for rows of {width}",
@@ -276,8 +254,41 @@ pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Resul
     })
 }
 
+/// Blocks that are taken one after the other.
+struct Blocks<'a> {
+    blocks: &'a BinaryViewArray,
+    at: usize,
+}
+
+impl Blocks<'_> {
+    fn take<V: ArrowNativeType>(&mut self) -> Result<ScalarBuffer<V>> {
+        if self.at == self.blocks.len() {
+            return Err(PcaError::State("blocks are missing".to_string()));
+        }
+        self.at += 1;
+        values(self.blocks, self.at - 1)
+    }
+
+    /// The moments of so many rows, `None` of none.
+    fn moments(&mut self, rows: u64, width: usize) -> Result<Option<Moments>> {
+        if rows == 0 {
+            return Ok(None);
+        }
+        let means: ScalarBuffer<f64> = self.take()?;
+        let m2: ScalarBuffer<f64> = self.take()?;
+        let moments = Moments::from_packed(rows, width, &means, &m2).ok_or_else(|| {
+            PcaError::State(format!(
+                "{} means and {} moments for {width} columns",
+                means.len() / 2,
+                m2.len()
+            ))
+        })?;
+        Ok(Some(moments))
+    }
+}
+
 /// The values of a block, shared with the array if they are aligned there.
-fn values<V: Value>(blocks: &BinaryViewArray, i: usize) -> Result<ScalarBuffer<V>> {
+fn values<V: ArrowNativeType>(blocks: &BinaryViewArray, i: usize) -> Result<ScalarBuffer<V>> {
     let malformed = |bytes: usize| PcaError::State(format!("a block of {bytes} bytes"));
     if blocks.is_null(i) {
         return Err(malformed(0));

@@ -16,24 +16,21 @@
 //! that what single precision loses reaches no more than the seventh digit of the smallest of them.
 
 use crate::cancellation::Cancellation;
-use crate::eigen::{Eigen, orient, self_adjoint};
-use crate::elementwise::{self, Precision};
-use crate::error::{PcaError, Result, check_total};
-use crate::krylov::{self, Wanted};
+use crate::error::{PcaError, Result};
+use crate::fit::rows::Rows;
+use crate::fit::standard::{STRIP, Standard, Statistics};
+use crate::krylov;
+use crate::krylov::operator::Wanted;
+use crate::linalg::eigen::{Eigen, self_adjoint};
+use crate::linalg::elementwise::{self, Precision};
+use crate::linalg::triangle::LowerTriangle;
 use crate::model::PcaModel;
 use crate::options::{FitOptions, NComponents};
-use crate::rows::Rows;
-use crate::strips::Strips;
-use crate::syrk::LowerTriangle;
 use crate::value::Value;
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use std::cmp::Ordering;
-use std::ops::Range;
-
-/// Columns of the panels that Z is worked through in.
-const PANEL: usize = 512;
 
 /// Multiplications above which the Gram matrix is tried in single precision: fewer in tests, which
 /// could not afford the work.
@@ -43,11 +40,18 @@ const LARGE: f64 = if cfg!(test) { 3e8 } else { 2e10 };
 /// subspace well enough.
 const SPAN: f64 = 1e4;
 
+/// Residual of eigenpairs, relative to the largest eigenvalue, in single precision: it leaves to the
+/// smallest, by [`SPAN`], five digits of the subspace, more than the matrix itself holds of it.
+const SINGLE: f64 = 1e-9;
+
+/// The same in double precision: what it leaves of the subspace is squared in the variances.
+const DOUBLE: f64 = 1e-12;
+
 /// Bytes that a fit of this many rows of this width needs beside the rows: the Gram matrix, its copy
 /// or Krylov space, and strips of Z.
 pub(crate) fn bytes(rows: usize, width: usize) -> usize {
     let matrix = rows.saturating_mul(rows).saturating_mul(2);
-    let strips = rows.saturating_mul(PANEL.min(width)).saturating_mul(2);
+    let strips = rows.saturating_mul(STRIP.min(width)).saturating_mul(2);
     matrix
         .saturating_add(strips)
         .saturating_mul(size_of::<f64>())
@@ -61,197 +65,129 @@ pub(crate) fn fit<T: Value>(
     cancellation: &Cancellation,
 ) -> Result<PcaModel> {
     let data = Standardised::new(rows, options)?;
-    let (n, width) = (data.rows.len(), rows.width());
-    let degrees = n as f64 - 1.0;
-    let total = data.total / degrees;
     let eigen = data.eigen(options.n_components, cancellation)?;
-    let select = |squares: &[f64]| {
-        let variances: Vec<f64> = squares.iter().map(|v| v / degrees).collect();
-        let available = n.min(width);
-        options
-            .n_components
-            .select(&variances, total, available, n as u64, width)
-    };
     // One more than a ratio seems to need: the final variances decide.
     let spare = usize::from(matches!(options.n_components, NComponents::Ratio(_)));
-    let k = (select(&eigen.values)? + spare).min(eigen.values.len());
+    let k = data.standard.select(options.n_components, &eigen.values)? + spare;
+    let k = k.min(eigen.values.len());
 
     let projected = data.project(eigen.vectors.subcols(0, k));
-    let svd = MatRef::from_row_major_slice(&projected, width, k)
+    let svd = MatRef::from_row_major_slice(&projected, rows.width(), k)
         .thin_svd()
         .map_err(|_| PcaError::NoConvergence { dimension: k })?;
     drop(projected);
-    let mut squares: Vec<f64> = svd.S().column_vector().iter().map(|s| s * s).collect();
-    let k = select(&squares)?.min(k);
-    squares.truncate(k);
-    let mut components = Vec::with_capacity(k * width);
-    for column in svd.U().subcols(0, k).col_iter() {
-        components.extend(column.iter());
-    }
-    orient(&mut components, width);
-    let variances = squares.iter().map(|s| s / degrees).collect();
-    let means = data.shift.iter().zip(&data.mean);
-    let mean = means.map(|(shift, mean)| shift + mean).collect();
-    PcaModel::try_new(mean, data.scale, components, variances, total, n as u64)
-        .map(|m| m.with_null_rows(null_rows).with_options(options))
+    let squares: Vec<f64> = svd.S().column_vector().iter().map(|s| s * s).collect();
+    data.standard.model(&squares, svd.U(), null_rows, options)
 }
 
-/// The rows in an order of their own, with the statistics of their columns.
+/// The rows in an order of their own, and how they are standardised.
 ///
 /// Sorting the rows makes the fit independent, to the last bit, of how they were partitioned.
 struct Standardised<'a, T> {
     rows: Vec<&'a [T]>,
-    /// The first row: what is left of a mean after rounding would look like a component where means are
-    /// much larger than deviations.
-    shift: Vec<f64>,
-    /// Relative to the shift.
-    mean: Vec<f64>,
-    scale: Vec<f64>,
-    /// Sum of the squares of Z, which is the sum of all eigenvalues.
-    total: f64,
+    standard: Standard,
 }
 
 impl<'a, T: Value> Standardised<'a, T> {
     fn new(rows: &'a Rows<T>, options: &FitOptions) -> Result<Self> {
         let mut sorted: Vec<&[T]> = rows.in_memory().collect();
         sorted.sort_unstable_by(|a, b| compare(a, b));
-        let (count, width) = (sorted.len() as u64, rows.width());
-        let first = sorted.first().copied().unwrap_or_default();
-        let shift: Vec<f64> = first.iter().map(|&x| x.into()).collect();
-        let mut mean = vec![0.0_f64; width];
-        let mut squares = vec![0.0_f64; width];
-        mean.par_chunks_mut(PANEL)
-            .zip(squares.par_chunks_mut(PANEL))
-            .zip(shift.par_chunks(PANEL))
-            .enumerate()
-            .for_each(|(strip, ((mean, squares), shift))| {
-                let start = strip * PANEL;
-                let columns = || {
-                    sorted
-                        .iter()
-                        .filter_map(|row| row.get(start..start + strip_len(width, start)))
-                };
-                for row in columns() {
-                    elementwise::add_deviations(mean, row, shift);
-                }
-                mean.iter_mut().for_each(|sum| *sum /= count as f64);
-                for row in columns() {
-                    elementwise::add_squares(squares, row, shift, mean);
-                }
-            });
-        if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
-            return Err(PcaError::Overflow { column });
-        }
-        let scale: Vec<f64> = squares
-            .iter()
-            .zip(shift.iter().zip(&mean))
-            .map(|(&s, (shift, mean))| options.column_scale(count, shift + mean, s))
-            .collect();
-        let standardised = squares
-            .iter()
-            .zip(&scale)
-            .filter(|(_, scale)| **scale != 0.0);
-        let total = standardised
-            .map(|(squares, scale)| squares / (scale * scale))
-            .sum();
-        check_total(total)?;
+        let mut statistics = Statistics::default();
+        statistics.add(&sorted);
         Ok(Self {
             rows: sorted,
-            shift,
-            mean,
-            scale,
-            total,
+            standard: statistics.standard(options)?,
         })
     }
 
     /// Eigenpairs of the Gram matrix, at least as many as are wanted.
     fn eigen(&self, wanted: NComponents, cancellation: &Cancellation) -> Result<Eigen> {
-        let (n, width) = (self.rows.len(), self.mean.len());
+        let (n, width) = (self.rows.len(), self.standard.width());
         let few = match wanted {
-            NComponents::Count(k) => k * 6 <= n,
+            NComponents::Count(k) => k <= n / 6,
             NComponents::Ratio(_) => true,
+            NComponents::All => false,
         };
+        let mut is_cheap = true;
         if few && (n * n) as f64 * width as f64 > LARGE {
-            let mut triangle = LowerTriangle::zeros(n);
-            // In units of the root mean square, which single precision neither overflows nor loses.
-            let unit = (self.total / (n * width) as f64).sqrt();
-            if unit > 0.0 {
-                self.for_each_panel(unit, cancellation, |z| triangle.add_single_product(z))?;
-            }
-            let gram = triangle.scaled(&vec![1.0; n], 1.0);
-            drop(triangle);
-            // With a margin for what single precision makes of the sum.
-            let margin = Wanted::new(wanted, (n * width) as f64 * (1.0 + 1e-6));
-            let leading = krylov::leading(gram.as_ref(), margin, 1e-9, cancellation)?;
-            // Whether it is cheap to find the few; in double precision it will be no different.
-            let cheap = leading.is_some();
-            let mut eigen = match leading {
-                Some(eigen) => eigen,
-                None => self_adjoint(gram.as_ref())?.leading(margin),
-            };
-            eigen.values.iter_mut().for_each(|v| *v *= unit * unit);
-            if let (Some(first), Some(last)) = (eigen.values.first(), eigen.values.last())
-                && *first <= last * SPAN
-            {
-                return Ok(eigen);
-            }
-            drop(gram);
-            if !cheap {
-                return self_adjoint(self.gram(cancellation)?.as_ref());
+            match self.eigen_in_single_precision(wanted, cancellation)? {
+                Single::Enough(eigen) => return Ok(eigen),
+                Single::TooSteep { krylov } => is_cheap = krylov,
             }
         }
-        let gram = self.gram(cancellation)?;
-        let wanted = Wanted::new(wanted, self.total);
-        match krylov::leading(gram.as_ref(), wanted, 1e-12, cancellation)? {
-            Some(eigen) => Ok(eigen),
-            None => self_adjoint(gram.as_ref()),
+        let gram = self.gram::<f64>(1.0, cancellation)?.full(|a, _, _| a);
+        let wanted = Wanted::new(wanted, self.standard.total);
+        let leading = match is_cheap {
+            true => krylov::leading(gram.as_ref(), wanted, DOUBLE, cancellation)?,
+            false => None,
+        };
+        leading.map_or_else(|| self_adjoint(gram.as_ref()), Ok)
+    }
+
+    /// The wanted eigenpairs, if the Gram matrix in single precision holds them.
+    fn eigen_in_single_precision(
+        &self,
+        wanted: NComponents,
+        cancellation: &Cancellation,
+    ) -> Result<Single> {
+        let values = self.rows.len() as f64 * self.standard.width() as f64;
+        // In units of the root mean square, which single precision neither overflows nor loses.
+        let unit = (self.standard.total / values).sqrt();
+        let unit = if unit > 0.0 { unit } else { 1.0 };
+        let gram = self.gram::<f32>(unit, cancellation)?.full(|a, _, _| a);
+        // With a margin for what single precision makes of the sum.
+        let wanted = Wanted::new(wanted, values * (1.0 + 1e-6));
+        let leading = krylov::leading(gram.as_ref(), wanted, SINGLE, cancellation)?;
+        let krylov = leading.is_some();
+        let mut eigen = match leading {
+            Some(eigen) => eigen,
+            None => wanted.leading(self_adjoint(gram.as_ref())?),
+        };
+        eigen.values.iter_mut().for_each(|v| *v *= unit * unit);
+        match (eigen.values.first(), eigen.values.last()) {
+            (Some(first), Some(last)) if *first <= last * SPAN => Ok(Single::Enough(eigen)),
+            _ => Ok(Single::TooSteep { krylov }),
         }
     }
 
-    /// Z Zᵀ in double precision.
-    fn gram(&self, cancellation: &Cancellation) -> Result<Mat<f64>> {
-        let n = self.rows.len();
-        let mut triangle = LowerTriangle::zeros(n);
-        self.for_each_panel(1.0, cancellation, |z| triangle.add_product(z, true))?;
-        Ok(triangle.scaled(&vec![1.0; n], 1.0))
-    }
-
-    /// Calls `f` with the transposes of panels of Z / unit, each all rows of a range of columns.
-    fn for_each_panel<F: Precision, const N: usize>(
+    /// Z Z′ / unit², computed panel by panel of the columns in the precision F.
+    fn gram<F: Precision>(
         &self,
         unit: f64,
         cancellation: &Cancellation,
-        mut f: impl FnMut(&Strips<F, N>),
-    ) -> Result<()> {
-        let (n, width) = (self.rows.len(), self.mean.len());
-        let scale: Vec<f64> = self.scale.iter().map(|scale| scale * unit).collect();
-        let mut strips = Strips::empty();
-        for start in (0..width).step_by(PANEL) {
-            let columns = start..width.min(start + PANEL);
-            strips.fill_transposed(n, columns.len(), |i, target| {
-                let row = self.rows.get(i).copied().unwrap_or_default();
-                self.standardise(row, &scale, columns.clone(), target);
-            });
+    ) -> Result<LowerTriangle<F>> {
+        let (n, width) = (self.rows.len(), self.standard.width());
+        let scale: Vec<f64> = self.standard.scale.iter().map(|s| s * unit).collect();
+        let mut triangle = LowerTriangle::zeros(n);
+        let mut panel = vec![F::ZERO; n * STRIP.min(width)];
+        for start in (0..width).step_by(STRIP) {
             cancellation.check()?;
-            f(&strips);
+            let columns = STRIP.min(width - start);
+            panel.truncate(n * columns);
+            panel
+                .par_chunks_mut(columns)
+                .zip(&self.rows)
+                .for_each(|(z, row)| self.standardise(row, &scale, start, z));
+            let transposed = MatRef::from_column_major_slice(&panel, columns, n);
+            triangle.add_product(transposed, true);
         }
-        Ok(())
+        Ok(triangle)
     }
 
-    /// Zᵀ U, d × k, row-major.
+    /// Z′U, d × k, row-major.
     fn project(&self, u: MatRef<'_, f64>) -> Vec<f64> {
-        let (n, width, k) = (self.rows.len(), self.mean.len(), u.ncols());
-        // Narrower than the strips of the Gram matrix, because each thread has one of its own.
-        let step = PANEL / 2;
+        let (n, width, k) = (self.rows.len(), self.standard.width(), u.ncols());
+        // Narrower than the panels of the Gram matrix, because each thread has one of its own.
+        let step = STRIP / 2;
         let mut projected = vec![0.0; width * k];
         projected
             .par_chunks_mut(step * k)
             .enumerate()
             .for_each_init(Vec::new, |strip: &mut Vec<f64>, (i, target)| {
-                let (start, len) = (i * step, target.len() / k);
+                let len = target.len() / k;
                 strip.resize(n * len, 0.0);
                 for (z, row) in strip.chunks_exact_mut(len).zip(&self.rows) {
-                    self.standardise(row, &self.scale, start..start + len, z);
+                    self.standardise(row, &self.standard.scale, i * step, z);
                 }
                 matmul(
                     MatMut::from_row_major_slice_mut(target, len, k),
@@ -265,29 +201,28 @@ impl<'a, T: Value> Standardised<'a, T> {
         projected
     }
 
-    /// Centres and scales some columns of a row; a scale of 0 (Spark's constant column) gives 0.
-    fn standardise<F: Precision>(
-        &self,
-        row: &[T],
-        scale: &[f64],
-        columns: Range<usize>,
-        target: &mut [F],
-    ) {
-        let slices = (
-            row.get(columns.clone()),
-            self.shift.get(columns.clone()),
-            self.mean.get(columns.clone()),
-            scale.get(columns),
+    /// Centres and scales the columns of a row from `start` on, as many as the target has.
+    fn standardise<F: Precision>(&self, row: &[T], scale: &[f64], start: usize, target: &mut [F]) {
+        let columns = start..start + target.len();
+        let Standard { shift, mean, .. } = &self.standard;
+        elementwise::standardise_shifted(
+            target,
+            &row[columns.clone()],
+            &shift[columns.clone()],
+            &mean[columns.clone()],
+            &scale[columns],
         );
-        if let (Some(row), Some(shift), Some(mean), Some(scale)) = slices {
-            elementwise::standardise_shifted(target, row, shift, mean, scale);
-        }
     }
 }
 
-/// Columns of the strip that starts here.
-fn strip_len(width: usize, start: usize) -> usize {
-    PANEL.min(width - start)
+/// What single precision makes of the Gram matrix.
+enum Single {
+    Enough(Eigen),
+    /// The wanted eigenvalues differ too much in size; whether the Krylov method found them cheaply, which
+    /// in double precision will be no different.
+    TooSteep {
+        krylov: bool,
+    },
 }
 
 fn compare<T: Value>(a: &[T], b: &[T]) -> Ordering {
@@ -340,13 +275,19 @@ mod tests {
         let options = FitOptions::new(n_components).with_scale(false);
         let model = fit(rows, 0, &options, &Cancellation::default()).unwrap();
         let data = Standardised::new(rows, &options).unwrap();
-        let all = self_adjoint(data.gram(&Cancellation::default()).unwrap().as_ref()).unwrap();
+        let all = self_adjoint(
+            data.gram::<f64>(1.0, &Cancellation::default())
+                .unwrap()
+                .full(|a, _, _| a)
+                .as_ref(),
+        )
+        .unwrap();
         let degrees = rows.len() as f64 - 1.0;
         for (found, expected) in model.explained_variance().iter().zip(&all.values) {
             let error = (found * degrees / expected - 1.0).abs();
             assert!(error < tolerance, "{error}");
         }
-        let sum = |k: usize| all.values.iter().take(k).sum::<f64>() / data.total;
+        let sum = |k: usize| all.values.iter().take(k).sum::<f64>() / data.standard.total;
         let k = model.n_components();
         if let NComponents::Ratio(ratio) = n_components {
             assert!(sum(k) > ratio && sum(k - 1) <= ratio, "{k}");

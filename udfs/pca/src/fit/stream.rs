@@ -12,21 +12,19 @@
 //! Memory: the Krylov space, d values for each of its dimensions, and blocks of rows; none of it
 //! depends on the number of rows.
 
-use crate::cancellation::{Cancellable, Cancellation};
-use crate::eigen::orient;
-use crate::elementwise;
-use crate::error::{PcaError, Result, check_total};
-use crate::krylov::{self, Operator, Space, Wanted};
+use crate::cancellation::Cancellation;
+use crate::error::{PcaError, Result};
+use crate::fit::rows::Rows;
+use crate::fit::standard::{STRIP, Standard, Statistics};
+use crate::krylov::lanczos::leading_of;
+use crate::krylov::operator::{Cancellable, Operator, Space, Wanted};
+use crate::linalg::elementwise;
 use crate::model::PcaModel;
 use crate::options::{FitOptions, NComponents};
-use crate::rows::Rows;
 use crate::value::Value;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
-
-/// Columns of a strip, the unit of parallel work.
-const STRIP: usize = 512;
 
 /// Columns of Q, the first for which there is memory. A pass over rows on disk is dear, and wider
 /// blocks need fewer.
@@ -86,8 +84,8 @@ impl Plan {
         blocks: usize,
     ) -> Result<Self> {
         let wanted = match n_components {
-            NComponents::Count(k) => k.min(width),
             NComponents::Ratio(_) => 1,
+            counted => counted.at_most(width),
         };
         let block = block.min(width);
         // For each row of a block: as it is, standardised, and times Q for each strip.
@@ -101,8 +99,8 @@ impl Plan {
         // matrix with its decomposition.
         let bytes = |largest: usize| {
             let components = match n_components {
-                NComponents::Count(_) => wanted,
                 NComponents::Ratio(_) => largest,
+                _ => wanted,
             };
             let vectors = largest.saturating_add(components.saturating_mul(3));
             let projected = largest.saturating_mul(largest).saturating_mul(5);
@@ -120,20 +118,11 @@ impl Plan {
                 columns: width,
             });
         }
-        // The largest dimension that fits, by bisection.
-        let (mut fits, mut too_large) = (least, width + 1);
-        while too_large - fits > 1 {
-            let middle = fits + (too_large - fits) / 2;
-            if bytes(middle) <= limit {
-                fits = middle;
-            } else {
-                too_large = middle;
-            }
-        }
+        let fits = largest_that(least, width, |largest| bytes(largest) <= limit);
         // No space needs to be that much larger than what is wanted from it.
         let ample = match n_components {
-            NComponents::Count(_) => (8 * wanted + 16 * block).min(fits),
             NComponents::Ratio(_) => fits,
+            _ => (8 * wanted + 16 * block).min(fits),
         };
         Ok(Self {
             block,
@@ -144,6 +133,20 @@ impl Plan {
     }
 }
 
+/// The largest number up to `most` for which `fits` is true, as it is for `least`; by bisection.
+fn largest_that(least: usize, most: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut good, mut bad) = (least, most + 1);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    good
+}
+
 /// Fits a model to rows, in memory or on disk. There are at least two.
 pub(crate) fn fit<T: Value>(
     rows: &Rows<T>,
@@ -152,63 +155,36 @@ pub(crate) fn fit<T: Value>(
     plan: Plan,
     cancellation: &Cancellation,
 ) -> Result<PcaModel> {
-    let (n, width) = (rows.len(), rows.width());
-    let available = n.min(width);
-    let degrees = n as f64 - 1.0;
     let data = Standardised::new(rows, options, plan.block_rows)?;
-    let total = data.total / degrees;
     // An impossible number of components is an error before the work, not after it.
-    let select = |variances: &[f64]| {
-        options
-            .n_components
-            .select(variances, total, available, n as u64, width)
-    };
-    select(&[])?;
+    data.standard.select(options.n_components, &[])?;
     let space = Space {
         block: plan.block,
         largest: plan.largest,
         restarts: RESTARTS,
         eager: true,
     };
-    let wanted = Wanted::new(options.n_components, data.total);
+    let wanted = Wanted::new(options.n_components, data.standard.total);
     let mut operator = Cancellable {
         operator: data,
         cancellation,
     };
-    let found = krylov::leading_of(&mut operator, wanted, TOLERANCE, space)?;
-    let data = operator.operator;
+    let found = leading_of(&mut operator, wanted, TOLERANCE, space)?;
     let Some(eigen) = found else {
         return Err(PcaError::Space {
             dimension: plan.largest,
             limit: options.memory_limit,
         });
     };
-    let variances: Vec<f64> = eigen.values.iter().map(|v| v / degrees).collect();
-    let k = select(&variances)?.min(variances.len());
-    let mut components = Vec::with_capacity(k * width);
-    for column in eigen.vectors.subcols(0, k).col_iter() {
-        components.extend(column.iter());
-    }
-    drop(eigen);
-    orient(&mut components, width);
-    let variances = variances.into_iter().take(k).collect();
-    let means = data.shift.iter().zip(&data.mean);
-    let mean = means.map(|(shift, mean)| shift + mean).collect();
-    PcaModel::try_new(mean, data.scale, components, variances, total, n as u64)
-        .map(|m| m.with_null_rows(null_rows).with_options(options))
+    let standard = operator.operator.standard;
+    standard.model(&eigen.values, eigen.vectors.as_ref(), null_rows, options)
 }
 
-/// The rows, with the statistics of their columns; as an operator, ZᵀZ.
+/// The rows and how they are standardised; as an operator, Z′Z.
 struct Standardised<'a, T: Value> {
     rows: &'a Rows<T>,
     block_rows: usize,
-    /// The first row, as in [`crate::gram`].
-    shift: Vec<f64>,
-    /// Relative to the shift.
-    mean: Vec<f64>,
-    scale: Vec<f64>,
-    /// Sum of the squares of Z, which is the sum of all eigenvalues.
-    total: f64,
+    standard: Standard,
     /// Strips of the standardised block, one after the other.
     z: Vec<f64>,
     /// Products of the strips with Q, one after the other.
@@ -216,70 +192,18 @@ struct Standardised<'a, T: Value> {
 }
 
 impl<'a, T: Value> Standardised<'a, T> {
-    /// One pass over the rows: means and squared deviations of each block, merged as
-    /// [`crate::moments`] does.
+    /// One pass over the rows.
     fn new(rows: &'a Rows<T>, options: &FitOptions, block_rows: usize) -> Result<Self> {
-        let width = rows.width();
-        let (mut mean, mut squares) = (vec![0.0_f64; width], vec![0.0_f64; width]);
-        let mut seen = 0_usize;
-        let mut shift = vec![];
+        let mut statistics = Statistics::default();
         rows.for_each_block(block_rows, |block| {
-            if shift.is_empty() {
-                shift.extend(block.iter().take(width).map(|&x| -> f64 { x.into() }));
-            }
-            let count = block.len() / width;
-            let merged = (seen + count) as f64;
-            mean.par_chunks_mut(STRIP)
-                .zip(squares.par_chunks_mut(STRIP))
-                .zip(shift.par_chunks(STRIP))
-                .enumerate()
-                .for_each(|(strip, ((mean, squares), shift))| {
-                    let columns = strip * STRIP..strip * STRIP + mean.len();
-                    let rows = || {
-                        block
-                            .chunks_exact(width)
-                            .filter_map(|row| row.get(columns.clone()))
-                    };
-                    let mut own_mean = vec![0.0_f64; mean.len()];
-                    for row in rows() {
-                        elementwise::add_deviations(&mut own_mean, row, shift);
-                    }
-                    own_mean.iter_mut().for_each(|sum| *sum /= count as f64);
-                    for row in rows() {
-                        elementwise::add_squares(squares, row, shift, &own_mean);
-                    }
-                    let weight = seen as f64 * count as f64 / merged;
-                    let share = count as f64 / merged;
-                    for ((mean, squares), own) in mean.iter_mut().zip(squares).zip(&own_mean) {
-                        let delta = own - *mean;
-                        *mean += delta * share;
-                        *squares += delta * delta * weight;
-                    }
-                });
-            seen += count;
+            let rows: Vec<&[T]> = block.chunks_exact(rows.width()).collect();
+            statistics.add(&rows);
             Ok(())
         })?;
-        if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
-            return Err(PcaError::Overflow { column });
-        }
-        let scale: Vec<f64> = squares
-            .iter()
-            .zip(shift.iter().zip(&mean))
-            .map(|(&s, (shift, mean))| options.column_scale(seen as u64, shift + mean, s))
-            .collect();
-        let standardised = squares
-            .iter()
-            .zip(&scale)
-            .filter(|(_, scale)| **scale != 0.0);
-        let total = standardised.map(|(s, scale)| s / (scale * scale)).sum();
-        check_total(total)?;
         Ok(Self {
             rows,
             block_rows,
-            shift,
-            mean,
-            scale,
-            total,
+            standard: statistics.standard(options)?,
             z: vec![],
             products: vec![],
         })
@@ -288,79 +212,89 @@ impl<'a, T: Value> Standardised<'a, T> {
 
 impl<T: Value> Operator for Standardised<'_, T> {
     fn dimension(&self) -> usize {
-        self.mean.len()
+        self.standard.width()
     }
 
     fn apply(&mut self, q: MatRef<'_, f64>) -> Result<Mat<f64>> {
-        let (width, k) = (self.mean.len(), q.ncols());
-        let mut sum = vec![0.0; width * k];
-        let Self {
-            rows,
-            block_rows,
-            shift,
-            mean,
-            scale,
-            z,
-            products,
-            ..
-        } = self;
-        rows.for_each_block(*block_rows, |block| {
-            let n = block.len() / width;
-            z.resize(n * width, 0.0);
-            products.resize(width.div_ceil(STRIP) * n * k, 0.0);
-            // Zᵦ Q, strip by strip of the columns.
-            z.par_chunks_mut(n * STRIP)
-                .zip(products.par_chunks_mut(n * k))
-                .zip(mean.par_chunks(STRIP).zip(scale.par_chunks(STRIP)))
-                .zip(shift.par_chunks(STRIP))
-                .enumerate()
-                .for_each(|(strip, (((z, product), (mean, scale)), shift))| {
-                    let (start, len) = (strip * STRIP, mean.len());
-                    for (z, row) in z.chunks_exact_mut(len).zip(block.chunks_exact(width)) {
-                        let row = row.get(start..).unwrap_or_default();
-                        elementwise::standardise_shifted(z, row, shift, mean, scale);
-                    }
-                    matmul(
-                        MatMut::from_column_major_slice_mut(product, n, k),
-                        Accum::Replace,
-                        MatRef::from_row_major_slice(z, n, len),
-                        q.subrows(start, len),
-                        1.0,
-                        Par::Seq,
-                    );
-                });
-            let (first, others) = products.split_at_mut(n * k);
-            for product in others.chunks_exact(n * k) {
-                for (total, p) in first.iter_mut().zip(product) {
-                    *total += p;
-                }
-            }
-            // Zᵦᵀ times that.
-            let product = MatRef::from_column_major_slice(first, n, k);
-            sum.par_chunks_mut(STRIP * k)
-                .zip(z.par_chunks(n * STRIP))
-                .for_each(|(sum, z)| {
-                    let len = z.len() / n;
-                    matmul(
-                        MatMut::from_row_major_slice_mut(sum, len, k),
-                        Accum::Add,
-                        MatRef::from_row_major_slice(z, n, len).transpose(),
-                        product,
-                        1.0,
-                        Par::Seq,
-                    );
-                });
+        let width = self.standard.width();
+        let mut sum = vec![0.0; width * q.ncols()];
+        let (standard, z, products) = (&self.standard, &mut self.z, &mut self.products);
+        self.rows.for_each_block(self.block_rows, |block| {
+            let product = forth(standard, block, q, z, products);
+            back(z, product, &mut sum);
             Ok(())
         })?;
-        Ok(MatRef::from_row_major_slice(&sum, width, k).to_owned())
+        Ok(MatRef::from_row_major_slice(&sum, width, q.ncols()).to_owned())
     }
+}
+
+/// Zᵦ Q, strip by strip of the columns, which are left in `z`.
+fn forth<'a, T: Value>(
+    standard: &Standard,
+    block: &[T],
+    q: MatRef<'_, f64>,
+    z: &mut Vec<f64>,
+    products: &'a mut Vec<f64>,
+) -> MatRef<'a, f64> {
+    let (width, k) = (standard.width(), q.ncols());
+    let n = block.len() / width;
+    z.resize(n * width, 0.0);
+    products.resize(width.div_ceil(STRIP) * n * k, 0.0);
+    let (shifts, scales) = (&standard.shift, &standard.scale);
+    z.par_chunks_mut(n * STRIP)
+        .zip(products.par_chunks_mut(n * k))
+        .zip(
+            standard
+                .mean
+                .par_chunks(STRIP)
+                .zip(scales.par_chunks(STRIP)),
+        )
+        .zip(shifts.par_chunks(STRIP))
+        .enumerate()
+        .for_each(|(strip, (((z, product), (mean, scale)), shift))| {
+            let (start, len) = (strip * STRIP, mean.len());
+            for (z, row) in z.chunks_exact_mut(len).zip(block.chunks_exact(width)) {
+                elementwise::standardise_shifted(z, &row[start..], shift, mean, scale);
+            }
+            matmul(
+                MatMut::from_column_major_slice_mut(product, n, k),
+                Accum::Replace,
+                MatRef::from_row_major_slice(z, n, len),
+                q.subrows(start, len),
+                1.0,
+                Par::Seq,
+            );
+        });
+    let (first, others) = products.split_at_mut(n * k);
+    for product in others.chunks_exact(n * k) {
+        first.iter_mut().zip(product).for_each(|(sum, p)| *sum += p);
+    }
+    MatRef::from_column_major_slice(first, n, k)
+}
+
+/// Adds Zᵦ′ times `product` to `sum`, row-major.
+fn back(z: &[f64], product: MatRef<'_, f64>, sum: &mut [f64]) {
+    let (n, k) = (product.nrows(), product.ncols());
+    sum.par_chunks_mut(STRIP * k)
+        .zip(z.par_chunks(n * STRIP))
+        .for_each(|(sum, z)| {
+            let len = z.len() / n;
+            matmul(
+                MatMut::from_row_major_slice_mut(sum, len, k),
+                Accum::Add,
+                MatRef::from_row_major_slice(z, n, len).transpose(),
+                product,
+                1.0,
+                Par::Seq,
+            );
+        });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gram;
-    use crate::spill::Disk;
+    use crate::fit::gram;
+    use crate::fit::spill::Disk;
 
     /// Rows of decaying variances along 20 directions, and of `noise` along all others; in memory, and
     /// on disk but for the last few.

@@ -7,14 +7,18 @@
 //! | `mean`, `scale` | d |
 //!
 //! The metadata holds `format` = `datafusion-featurize.pca`, `version`, `n_samples`, `n_null_rows`,
-//! `convention`, `scaled`, and `sha256`: the digest of all of the above ([`crate::container`]).
+//! `convention`, `scaled`, and `sha256`: the digest of all of the above ([`crate::model::container`]).
+//!
+//! Version 2 adds two entries, each only where it says what version 1 cannot: `with_mean`, whether the
+//! mean is subtracted before projecting, where that is not the convention's default, and `n_requested`,
+//! the number of components that was asked for where there are fewer.
 //!
 //! [safetensors]: https://github.com/huggingface/safetensors
 
-use crate::container::{self, Reader, Tensor};
 use crate::error::{PcaError, Result};
 use crate::model::PcaModel;
-use crate::options::Convention;
+use crate::model::container::{self, N_REQUESTED, Reader, Tensor, WITH_MEAN};
+use crate::scaling::Convention;
 
 const FORMAT: &str = "datafusion-featurize.pca";
 
@@ -57,6 +61,10 @@ impl PcaModel {
             null_rows: reader.parse("n_null_rows")?,
             convention,
             scaled: reader.parse("scaled")?,
+            centred: reader
+                .parse_if_there(WITH_MEAN)?
+                .unwrap_or_else(|| convention.centres()),
+            requested: reader.parse_if_there(N_REQUESTED)?,
             mean,
             scale: reader.tensor(SCALE)?.0,
             components,
@@ -68,13 +76,23 @@ impl PcaModel {
         Ok(model)
     }
 
-    fn metadata(&self) -> [(&'static str, String); 4] {
-        [
+    fn metadata(&self) -> Vec<(&'static str, String)> {
+        let with_mean =
+            (self.centred != self.convention.centres()).then(|| self.centred.to_string());
+        let n_requested = self.requested.map(|k| k.to_string());
+        let added = [(WITH_MEAN, with_mean), (N_REQUESTED, n_requested)];
+        let mut metadata = vec![
             ("n_samples", self.n_samples.to_string()),
             ("n_null_rows", self.null_rows.to_string()),
             ("convention", self.convention.name().to_string()),
             ("scaled", self.scaled.to_string()),
-        ]
+        ];
+        metadata.extend(
+            added
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?))),
+        );
+        metadata
     }
 
     /// The tensors in the order of their names; `shape` is that of the components.
@@ -93,6 +111,7 @@ impl PcaModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::NComponents;
     use proptest::prelude::*;
     use safetensors::{Dtype, SafeTensors};
 
@@ -137,12 +156,35 @@ mod tests {
         let text = b"\"version\":\"1\"";
         let at = bytes.windows(text.len()).position(|w| w == text).unwrap();
         let mut newer = bytes;
-        newer[at + text.len() - 2] = b'2';
+        newer[at + text.len() - 2] = b'3';
         assert_eq!(
             PcaModel::decode(&newer).unwrap_err().to_string(),
-            "the model has format version 2, but this build reads version 1: update \
+            "the model has format version 3, but this build reads versions up to 2: update \
              datafusion-featurize, or fit the model again"
         );
+    }
+
+    /// What version 1 can say is written as before, for older builds to read.
+    #[test]
+    fn the_version_is_the_lowest_that_says_it() {
+        let version = |model: &PcaModel| {
+            let bytes = model.encode();
+            assert_eq!(&PcaModel::decode(&bytes).unwrap(), model);
+            let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+            header.metadata().clone().unwrap()["version"].clone()
+        };
+        let spark = PcaModel {
+            convention: Convention::Spark,
+            centred: false,
+            ..model()
+        };
+        let centred = PcaModel {
+            centred: true,
+            ..spark.clone()
+        };
+        let clamped = model().asked_for(NComponents::Count(9));
+        assert_eq!([&model(), &spark].map(version), ["1", "1"]);
+        assert_eq!([&centred, &clamped].map(version), ["2", "2"]);
     }
 
     #[test]

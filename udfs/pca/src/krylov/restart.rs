@@ -1,6 +1,6 @@
 //! What a Krylov space that is full starts anew from.
 
-use crate::orthogonal::NOISE;
+use crate::krylov::orthogonal::NOISE;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 

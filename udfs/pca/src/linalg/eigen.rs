@@ -1,7 +1,6 @@
 //! Eigendecomposition of symmetric matrices and the sign convention of components.
 
 use crate::error::{PcaError, Result};
-use crate::krylov::Wanted;
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
@@ -12,17 +11,6 @@ use faer::{Mat, MatRef, Par, Spec};
 pub(crate) struct Eigen {
     pub(crate) values: Vec<f64>,
     pub(crate) vectors: Mat<f64>,
-}
-
-impl Eigen {
-    /// The leading pairs that are wanted; all if there are too few.
-    pub(crate) fn leading(mut self, wanted: Wanted) -> Self {
-        if let Some(count) = wanted.enough(&self.values) {
-            self.values.truncate(count);
-            self.vectors.truncate(self.vectors.nrows(), count);
-        }
-        self
-    }
 }
 
 /// Dimension from which a decomposition is spread over threads; below, handing over work costs more
@@ -71,24 +59,6 @@ pub(crate) fn self_adjoint(matrix: MatRef<'_, f64>) -> Result<Eigen> {
     Ok(Eigen { values, vectors })
 }
 
-/// Relative distance within which two magnitudes count as a tie.
-///
-/// Exact ties are common (two standardised columns always give (1, ±1)/√2) and rounding breaks them
-/// differently for every partitioning; with a margin the sign is the same for all.
-const TIE: f64 = 1e-9;
-
-/// Turns each component (row of a `k × width` matrix) so that its entry of largest magnitude, the
-/// first on ties, is positive.
-pub(crate) fn orient(components: &mut [f64], width: usize) {
-    for row in components.chunks_exact_mut(width.max(1)) {
-        let largest = row.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-        let leader = row.iter().find(|v| v.abs() >= largest * (1.0 - TIE));
-        if leader.is_some_and(|v| *v < 0.0) {
-            row.iter_mut().for_each(|v| *v = -*v);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,20 +90,5 @@ mod tests {
                 assert!((found / unit - expected).abs() < 1e-14, "{unit}");
             }
         }
-    }
-
-    #[test]
-    fn largest_entry_is_positive() {
-        let mut c = [0.1, -0.9, 0.3, 0.5, 0.2, -0.1];
-        orient(&mut c, 3);
-        assert_eq!(c, [-0.1, 0.9, -0.3, 0.5, 0.2, -0.1]);
-    }
-
-    #[test]
-    fn ties_go_to_the_first() {
-        let s = 0.5_f64.sqrt();
-        let mut c = [-s, s * (1.0 + 1e-15)];
-        orient(&mut c, 2);
-        assert!(c[0] > 0.0 && c[1] < 0.0);
     }
 }

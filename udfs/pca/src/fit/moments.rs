@@ -14,11 +14,13 @@
 //! formula Σxxᵀ − n·mean·meanᵀ. Means are kept relative to the first row seen, since δ would otherwise
 //! lose as many digits as the means are larger than the deviations.
 
-use crate::elementwise;
-use crate::strips::Strips;
-use crate::syrk::LowerTriangle;
+use crate::error::Result;
+use crate::fit::standard::Standard;
+use crate::linalg::elementwise;
+use crate::linalg::triangle::LowerTriangle;
+use crate::options::FitOptions;
 use crate::value::Value;
-use faer::Mat;
+use faer::{Mat, MatRef};
 
 /// Sufficient statistics of a PCA: row count, column means, centred second moments.
 #[derive(Debug, Clone)]
@@ -43,30 +45,26 @@ impl Moments {
 
     /// Bytes that the moments of rows of this width take: about 4 width².
     pub(crate) fn bytes(width: usize) -> usize {
-        LowerTriangle::bytes(width).saturating_add(width.saturating_mul(2 * size_of::<f64>()))
+        LowerTriangle::<f64>::bytes(width)
+            .saturating_add(width.saturating_mul(2 * size_of::<f64>()))
     }
 
     pub(crate) fn n(&self) -> u64 {
         self.n
     }
 
-    pub(crate) fn width(&self) -> usize {
-        self.mean.len()
+    /// The standardisation that the options ask for.
+    pub(crate) fn standard(&self, options: &FitOptions) -> Result<Standard> {
+        let (shift, mean) = (self.shift.clone(), self.mean.clone());
+        Standard::try_new(self.n, shift, mean, &self.m2.diagonal(), options)
     }
 
-    pub(crate) fn mean(&self) -> Vec<f64> {
-        let both = self.shift.iter().zip(&self.mean);
-        both.map(|(shift, mean)| shift + mean).collect()
-    }
-
-    /// Diagonal of M₂.
-    pub(crate) fn squares(&self) -> Vec<f64> {
-        self.m2.diagonal()
-    }
-
-    /// F M₂ F / degrees, where F is the diagonal matrix of `factor`.
-    pub(crate) fn covariance(&self, factor: &[f64], degrees: f64) -> Mat<f64> {
-        self.m2.scaled(factor, degrees)
+    /// Z′Z of the standardised rows.
+    pub(crate) fn products(&self, scale: &[f64]) -> Mat<f64> {
+        let invert = |s: &f64| if *s == 0.0 { 0.0 } else { 1.0 / s };
+        let factor: Vec<f64> = scale.iter().map(invert).collect();
+        // One after the other, as the product of both may be out of range.
+        self.m2.full(|m, i, j| m * factor[i] * factor[j])
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -77,14 +75,20 @@ impl Moments {
     ///
     /// `scratch` holds the centred block between calls, one row more than these. It is not `threaded`
     /// where the other partitions of the query keep the other cores busy.
-    pub(crate) fn update<T: Value>(&mut self, rows: &[&[T]], scratch: &mut Strips, threaded: bool) {
+    pub(crate) fn update<T: Value>(
+        &mut self,
+        rows: &[&[T]],
+        scratch: &mut Vec<f64>,
+        threaded: bool,
+    ) {
         let Some(first) = rows.first() else {
             return;
         };
         if self.n == 0 {
             self.shift = first.iter().map(|&x| x.into()).collect();
         }
-        let mut mean = vec![0.0_f64; self.mean.len()];
+        let width = self.mean.len();
+        let mut mean = vec![0.0_f64; width];
         for row in rows {
             elementwise::add_deviations(&mut mean, row, &self.shift);
         }
@@ -93,8 +97,13 @@ impl Moments {
         }
         // The correction of the merge is one more row of the same product.
         let correction = self.merge_means(rows.len() as u64, &mean);
-        scratch.fill(rows, &self.shift, &mean, correction.as_deref());
-        self.m2.add_product(scratch, threaded);
+        scratch.resize(rows.len() * width, 0.0);
+        for (z, row) in scratch.chunks_exact_mut(width).zip(rows) {
+            elementwise::centre(z, row, &self.shift, &mean);
+        }
+        scratch.extend(correction.iter().flatten());
+        let z = MatRef::from_row_major_slice(scratch, scratch.len() / width, width);
+        self.m2.add_product(z, threaded);
     }
 
     /// Adds the moments of another set of rows of the same width.
@@ -113,9 +122,8 @@ impl Moments {
         let correction = self.merge_means(other.n, &mean);
         self.m2.add(&other.m2);
         if let Some(correction) = correction {
-            let mut row = Strips::empty();
-            row.fill::<f64>(&[], &self.shift, &mean, Some(&correction));
-            self.m2.add_product(&row, false);
+            let row = MatRef::from_row_major_slice(&correction, 1, correction.len());
+            self.m2.add_product(row, false);
         }
     }
 
@@ -151,9 +159,8 @@ impl Moments {
 
     /// Rebuilds moments from what [`Self::packed_means`] and [`Self::packed_m2`] wrote; `None` if the
     /// lengths do not agree.
-    pub(crate) fn from_packed(n: u64, means: &[f64], packed: &[f64]) -> Option<Self> {
-        let width = means.len() / 2;
-        let (shift, mean) = means.split_at(width);
+    pub(crate) fn from_packed(n: u64, width: usize, means: &[f64], packed: &[f64]) -> Option<Self> {
+        let (shift, mean) = means.split_at_checked(width)?;
         if mean.len() != width {
             return None;
         }
@@ -178,11 +185,11 @@ mod tests {
 
     fn update(moments: &mut Moments, rows: &[Vec<f64>], threaded: bool) {
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
-        moments.update(&rows, &mut Strips::empty(), threaded);
+        moments.update(&rows, &mut vec![], threaded);
     }
 
     fn m2(moments: &Moments) -> Mat<f64> {
-        moments.covariance(&vec![1.0; moments.width()], 1.0)
+        moments.products(&vec![1.0; moments.mean.len()])
     }
 
     fn rows(n: usize, width: usize) -> Vec<Vec<f64>> {
@@ -195,13 +202,18 @@ mod tests {
             .collect()
     }
 
+    fn mean(moments: &Moments) -> Vec<f64> {
+        let both = moments.shift.iter().zip(&moments.mean);
+        both.map(|(shift, mean)| shift + mean).collect()
+    }
+
     #[test]
     fn one_block_equals_the_definition() {
         let data = rows(9, 3);
         let m = moments(&data);
         for a in 0..3 {
             let mean_a = data.iter().map(|r| r[a]).sum::<f64>() / 9.0;
-            assert!((m.mean()[a] - mean_a).abs() < 1e-12);
+            assert!((mean(&m)[a] - mean_a).abs() < 1e-12);
             for b in 0..=a {
                 let mean_b = data.iter().map(|r| r[b]).sum::<f64>() / 9.0;
                 let expected: f64 = data.iter().map(|r| (r[a] - mean_a) * (r[b] - mean_b)).sum();
@@ -220,7 +232,7 @@ mod tests {
         update(&mut merged, &data[13..], true);
         assert_eq!(merged.n(), 40);
         for i in 0..10 {
-            assert!((merged.mean()[i] - whole.mean()[i]).abs() < 1e-11);
+            assert!((mean(&merged)[i] - mean(&whole)[i]).abs() < 1e-11);
             for j in 0..=i {
                 let (a, b) = (m2(&merged)[(i, j)], m2(&whole)[(i, j)]);
                 assert!((a - b).abs() < 1e-9, "({i}, {j}): {a} and {b}");
@@ -244,7 +256,7 @@ mod tests {
         update(&mut merged, &far[70..90], false);
         merged.merge(&moments(&far[90..]));
         for i in 0..5 {
-            assert!((merged.mean()[i] - near.mean()[i] - 2_f64.powi(30)).abs() < 1e-6);
+            assert!((mean(&merged)[i] - mean(&near)[i] - 2_f64.powi(30)).abs() < 1e-6);
             for j in 0..=i {
                 let (a, b) = (m2(&merged)[(i, j)], m2(&near)[(i, j)]);
                 assert!((a - b).abs() < 1e-11, "({i}, {j}): {a} and {b}");
@@ -256,10 +268,10 @@ mod tests {
     fn packing_round_trips() {
         let m = moments(&rows(8, 5));
         let packed = m.packed_m2();
-        let back = Moments::from_packed(m.n(), &m.packed_means(), &packed).unwrap();
-        assert_eq!((back.packed_m2(), back.mean()), (packed.clone(), m.mean()));
-        for width in [9, 11, 18] {
-            assert!(Moments::from_packed(8, &vec![0.0; width], &packed).is_none());
+        let back = Moments::from_packed(m.n(), 5, &m.packed_means(), &packed).unwrap();
+        assert_eq!((back.packed_m2(), mean(&back)), (packed.clone(), mean(&m)));
+        for width in [9, 11, 18, 3] {
+            assert!(Moments::from_packed(8, 5, &vec![0.0; width], &packed).is_none());
         }
     }
 }

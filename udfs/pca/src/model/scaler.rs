@@ -1,9 +1,9 @@
-//! The standardisation of a PCA by itself: scikit-learn's `StandardScaler`.
+//! The standardisation of a PCA by itself: the `StandardScaler` of scikit-learn and of Spark ML.
 
-use crate::container::{self, Reader, Tensor};
-use crate::elementwise;
 use crate::error::{PcaError, Result};
-use crate::options::{Convention, FitOptions, NComponents};
+use crate::linalg::elementwise;
+use crate::model::container::{self, Reader, Tensor, WITH_MEAN};
+use crate::scaling::{Convention, Scaling};
 use crate::value::{Value, first_not_finite};
 
 const FORMAT: &str = "datafusion-featurize.scaler";
@@ -16,6 +16,7 @@ pub struct Scaler {
     n_samples: u64,
     null_rows: u64,
     convention: Convention,
+    centred: bool,
     mean: Vec<f64>,
     scale: Vec<f64>,
 }
@@ -63,11 +64,10 @@ impl Scaler {
             let start = standardised.len();
             standardised.resize(start + row.len().min(self.n_features()), 0.0);
             let (_, target) = standardised.split_at_mut(start);
-            match self.convention {
-                Convention::ScikitLearn => {
-                    elementwise::standardise(target, row, &self.mean, &self.scale);
-                }
-                Convention::Spark => elementwise::divide(target, row, &self.scale),
+            if self.centred {
+                elementwise::standardise(target, row, &self.mean, &self.scale);
+            } else {
+                elementwise::divide(target, row, &self.scale);
             }
         }
     }
@@ -99,11 +99,15 @@ impl Scaler {
                 "tensors mean and scale have the shapes {mean_shape:?} and {scale_shape:?} instead of [d]"
             )));
         }
+        let convention = Convention::try_from_name(reader.text("convention")?)
+            .map_err(|e| PcaError::Format(e.to_string()))?;
         let scaler = Self {
             n_samples: reader.parse("n_samples")?,
             null_rows: reader.parse("n_null_rows")?,
-            convention: Convention::try_from_name(reader.text("convention")?)
-                .map_err(|e| PcaError::Format(e.to_string()))?,
+            convention,
+            centred: reader
+                .parse_if_there(WITH_MEAN)?
+                .unwrap_or_else(|| convention.centres()),
             mean,
             scale,
         };
@@ -111,12 +115,16 @@ impl Scaler {
         Ok(scaler)
     }
 
-    fn metadata(&self) -> [(&'static str, String); 3] {
-        [
+    fn metadata(&self) -> Vec<(&'static str, String)> {
+        let mut metadata = vec![
             ("n_samples", self.n_samples.to_string()),
             ("n_null_rows", self.null_rows.to_string()),
             ("convention", self.convention.name().to_string()),
-        ]
+        ];
+        if self.centred != self.convention.centres() {
+            metadata.push((WITH_MEAN, self.centred.to_string()));
+        }
+        metadata
     }
 
     fn tensors<'a>(&'a self, shape: &'a [usize]) -> [Tensor<'a>; 2] {
@@ -242,7 +250,7 @@ impl ScalerFitter {
     ///
     /// # Errors
     /// If there are fewer than two rows, or values too large to be squared.
-    pub fn fit(&self, convention: Convention) -> Result<Scaler> {
+    pub fn fit(&self, scaling: Scaling) -> Result<Scaler> {
         if self.n < 2 {
             return Err(PcaError::TooFewRows {
                 rows: self.n,
@@ -252,16 +260,16 @@ impl ScalerFitter {
         if let Some(column) = self.squares.iter().position(|s| !s.is_finite()) {
             return Err(PcaError::Overflow { column });
         }
-        let options = FitOptions::new(NComponents::Count(1)).with_convention(convention);
         let means = self.shift.iter().zip(&self.mean);
         let mean: Vec<f64> = means.map(|(shift, mean)| shift + mean).collect();
         let columns = self.squares.iter().zip(&mean);
         Ok(Scaler {
             n_samples: self.n,
             null_rows: self.null_rows,
-            convention,
+            convention: scaling.convention,
+            centred: scaling.centres(),
             scale: columns
-                .map(|(s, m)| options.column_scale(self.n, *m, *s))
+                .map(|(s, m)| scaling.column_scale(self.n, *m, *s))
                 .collect(),
             mean,
         })
@@ -271,7 +279,7 @@ impl ScalerFitter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PcaFitter;
+    use crate::{FitOptions, NComponents, PcaFitter};
 
     fn rows() -> Vec<Vec<f64>> {
         (0..50)
@@ -294,7 +302,7 @@ mod tests {
         let mut pca = PcaFitter::<f64>::new(FitOptions::new(NComponents::Count(1)));
         rows().iter().for_each(|r| pca.push(r).unwrap());
         let model = pca.fit().unwrap();
-        let scaler = fitter(&rows()).fit(Convention::ScikitLearn).unwrap();
+        let scaler = fitter(&rows()).fit(Scaling::default()).unwrap();
         for (a, b) in scaler.mean().iter().zip(model.mean()) {
             assert!((a - b).abs() < 1e-13);
         }
@@ -310,11 +318,11 @@ mod tests {
             .iter()
             .map(|row| row.iter().map(|x| x + 1e12).collect())
             .collect();
-        let expected = fitter(&small).fit(Convention::ScikitLearn).unwrap();
+        let expected = fitter(&small).fit(Scaling::default()).unwrap();
         let mut merged = fitter(&large[..20]);
         merged.merge(&fitter(&large[20..])).unwrap();
         for fitter in [fitter(&large), merged] {
-            let scaler = fitter.fit(Convention::ScikitLearn).unwrap();
+            let scaler = fitter.fit(Scaling::default()).unwrap();
             for (found, expected) in scaler.scale().iter().zip(expected.scale()) {
                 assert!((found - expected).abs() < 1e-13, "{found} {expected}");
             }
@@ -338,7 +346,7 @@ mod tests {
     #[test]
     fn standardised_columns_have_mean_0_and_variance_1() {
         let rows = rows();
-        let scaler = fitter(&rows).fit(Convention::ScikitLearn).unwrap();
+        let scaler = fitter(&rows).fit(Scaling::default()).unwrap();
         let mut z = vec![];
         scaler.transform(rows.iter().map(Vec::as_slice), &mut z);
         for j in 0..6 {
@@ -350,7 +358,12 @@ mod tests {
 
     #[test]
     fn round_trip_and_damage() {
-        let scaler = fitter(&rows()).fit(Convention::Spark).unwrap();
+        let spark = Scaling {
+            convention: Convention::Spark,
+            with_mean: Some(true),
+            ..Scaling::default()
+        };
+        let scaler = fitter(&rows()).fit(spark).unwrap();
         let mut bytes = scaler.encode();
         assert_eq!(Scaler::decode(&bytes).unwrap(), scaler);
         if let Some(last) = bytes.last_mut() {

@@ -1,6 +1,6 @@
 //! Orthonormal blocks of vectors, by which a Krylov space grows.
 
-use crate::parallel::product;
+use crate::linalg::products::product;
 use faer::linalg::matmul::matmul;
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, Mat, MatRef, Par, Side};

@@ -1,14 +1,16 @@
 //! Loops over the values of a row, compiled for the vector instructions of the machine they run on.
 //!
 //! Every value is computed by itself, by the same operations in the same order whatever the width of a
-//! vector, so that all machines get the same bits.
+//! vector, so that all machines get the same bits. The variable `FEATURIZE_KERNELS_ISA` chooses their instruction
+//! set, as it does for the networks.
 
 use crate::value::Value;
-use pulp::Arch;
+use faer::traits::RealField;
+use featurize_kernels::vectorize;
 
 /// `squares += ((row − shift) − mean)²`.
 pub(crate) fn add_squares<T: Value>(squares: &mut [f64], row: &[T], shift: &[f64], mean: &[f64]) {
-    Arch::new().dispatch(
+    vectorize(
         #[inline(always)]
         || {
             for (((sum, &x), shift), mean) in squares.iter_mut().zip(row).zip(shift).zip(mean) {
@@ -21,7 +23,7 @@ pub(crate) fn add_squares<T: Value>(squares: &mut [f64], row: &[T], shift: &[f64
 
 /// `sums += row − shift`.
 pub(crate) fn add_deviations<T: Value>(sums: &mut [f64], row: &[T], shift: &[f64]) {
-    Arch::new().dispatch(
+    vectorize(
         #[inline(always)]
         || {
             for ((sum, &x), shift) in sums.iter_mut().zip(row).zip(shift) {
@@ -33,12 +35,24 @@ pub(crate) fn add_deviations<T: Value>(sums: &mut [f64], row: &[T], shift: &[f64
 
 /// `target = row / scale`, 0 where the scale is 0.
 pub(crate) fn divide<T: Value>(target: &mut [f64], row: &[T], scale: &[f64]) {
-    Arch::new().dispatch(
+    vectorize(
         #[inline(always)]
         || {
             for ((z, &x), &scale) in target.iter_mut().zip(row).zip(scale) {
                 let quotient = x.into() / scale;
                 *z = if scale == 0.0 { 0.0 } else { quotient };
+            }
+        },
+    );
+}
+
+/// `target = (row − shift) − mean`.
+pub(crate) fn centre<T: Value>(target: &mut [f64], row: &[T], shift: &[f64], mean: &[f64]) {
+    vectorize(
+        #[inline(always)]
+        || {
+            for (((z, &x), shift), mean) in target.iter_mut().zip(row).zip(shift).zip(mean) {
+                *z = (x.into() - shift) - mean;
             }
         },
     );
@@ -51,7 +65,7 @@ pub(crate) fn standardise<T: Value, F: Precision>(
     mean: &[f64],
     scale: &[f64],
 ) {
-    Arch::new().dispatch(
+    vectorize(
         #[inline(always)]
         || {
             for (((z, &x), mean), &scale) in target.iter_mut().zip(row).zip(mean).zip(scale) {
@@ -70,7 +84,7 @@ pub(crate) fn standardise_shifted<T: Value, F: Precision>(
     mean: &[f64],
     scale: &[f64],
 ) {
-    Arch::new().dispatch(
+    vectorize(
         #[inline(always)]
         || {
             let columns = shift.iter().zip(mean).zip(scale);
@@ -83,14 +97,16 @@ pub(crate) fn standardise_shifted<T: Value, F: Precision>(
 }
 
 /// What an `f64` may be rounded to.
-pub(crate) trait Precision: Copy + Send + Sync {
+pub(crate) trait Precision: RealField + Copy + Into<f64> {
     const ZERO: Self;
+    const ONE: Self;
 
     fn round(value: f64) -> Self;
 }
 
 impl Precision for f32 {
     const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
 
     #[inline(always)]
     fn round(value: f64) -> Self {
@@ -100,6 +116,7 @@ impl Precision for f32 {
 
 impl Precision for f64 {
     const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
 
     #[inline(always)]
     fn round(value: f64) -> Self {
@@ -112,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_is_what_the_formula_gives() {
+    fn kernels_agree_with_the_formula() {
         // Longer than a vector, and not a multiple of one.
         let row: Vec<f32> = (0..37).map(|i| (i * i) as f32 / 7.0).collect();
         let mean: Vec<f64> = (0..37).map(|i| f64::from(i) / 3.0).collect();
@@ -129,6 +146,8 @@ mod tests {
         z.copy_from_slice(&mean);
         add_deviations(&mut z, &row, &scale);
         check(&z, &|x, m, s| m + (x - s));
+        centre(&mut z, &row, &scale, &mean);
+        check(&z, &|x, m, s| x - s - m);
         divide(&mut z, &row, &scale);
         check(&z, &|x, _, s| or_zero(x, s));
         standardise(&mut z, &row, &mean, &scale);

@@ -6,107 +6,30 @@
 //! Mathematical Software III, 1977; Y. Saad, "Numerical Methods for Large Eigenvalue Problems", 2011,
 //! chapter 6). The basis is kept orthonormal by orthogonalising every block twice against all of it,
 //! and the iteration ends when the residual ‖A u − λ u‖ of every wanted pair is below a tolerance, and a
-//! look from outside of them ([`crate::complement`]) sees nothing larger, so the result is verified, not
+//! look from outside of them ([`crate::krylov::complement`]) sees nothing larger, so the result is verified, not
 //! hoped for.
+//!
+//! Why not `faer::matrix_free::eigen`: it multiplies one vector at a time, each time reading the whole
+//! matrix, does not look for what it has missed, and cannot be told to stop. For 100 pairs of the Gram matrix
+//! of 3,110 rows, residuals of 1e-9, it took 0.73 s of one core (of 200 dimensions; 0.92 s of 300), this 0.21 s,
+//! to the same twelve digits of the first eigenvalue and of the last.
 
-use crate::cancellation::{Cancellable, Cancellation};
-use crate::checks::Checks;
-use crate::complement;
-use crate::eigen::{Eigen, self_adjoint};
+pub(crate) mod checks;
+pub(crate) mod complement;
+pub(crate) mod lanczos;
+pub(crate) mod operator;
+pub(crate) mod orthogonal;
+pub(crate) mod restart;
+
+use crate::cancellation::Cancellation;
 use crate::error::Result;
-use crate::options::NComponents;
-use crate::orthogonal::{arbitrary, next_block, orthogonalise};
-use crate::parallel::{product, symmetric_product};
-use crate::restart::{compress, kept};
-use faer::{Mat, MatRef};
+use crate::krylov::lanczos::leading_of;
+use crate::krylov::operator::{Cancellable, Space, Wanted};
+use crate::linalg::eigen::Eigen;
+use faer::MatRef;
 
 /// Columns that are multiplied together if the matrix is in memory.
 const BLOCK: usize = 16;
-
-/// Smallest wanted eigenvalue, relative to the largest, up to which the method, whose errors are relative
-/// to the largest, is as good as a full decomposition.
-const GRADED: f64 = 1e-4;
-
-/// Most times that missed eigenpairs may be found.
-const LOOKS: usize = 100;
-
-/// Which eigenpairs are wanted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Wanted {
-    /// This many.
-    Count(usize),
-    /// The fewest whose eigenvalues add up to more than this.
-    Sum(f64),
-}
-
-impl Wanted {
-    /// The eigenpairs of a matrix of this trace that a fit needs.
-    pub(crate) fn new(n_components: NComponents, trace: f64) -> Self {
-        match n_components {
-            NComponents::Count(k) => Self::Count(k),
-            // A margin for the rounding of the sum: a pair too many does no harm.
-            NComponents::Ratio(ratio) => Self::Sum(trace * ratio * (1.0 + 1e-12)),
-        }
-    }
-
-    /// How many of the leading values are wanted, if these are enough.
-    pub(crate) fn enough(self, values: &[f64]) -> Option<usize> {
-        match self {
-            Self::Count(k) => (values.len() >= k).then_some(k),
-            Self::Sum(target) => {
-                let mut sum = 0.0;
-                let last = values.iter().position(|v| {
-                    sum += v;
-                    sum > target
-                })?;
-                Some(last + 1)
-            }
-        }
-    }
-
-    /// True if the method may beat a full decomposition of a matrix of this dimension.
-    fn pays_off(self, dimension: usize) -> bool {
-        dimension >= 512
-            && match self {
-                Self::Count(k) => k * 6 <= dimension,
-                Self::Sum(_) => true,
-            }
-    }
-}
-
-/// A symmetric positive semidefinite matrix, of which only products are asked.
-pub(crate) trait Operator {
-    /// Rows of the matrix.
-    fn dimension(&self) -> usize;
-
-    /// The product with a block of columns.
-    fn apply(&mut self, block: MatRef<'_, f64>) -> Result<Mat<f64>>;
-}
-
-/// A matrix in memory, full, not triangular.
-impl Operator for MatRef<'_, f64> {
-    fn dimension(&self) -> usize {
-        self.nrows()
-    }
-
-    fn apply(&mut self, block: MatRef<'_, f64>) -> Result<Mat<f64>> {
-        Ok(symmetric_product(*self, block))
-    }
-}
-
-/// How far the Krylov space may grow, and by how much at a time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Space {
-    /// Columns that are multiplied together. More need fewer products, fewer a space that converges
-    /// at a lower dimension.
-    pub(crate) block: usize,
-    /// Dimension at which to start anew from the best of it, or to give up.
-    pub(crate) largest: usize,
-    /// How often to start anew.
-    pub(crate) restarts: usize,
-    /// Whether to look at the residuals after every product: because products are dear.
-    pub(crate) eager: bool,
-}
 
 /// The wanted leading eigenpairs, with residuals of at most `tolerance` times the largest
 /// eigenvalue; `None` if a full decomposition is likely to be cheaper: the matrix is small, or the
@@ -134,142 +57,14 @@ pub(crate) fn leading(
     leading_of(&mut operator, wanted, tolerance, space)
 }
 
-/// As [`leading`], of a matrix that is given by its products; `None` if the space has grown as far as
-/// it may.
-///
-/// A space that is full is replaced by its leading Ritz vectors, about half of it, and grows again from
-/// there (K. Wu and H. Simon, "Thick-restart Lanczos method for large symmetric eigenvalue problems",
-/// SIAM Journal on Matrix Analysis and Applications 22, 2000): memory is bounded, products are not
-/// wasted.
-pub(crate) fn leading_of(
-    operator: &mut impl Operator,
-    wanted: Wanted,
-    tolerance: f64,
-    space: Space,
-) -> Result<Option<Eigen>> {
-    let n = operator.dimension();
-    let largest = space.largest.min(n);
-    // Memory is touched only as the space grows.
-    let mut basis: Vec<f64> = Vec::with_capacity(n * largest);
-    let mut projected = Mat::<f64>::zeros(largest, largest);
-    let mut block = arbitrary(n, space.block.min(largest), 0)
-        .qr()
-        .compute_thin_Q();
-    // Size of the matrix, as far as it has been seen.
-    let mut size = 0.0_f64;
-    let mut used = 0;
-    let mut checks = Checks::new(wanted, tolerance, space);
-    let mut restarts = space.restarts;
-    let mut looks = 0;
-    while used + block.ncols() <= largest && block.ncols() > 0 {
-        let added = block.ncols();
-        block
-            .col_iter()
-            .for_each(|column| basis.extend(column.iter()));
-        used += added;
-        let v = MatRef::from_column_major_slice(&basis, n, used);
-        let mut next = operator.apply(block.as_ref())?;
-        let coefficients = orthogonalise(&mut next, v, 2 * space.block);
-        // V′AV, column block by column block.
-        projected
-            .as_mut()
-            .submatrix_mut(0, used - added, used, added)
-            .copy_from(&coefficients);
-        projected
-            .as_mut()
-            .submatrix_mut(used - added, 0, added, used)
-            .copy_from(coefficients.transpose());
-        size = coefficients.norm_max().max(size);
-        block = next_block(&next, v, size, space.block.min(n - used));
-        let last = block.ncols() == 0 || used + block.ncols() > largest;
-
-        if checks.due(used) || last {
-            let ritz = self_adjoint(projected.submatrix(0, 0, used, used))?;
-            let limit = tolerance * ritz.values.first().copied().unwrap_or(0.0);
-            let residuals: Vec<f64> = if used == n {
-                // The space is everything: nothing is left over.
-                vec![0.0; n]
-            } else {
-                let ends = ritz.vectors.subrows(used - added, added);
-                let residuals = product(next.as_ref(), ends);
-                residuals.col_iter().map(|r| r.norm_l2()).collect()
-            };
-            let converged = residuals.iter().take_while(|r| **r <= limit).count();
-            let held = ritz.values.get(..converged).unwrap_or_default();
-            let reached = wanted.enough(&ritz.values);
-            let held = wanted.enough(held);
-            // Also if a space that is full does not hold enough: of what it holds, much may be smaller
-            // than what it has missed.
-            let full = (last && reached.is_none()).then_some(converged.min(largest / 2));
-            let mut keep = None;
-            if let Some(count) = held.or(full).filter(|count| *count > 0) {
-                let values = ritz.values.get(..count).unwrap_or_default().to_vec();
-                let greatest = values.first().copied().unwrap_or(0.0);
-                let smallest = values.last().copied().unwrap_or(0.0);
-                if !space.eager && smallest < greatest * GRADED {
-                    return Ok(None);
-                }
-                let vectors = product(v, ritz.vectors.subcols(0, count));
-                let missed = if used == n {
-                    None
-                } else {
-                    let steps = if space.eager { 2 } else { 6 };
-                    // Whatever is not among the pairs held is as large as the space has it, or is not
-                    // in the space.
-                    let next = ritz.values.get(count).copied().unwrap_or(0.0);
-                    let least = if held.is_some() { smallest } else { next };
-                    let ends = (greatest, least);
-                    complement::missed(operator, vectors.as_ref(), ends, steps, used + looks)?
-                };
-                match missed {
-                    Some(missed) => {
-                        looks += 1;
-                        if looks > LOOKS || count + missed.ncols() > largest {
-                            return Ok(None);
-                        }
-                        keep = Some(count);
-                        block = missed;
-                    }
-                    None if held.is_some() => return Ok(Some(Eigen { values, vectors })),
-                    None => {}
-                }
-            }
-            if keep.is_none() {
-                let worst =
-                    reached.map(|count| residuals.iter().take(count).fold(0.0, |w, r| r.max(w)));
-                checks.plan(used, worst.map(|worst: f64| (worst / limit).ln()));
-                if !space.eager && used > n / 4 && reached.is_none() {
-                    return Ok(None);
-                }
-                if last {
-                    if restarts == 0 {
-                        return Ok(None);
-                    }
-                    restarts -= 1;
-                    keep = kept(reached, &ritz.values, largest, block.ncols());
-                    if keep.is_none() {
-                        return Ok(None);
-                    }
-                }
-            }
-            if let Some(keep) = keep {
-                checks.start_anew(keep);
-                compress(&mut basis, n, ritz.vectors.subcols(0, keep));
-                used = keep;
-                projected.fill(0.0);
-                for (i, value) in ritz.values.iter().enumerate().take(keep) {
-                    projected[(i, i)] = *value;
-                }
-            }
-        }
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::PcaError;
+    use crate::krylov::lanczos::leading_of;
+    use crate::krylov::operator::Space;
+    use crate::options::NComponents;
+    use faer::Mat;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -2,7 +2,7 @@
 //! files that hold those for which there was no room.
 
 use crate::error::Result;
-use crate::spill::{Disk, Segment};
+use crate::fit::spill::{Disk, Segment};
 use crate::value::Value;
 use arrow::buffer::{Buffer, ScalarBuffer};
 use std::mem::size_of;

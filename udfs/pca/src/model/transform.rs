@@ -1,8 +1,7 @@
 //! Applies a model to rows: centre, scale, project.
 
-use crate::elementwise;
+use crate::linalg::elementwise;
 use crate::model::PcaModel;
-use crate::options::Convention;
 use crate::value::Value;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -94,10 +93,7 @@ impl PcaModel {
             );
             for row in target.chunks_exact_mut(d) {
                 for ((x, scale), mean) in row.iter_mut().zip(&self.scale).zip(&self.mean) {
-                    *x = match self.convention {
-                        Convention::ScikitLearn => *x * scale + mean,
-                        Convention::Spark => *x * scale,
-                    };
+                    *x = *x * scale + if self.centred { *mean } else { 0.0 };
                 }
             }
         }
@@ -149,16 +145,16 @@ impl PcaModel {
         }
     }
 
-    /// Columns of the centred and scaled row from `start` on, 0 beyond its end; Spark's convention only
-    /// scales.
+    /// Columns of the scaled row from `start` on, centred if the model is, 0 beyond its end.
     fn standardise<T: Value>(&self, row: &[T], start: usize, target: &mut [f64]) {
         let columns = start..row.len().min(start + target.len());
         let row = row.get(columns.clone()).unwrap_or_default();
         let mean = self.mean.get(columns.clone()).unwrap_or_default();
         let scale = self.scale.get(columns).unwrap_or_default();
-        match self.convention {
-            Convention::ScikitLearn => elementwise::standardise(target, row, mean, scale),
-            Convention::Spark => elementwise::divide(target, row, scale),
+        if self.centred {
+            elementwise::standardise(target, row, mean, scale);
+        } else {
+            elementwise::divide(target, row, scale);
         }
         target.iter_mut().skip(row.len()).for_each(|z| *z = 0.0);
     }

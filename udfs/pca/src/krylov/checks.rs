@@ -1,6 +1,6 @@
 //! When to look at the residuals of a growing Krylov space.
 
-use crate::krylov::{Space, Wanted};
+use crate::krylov::operator::{Space, Wanted};
 
 /// When to look at the residuals: for a matrix in memory that costs as much as many products.
 pub(crate) struct Checks {

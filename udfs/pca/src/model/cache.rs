@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::model::PcaModel;
-use crate::scaler::Scaler;
+use crate::model::scaler::Scaler;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// What SQL stores as a binary value: a model of either kind.

@@ -1,0 +1,215 @@
+//! What every way of fitting begins and ends with: the standardisation of the columns, and the model.
+
+use crate::error::{PcaError, Result, check_total};
+use crate::linalg::elementwise;
+use crate::model::PcaModel;
+use crate::options::{FitOptions, NComponents};
+use crate::value::Value;
+use faer::MatRef;
+use rayon::prelude::*;
+
+/// Columns of a strip, the unit of parallel work: of 256 rows of `f64` it is a megabyte, which the second
+/// level of the cache holds.
+pub(crate) const STRIP: usize = 512;
+
+/// Means and squared deviations of each column, of blocks of rows, merged as [`crate::fit::moments`] does.
+#[derive(Default)]
+pub(crate) struct Statistics {
+    rows: usize,
+    /// The first row: what is left of a mean after rounding would look like a component where means are
+    /// much larger than deviations.
+    shift: Vec<f64>,
+    /// Relative to the shift.
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Statistics {
+    /// Adds a block of rows of the same width, on all threads of rayon's.
+    pub(crate) fn add<T: Value>(&mut self, block: &[&[T]]) {
+        let Some(first) = block.first() else {
+            return;
+        };
+        if self.rows == 0 {
+            self.shift = first.iter().map(|&x| x.into()).collect();
+            self.mean = vec![0.0; first.len()];
+            self.squares = vec![0.0; first.len()];
+        }
+        let (seen, count) = (self.rows as f64, block.len() as f64);
+        let share = count / (seen + count);
+        self.mean
+            .par_chunks_mut(STRIP)
+            .zip(self.squares.par_chunks_mut(STRIP))
+            .zip(self.shift.par_chunks(STRIP))
+            .enumerate()
+            .for_each(|(strip, ((mean, squares), shift))| {
+                let columns = strip * STRIP..strip * STRIP + mean.len();
+                let rows = || block.iter().filter_map(|row| row.get(columns.clone()));
+                let mut own_mean = vec![0.0_f64; mean.len()];
+                for row in rows() {
+                    elementwise::add_deviations(&mut own_mean, row, shift);
+                }
+                own_mean.iter_mut().for_each(|sum| *sum /= count);
+                for row in rows() {
+                    elementwise::add_squares(squares, row, shift, &own_mean);
+                }
+                for ((mean, squares), own) in mean.iter_mut().zip(squares).zip(&own_mean) {
+                    let delta = own - *mean;
+                    *mean += delta * share;
+                    *squares += delta * delta * seen * share;
+                }
+            });
+        self.rows += block.len();
+    }
+
+    /// The standardisation that the options ask for.
+    pub(crate) fn standard(self, options: &FitOptions) -> Result<Standard> {
+        Standard::try_new(
+            self.rows as u64,
+            self.shift,
+            self.mean,
+            &self.squares,
+            options,
+        )
+    }
+}
+
+/// How the columns of the rows are standardised: Z = (x − shift − mean) / scale.
+#[derive(Debug)]
+pub(crate) struct Standard {
+    /// Rows.
+    pub(crate) n: u64,
+    pub(crate) shift: Vec<f64>,
+    /// Relative to the shift.
+    pub(crate) mean: Vec<f64>,
+    pub(crate) scale: Vec<f64>,
+    /// Sum of the squares of Z, which is the sum of all eigenvalues of Z′Z.
+    pub(crate) total: f64,
+}
+
+impl Standard {
+    /// From the squared deviations of each column.
+    pub(crate) fn try_new(
+        n: u64,
+        shift: Vec<f64>,
+        mean: Vec<f64>,
+        squares: &[f64],
+        options: &FitOptions,
+    ) -> Result<Self> {
+        if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
+            return Err(PcaError::Overflow { column });
+        }
+        let means = shift.iter().zip(&mean).map(|(shift, mean)| shift + mean);
+        let columns = squares.iter().zip(means);
+        let scale: Vec<f64> = columns
+            .map(|(squares, mean)| options.column_scale(n, mean, *squares))
+            .collect();
+        // A scale of 0, Spark's for a constant column, makes the column 0.
+        let standardised = squares.iter().zip(&scale).filter(|(_, s)| **s != 0.0);
+        let total = standardised.map(|(squares, s)| squares / (s * s)).sum();
+        check_total(total)?;
+        Ok(Self {
+            n,
+            shift,
+            mean,
+            scale,
+            total,
+        })
+    }
+
+    /// Number of columns.
+    pub(crate) fn width(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// How many components to keep, given the leading eigenvalues of Z′Z, or as many as are known.
+    pub(crate) fn select(&self, n_components: NComponents, values: &[f64]) -> Result<usize> {
+        let rows = usize::try_from(self.n).unwrap_or(usize::MAX);
+        let available = rows.min(self.width());
+        n_components.select(values, self.total, available, self.n, self.width())
+    }
+
+    /// The model, of the leading eigenpairs of Z′Z, at least as many as are kept.
+    pub(crate) fn model(
+        self,
+        values: &[f64],
+        vectors: MatRef<'_, f64>,
+        null_rows: u64,
+        options: &FitOptions,
+    ) -> Result<PcaModel> {
+        let k = self.select(options.n_components, values)?.min(values.len());
+        let width = self.width();
+        let mut components = Vec::with_capacity(k * width);
+        for column in vectors.subcols(0, k).col_iter() {
+            components.extend(column.iter());
+        }
+        orient(&mut components, width);
+        let degrees = self.n as f64 - 1.0;
+        let variances = values.iter().take(k).map(|v| v / degrees).collect();
+        let means = self.shift.iter().zip(&self.mean);
+        let mean = means.map(|(shift, mean)| shift + mean).collect();
+        let total = self.total / degrees;
+        PcaModel::try_new(mean, self.scale, components, variances, total, self.n)
+            .map(|m| m.with_null_rows(null_rows).with_options(options))
+    }
+}
+
+/// Relative distance within which two magnitudes count as a tie.
+///
+/// Exact ties are common (two standardised columns always give (1, ±1)/√2) and rounding breaks them
+/// differently for every partitioning; with a margin the sign is the same for all.
+const TIE: f64 = 1e-9;
+
+/// Turns each component (row of a `k × width` matrix) so that its entry of largest magnitude, the
+/// first on ties, is positive.
+pub(crate) fn orient(components: &mut [f64], width: usize) {
+    for row in components.chunks_exact_mut(width.max(1)) {
+        let largest = row.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        let leader = row.iter().find(|v| v.abs() >= largest * (1.0 - TIE));
+        if leader.is_some_and(|v| *v < 0.0) {
+            row.iter_mut().for_each(|v| *v = -*v);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn largest_entry_is_positive() {
+        let mut c = [0.1, -0.9, 0.3, 0.5, 0.2, -0.1];
+        orient(&mut c, 3);
+        assert_eq!(c, [-0.1, 0.9, -0.3, 0.5, 0.2, -0.1]);
+    }
+
+    #[test]
+    fn ties_go_to_the_first() {
+        let s = 0.5_f64.sqrt();
+        let mut c = [-s, s * (1.0 + 1e-15)];
+        orient(&mut c, 2);
+        assert!(c[0] > 0.0 && c[1] < 0.0);
+    }
+
+    #[test]
+    fn blocks_add_up() {
+        let rows: Vec<Vec<f64>> = (0..40)
+            .map(|i| {
+                (0..600)
+                    .map(|j| f64::from((i * 7 + j * 13) % 17) + 1e6)
+                    .collect()
+            })
+            .collect();
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        let (mut whole, mut parts) = (Statistics::default(), Statistics::default());
+        whole.add(&rows);
+        rows.chunks(7).for_each(|block| parts.add(block));
+        assert_eq!(whole.rows, parts.rows);
+        for (a, b) in whole.mean.iter().zip(&parts.mean) {
+            assert!((a - b).abs() < 1e-12, "{a} {b}");
+        }
+        for (a, b) in whole.squares.iter().zip(&parts.squares) {
+            assert!((a - b).abs() < 1e-9, "{a} {b}");
+        }
+    }
+}

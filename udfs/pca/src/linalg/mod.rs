@@ -1,0 +1,6 @@
+//! Products, decompositions and loops on matrices.
+
+pub(crate) mod eigen;
+pub(crate) mod elementwise;
+pub(crate) mod products;
+pub(crate) mod triangle;
