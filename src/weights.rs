@@ -12,11 +12,12 @@ use futures::future::BoxFuture;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use crate::object_stores::open_object_store;
+use crate::object_stores::address::is_web;
+use crate::object_stores::register;
 
 /// Serves weights from the object stores that a session has registered, such as those of its
 /// external tables, with their credentials; then from stores that are made from the environment's
-/// credentials, and from the web.
+/// credentials, for all later statements too, and from the web.
 pub struct SessionStores {
     registry: Arc<dyn ObjectStoreRegistry>,
 }
@@ -46,23 +47,16 @@ impl WeightsStores for SessionStores {
             let failed = |why: &dyn fmt::Display| {
                 Error::Configuration(format!("weights at {weights}: {why}"))
             };
-            let web = matches!(url.scheme(), "http" | "https");
-            // A store of the whole server knows neither a query nor a user.
-            let plain = url.query().is_none() && url.username().is_empty();
-            let registered = self.registry.get_store(url);
-            let store = match registered {
-                Ok(store) if plain => store,
-                _ if web => return WebStores.locate(weights).await,
-                Ok(store) => store,
-                Err(_) => {
-                    let mut bucket = url.clone();
-                    bucket.set_path("");
-                    bucket.set_query(None);
-                    open_object_store(&bucket, &HashMap::new())
-                        .await
-                        .map_err(|error| failed(&error.strip_backtrace()))?
+            if is_web(url.scheme()) {
+                // A store of the whole server knows neither a query nor a user.
+                let is_plain = url.query().is_none() && url.username().is_empty();
+                if !is_plain || self.registry.get_store(url).is_err() {
+                    return WebStores.locate(weights).await;
                 }
-            };
+            }
+            let store = register(&self.registry, url.as_str(), &HashMap::new()).await;
+            let store = store.and_then(|()| self.registry.get_store(url));
+            let store = store.map_err(|error| failed(&error.strip_backtrace()))?;
             let path = Path::from_url_path(url.path()).map_err(|error| failed(&error))?;
             Ok((store, path))
         })

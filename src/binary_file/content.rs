@@ -21,7 +21,8 @@ use tokio::sync::Semaphore;
 use super::location::split_uri;
 use super::options::{BinaryFileOptions, Oversize};
 use super::schema::{CONTENT, LENGTH, PATH};
-use crate::object_stores::errors::{advice, broke_off, describe, shown};
+use crate::object_stores::address::shown;
+use crate::object_stores::errors::{broke_off, is_missing_object, told};
 use crate::object_stores::requests::Requests;
 use crate::object_stores::retry::Retries;
 
@@ -158,9 +159,7 @@ impl ContentReader {
                 );
             }
             // A bucket that is gone is no missing file.
-            Err(e @ object_store::Error::NotFound { .. })
-                if self.options.ignore_missing_files && advice(&e, bucket.as_str()).is_none() =>
-            {
+            Err(e) if self.options.ignore_missing_files && is_missing_object(&e) => {
                 Content::Missing
             }
             Err(e) => return Err(unreadable(uri, bucket.as_str(), &e)),
@@ -266,17 +265,16 @@ fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 }
 
 fn unreadable(uri: &str, bucket: &str, error: &object_store::Error) -> DataFusionError {
-    let advice = advice(error, bucket).or_else(|| {
-        matches!(error, object_store::Error::NotFound { .. }).then(|| {
+    let advice = match is_missing_object(error) {
+        true => {
             "; it was deleted after it was listed: set the table's option 'ignoreMissingFiles' to \
              'true' to leave such objects out"
-                .to_owned()
-        })
-    });
+        }
+        false => "",
+    };
     exec_datafusion_err!(
-        "could not read '{}': {}{}",
+        "could not read '{}': {}{advice}",
         shown(uri),
-        describe(error),
-        advice.unwrap_or_default()
+        told(error, bucket)
     )
 }

@@ -34,8 +34,9 @@
 //!
 //! Options are the store's and not the table's: they are in no plan, no `SHOW CREATE TABLE` and no
 //! log, and errors name an option but not its value. A store is made once a bucket, and every later
-//! statement about the bucket goes to it: tables of all formats, `COPY`, `INSERT`, and in the program
-//! `SELECT … FROM 's3://…'`. What the environment says is asked only for a bucket that no statement
+//! statement about the bucket goes to it: tables of all formats, `COPY`, `INSERT`, weights, and in the
+//! program (or after [`enable_url_tables`](crate::enable_url_tables)) `SELECT … FROM 's3://…'`. What is
+//! wrong is said alike for all of them. What the environment says is asked only for a bucket that no statement
 //! has configured. A statement that names other credentials renews them, also for earlier tables; one
 //! that names another endpoint, or options without the credentials that the store has, is an error
 //! once the store has answered, because earlier tables would silently be read from another server, or
@@ -73,4 +74,4 @@
 //! the error names bucket and object, what the store says, and what to set. `EXPLAIN ANALYZE`
 //! counts the repetitions (`list_retries`, `fetch_retries`).
 
-pub use crate::object_stores::{is_remote, register_object_store};
+pub use crate::object_stores::{is_remote, is_store_option, register_object_store};

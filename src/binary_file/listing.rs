@@ -3,20 +3,20 @@
 use std::collections::{HashSet, VecDeque};
 use std::path::Path as FilePath;
 
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_datafusion_err};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::local;
 use super::location::Location;
 use super::options::BinaryFileOptions;
-use super::selection::{Selection, Visit, below};
-use crate::object_stores::errors::{advice, broke_off, describe, is_refused};
+use super::selection::{Selection, Skipped, Tally, Visit, below};
+use crate::object_stores::errors::{broke_off, is_refused, told};
+use crate::object_stores::local;
 use crate::object_stores::requests::{apart, leave_out};
 use crate::object_stores::retry::Retries;
+use crate::progress::{Listing, add_listed};
 
 /// List requests in flight at once.
 const LIST_CONCURRENCY: usize = 32;
@@ -28,6 +28,8 @@ pub(super) struct Listed {
     pub(super) objects: Vec<ObjectMeta>,
     /// All that the store named, in the folders that were looked into.
     pub(super) seen: usize,
+    /// Why the others are no rows.
+    pub(super) skipped: Tally,
 }
 
 /// The objects of `location` that `options` keep.
@@ -41,15 +43,21 @@ pub(super) async fn list(
 ) -> Result<Listed> {
     let mut listed = Listed::default();
     match start(store, location, options).await? {
-        Start::Object(object) => {
-            listed.objects.extend(object);
+        Start::Object(Ok(object)) => {
+            listed.objects.push(object);
+            listed.seen = 1;
+        }
+        Start::Object(Err(skipped)) => {
+            listed
+                .skipped
+                .add(skipped, location.root(), location.root());
             listed.seen = 1;
         }
         Start::Folder(mut walk) => {
             while let Some(object) = walk.next().await? {
                 listed.objects.push(object);
             }
-            listed.seen = walk.seen;
+            (listed.seen, listed.skipped) = (walk.seen, walk.skipped);
         }
     }
     listed
@@ -58,7 +66,7 @@ pub(super) async fn list(
     Ok(listed)
 }
 
-/// One object of `location`, to learn the table's layout from; `None` if there is no object.
+/// One object of `location`, to learn the table's layout from, or why there is none.
 ///
 /// # Errors
 /// As [`list`].
@@ -66,10 +74,14 @@ pub(super) async fn sample(
     store: &dyn ObjectStore,
     location: &Location,
     options: &BinaryFileOptions,
-) -> Result<Option<ObjectMeta>> {
+) -> Result<Result<ObjectMeta, Tally>> {
     match start(store, location, options).await? {
-        Start::Object(object) => Ok(object),
-        Start::Folder(mut walk) => walk.next().await,
+        Start::Object(object) => Ok(object.map_err(|why| {
+            let mut skipped = Tally::default();
+            skipped.add(why, location.root(), location.root());
+            skipped
+        })),
+        Start::Folder(mut walk) => Ok(walk.next().await?.ok_or(walk.skipped)),
     }
 }
 
@@ -82,8 +94,8 @@ pub(super) fn folders<'a>(location: &Location, object: &'a Path) -> Vec<&'a str>
 
 /// What a location turned out to be.
 enum Start<'a> {
-    /// One object; `None` if the options leave it out.
-    Object(Option<ObjectMeta>),
+    /// One object, or why the options leave it out.
+    Object(Result<ObjectMeta, Skipped>),
     Folder(Walk<'a>),
 }
 
@@ -105,8 +117,8 @@ async fn start<'a>(
         }
         match store.head(location.root()).await {
             Ok(object) => {
-                let kept = selection.keeps_object(&object);
-                return Ok(Start::Object(kept.then_some(object)));
+                let kept = selection.check_object(&object);
+                return Ok(Start::Object(kept.map(|()| object)));
             }
             Err(object_store::Error::NotFound { .. }) => {}
             // Who may list may be refused an object. Besides, the answer to a listing says why it
@@ -129,6 +141,8 @@ async fn start<'a>(
         requests: FuturesUnordered::new(),
         found: VecDeque::new(),
         seen: 0,
+        skipped: Tally::default(),
+        _listing: Listing::begin(),
     }))
 }
 
@@ -197,13 +211,25 @@ struct Walk<'a> {
     requests: FuturesUnordered<futures::future::BoxFuture<'a, Result<Page>>>,
     found: VecDeque<ObjectMeta>,
     seen: usize,
+    skipped: Tally,
+    /// For those who look at the progress.
+    _listing: Listing,
 }
 
 /// What lies in a folder.
 #[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) objects: Vec<ObjectMeta>,
-    pub(super) folders: Vec<Path>,
+struct Page {
+    objects: Vec<ObjectMeta>,
+    folders: Vec<Path>,
+}
+
+impl From<ListResult> for Page {
+    fn from(level: ListResult) -> Self {
+        Self {
+            objects: level.objects,
+            folders: level.common_prefixes,
+        }
+    }
 }
 
 impl Page {
@@ -270,16 +296,20 @@ impl<'a> Walk<'a> {
                 return Ok(None);
             };
             self.seen += page.objects.len();
+            let root = self.location.root();
             for folder in page.folders {
                 match self.selection.visit(&folder) {
-                    Visit::Skip => {}
+                    Visit::Skip(why) => self.skipped.add(why, root, &folder),
                     Visit::Level => self.folders.push_back((folder, false)),
                     Visit::Tree => self.folders.push_back((folder, true)),
                 }
             }
-            let selection = &self.selection;
-            self.found
-                .extend(page.objects.into_iter().filter(|o| selection.keeps(o)));
+            for object in page.objects {
+                match self.selection.check(&object) {
+                    Ok(()) => self.found.push_back(object),
+                    Err(why) => self.skipped.add(why, root, &object.location),
+                }
+            }
         }
     }
 }
@@ -291,16 +321,13 @@ async fn list_folder(
     tree: bool,
 ) -> Result<Page> {
     let (mut page, mut strangers) = if location.is_local() {
-        let listed = folder.clone();
-        let task = SpawnedTask::spawn_blocking(move || local::list_folder(&listed));
-        let listed = task
-            .await
-            .map_err(|e| DataFusionError::External(e.into()))?;
-        listed.map_err(|e| {
+        let (level, left_out) = local::list(folder.clone()).await.map_err(|e| {
             let source = e.into();
             let store = "LocalFileSystem";
             failed(location, &object_store::Error::Generic { store, source })
-        })?
+        })?;
+        let left_out = left_out.iter().map(ToString::to_string).collect();
+        (Page::from(level), left_out)
     } else {
         (list_remote(store, location, &folder, tree).await?, vec![])
     };
@@ -319,17 +346,17 @@ async fn list_remote(
     let mut retries = Retries::default();
     loop {
         let page = if tree {
-            let objects = store.list(Some(folder)).try_collect().await;
+            let objects = store.list(Some(folder)).inspect_ok(|_| add_listed(1));
+            let objects = objects.try_collect().await;
             objects.map(|objects| Page {
                 objects,
                 folders: vec![],
             })
         } else {
             let level = store.list_with_delimiter(Some(folder)).await;
-            level.map(|level| Page {
-                objects: level.objects,
-                folders: level.common_prefixes,
-            })
+            level
+                .inspect(|level| add_listed(level.objects.len()))
+                .map(Page::from)
         };
         match page {
             Err(e) if broke_off(&e) && retries.again().await => {}
@@ -340,17 +367,15 @@ async fn list_remote(
 
 fn failed(location: &Location, error: &object_store::Error) -> DataFusionError {
     let advice = match error {
-        object_store::Error::InvalidPath { .. } => Some(
+        object_store::Error::InvalidPath { .. } => {
             "; a name with a control character or with an empty, '.' or '..' folder cannot be \
              read: rename it, or name a location that does not contain it"
-                .to_owned(),
-        ),
-        error => advice(error, location.store().as_str()),
+        }
+        _ => "",
     };
     exec_datafusion_err!(
-        "could not list '{location}': {}{}",
-        describe(error),
-        advice.unwrap_or_default()
+        "could not list '{location}': {}{advice}",
+        told(error, location.store().as_str())
     )
 }
 

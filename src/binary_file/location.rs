@@ -10,7 +10,7 @@ use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 
 use super::options::parse_glob;
-use crate::object_stores::errors::shown;
+use crate::object_stores::address::{is_web, shown, split_scheme};
 
 const GLOB_CHARACTERS: [char; 4] = ['*', '?', '[', '{'];
 
@@ -42,7 +42,7 @@ impl Location {
     /// Reads a URL to the letter: `%20` is a blank to a browser, but in a key it is `%20`. `None`
     /// where that is no other place.
     pub(super) fn as_typed(text: &str) -> Option<Self> {
-        let (_, path) = text.split_once("://")?;
+        let (_, path) = split_scheme(text)?;
         if decode(text, path).is_ok_and(|decoded| decoded == path) {
             return None;
         }
@@ -52,8 +52,7 @@ impl Location {
     /// What has exactly this name in a store, where the name could also be a glob: to the letter, and
     /// percent-decoded.
     pub(super) fn names(text: &str) -> Vec<Self> {
-        let is_remote = text
-            .split_once("://")
+        let is_remote = split_scheme(text)
             .is_some_and(|(scheme, rest)| scheme != "file" && rest.contains(GLOB_CHARACTERS));
         if !is_remote {
             return vec![];
@@ -66,9 +65,10 @@ impl Location {
     }
 
     fn read(text: &str, globs: bool, decode: impl Fn(&str) -> Result<String>) -> Result<Self> {
-        let is_url = text.contains("://");
-        let (store, path, exists) = match text.split_once("://") {
-            Some(("file", path)) => {
+        let scheme = split_scheme(text);
+        let is_url = scheme.is_some();
+        let (store, path, exists) = match scheme {
+            Some((scheme, path)) if scheme == "file" => {
                 let Some(path) = path.strip_prefix('/') else {
                     return plan_err!(
                         "LOCATION '{text}': expected 'file:///' and an absolute path"
@@ -89,7 +89,7 @@ impl Location {
                             shown(text)
                         )
                     })?;
-                if !matches!(scheme, "http" | "https") {
+                if !is_web(&scheme) {
                     refuse_unnameable(text, &decode(path)?)?;
                 }
                 (store, path.to_owned(), false)

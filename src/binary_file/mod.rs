@@ -19,7 +19,6 @@ pub mod credentials;
 mod factory;
 mod fetch;
 mod listing;
-mod local;
 mod location;
 mod metrics;
 mod options;

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use datafusion::common::{Result, config_datafusion_err, config_err};
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
+use crate::object_stores::is_store_option;
 use crate::suggest::did_you_mean;
 
 const NAMES: [&str; 7] = [
@@ -20,9 +21,6 @@ const NAMES: [&str; 7] = [
     "maxLength",
     "oversize",
 ];
-
-/// Prefixes of options that configure the object store and not the table.
-const STORE_PREFIXES: [&str; 2] = ["aws.", "gcp."];
 
 /// What happens to an object longer than `maxLength`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -122,7 +120,7 @@ impl BinaryFileOptions {
     ) -> Result<Self> {
         let mut parsed = Self::default();
         for (key, value) in options {
-            if STORE_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
+            if is_store_option(key) {
                 continue;
             }
             // The SQL planner puts `format.` before a name without a namespace.

@@ -1,6 +1,7 @@
 //! The table: what a query needs of the listing, and of the content.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::{FieldRef, SchemaRef};
 use async_trait::async_trait;
@@ -17,7 +18,9 @@ use super::location::Location;
 use super::options::BinaryFileOptions;
 use super::partitions;
 use super::schema::{CONTENT, CONTENT_INDEX, FIXED, LENGTH, PATH, listing_schema, table_schema};
+use super::selection::Tally;
 use super::work_list;
+use crate::NOTICE;
 use crate::object_stores::requests::Requests;
 
 /// A table with one row an object: `path`, `modificationTime`, `length`, `content`, and the hive
@@ -48,6 +51,8 @@ pub struct BinaryFileTable {
     pub(super) options: BinaryFileOptions,
     pub(super) partition_columns: Vec<FieldRef>,
     pub(super) schema: SchemaRef,
+    /// That there are no rows has been told: once is enough.
+    pub(super) told_empty: Arc<AtomicBool>,
 }
 
 impl BinaryFileTable {
@@ -79,15 +84,22 @@ impl BinaryFileTable {
         let texts = locations;
         let mut locations = vec![];
         let mut found: Option<Vec<FieldRef>> = None;
+        let mut skipped = Tally::default();
         for text in texts {
             let (location, sample) = locate(session, text, &options).await?;
-            if let (None, Some(object)) = (&found, sample) {
-                found = Some(partitions::infer(&listing::folders(
-                    &location,
-                    &object.location,
-                )));
+            match sample {
+                Ok(object) if found.is_none() => {
+                    let folders = listing::folders(&location, &object.location);
+                    found = Some(partitions::infer(&folders));
+                }
+                Ok(_) => {}
+                Err(of_location) => skipped.merge(of_location),
             }
             locations.push(location);
+        }
+        let is_empty = found.is_none();
+        if is_empty {
+            tell_empty(&locations, &skipped, &options);
         }
         let partition_columns = if options.recursive_file_lookup {
             if declared.is_some() {
@@ -116,6 +128,7 @@ impl BinaryFileTable {
             options,
             partition_columns,
             schema,
+            told_empty: Arc::new(is_empty.into()),
         })
     }
 
@@ -130,7 +143,7 @@ async fn locate(
     session: &dyn Session,
     text: &str,
     options: &BinaryFileOptions,
-) -> Result<(Location, Option<ObjectMeta>)> {
+) -> Result<(Location, Result<ObjectMeta, Tally>)> {
     let sample = async |location: &Location| {
         let store = session.runtime_env().object_store(location.store())?;
         let sample = listing::sample(&store, location, options);
@@ -152,14 +165,25 @@ async fn locate(
         return Ok((location, object));
     };
     let as_typed = sample(&typed).await;
-    if matches!(&as_typed, Err(_) | Ok(None))
+    if !matches!(&as_typed, Ok(Ok(_)))
         && let Ok(decoded) = decoded
         && let Ok(object) = sample(&decoded).await
-        && (object.is_some() || as_typed.is_err())
+        && (object.is_ok() || as_typed.is_err())
     {
         return Ok((decoded, object));
     }
     Ok((typed, as_typed?))
+}
+
+/// Tells that a table has no rows, which is seldom what was meant, and why.
+fn tell_empty(locations: &[Location], skipped: &Tally, options: &BinaryFileOptions) {
+    let locations: Vec<String> = locations.iter().map(|l| format!("'{l}'")).collect();
+    log::warn!(
+        target: NOTICE,
+        "{}: no rows: {}",
+        locations.join(", "),
+        skipped.told(options)
+    );
 }
 
 /// Declared partition columns have to be those that the folders spell.
@@ -237,6 +261,8 @@ impl TableProvider for BinaryFileTable {
             ..Default::default()
         };
         let mut failed = 0;
+        let mut listed_rows = 0;
+        let mut skipped = Tally::default();
         for location in &self.locations {
             let store = session.runtime_env().object_store(location.store())?;
             let listing = listing::list(&store, location, &self.options);
@@ -245,6 +271,8 @@ impl TableProvider for BinaryFileTable {
             requests.warn_of_left_out(location);
             failed += requests.failed();
             summary.listed += listed.seen;
+            listed_rows += listed.objects.len();
+            skipped.merge(listed.skipped);
             let listed = work_list::to_batches(
                 location,
                 &listed.objects,
@@ -254,6 +282,9 @@ impl TableProvider for BinaryFileTable {
             rows.extend(work_list::filter(listed, predicate.as_ref())?);
         }
         summary.retries = failed;
+        if listed_rows == 0 && !self.told_empty.swap(true, Ordering::Relaxed) {
+            tell_empty(&self.locations, &skipped, &self.options);
+        }
 
         let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let output = projection.unwrap_or(&all);

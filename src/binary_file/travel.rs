@@ -48,6 +48,7 @@ impl BinaryFileTable {
             options: BinaryFileOptions::from_map(parts.options)?,
             schema: table_schema(&parts.partition_columns),
             partition_columns: parts.partition_columns,
+            told_empty: Arc::default(),
         })
     }
 

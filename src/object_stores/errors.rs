@@ -1,20 +1,39 @@
 //! What a store's error means: in words that may be shown, and what to do about it.
 //!
+//! The errors of stores that are made here say so themselves ([`explained`]), whoever shows them: a
+//! Parquet scan, a `COPY`, a table of ours. Those of other stores are [`told`] where we meet them.
+//!
 //! `object_store` has no type for most answers of S3. Their `<Code>` is part of S3's interface,
 //! and it is in the text of the error, so it is read from there.
 
+use std::error::Error as StdError;
+use std::fmt;
+
 use object_store::Error;
 
+use super::address::{hide_secrets, shown};
 use super::xml::element;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
 use super::xml::raw_element;
 
+/// The text of `error`, which somebody met at the store of the URL `bucket`, and what to do about it.
+pub(crate) fn told(error: &Error, bucket: &str) -> String {
+    let advice = match is_explained(error) {
+        true => None,
+        false => advice(error, bucket, Access::Read),
+    };
+    describe(error) + &advice.unwrap_or_default()
+}
+
 /// The text of `error`, without the XML around what a store says and the secrets of addresses.
-///
+pub(crate) fn describe(error: &Error) -> String {
+    readable(&error.to_string())
+}
+
 /// S3 repeats in its errors the token that it refused and the request that was signed, headers
 /// included. Neither may be shown, so only code and message are.
-pub(crate) fn describe(error: &Error) -> String {
-    let text = hide_secrets(&error.to_string());
+fn readable(text: &str) -> String {
+    let text = hide_secrets(text);
     let Some((before, document, after)) = find_document(&text) else {
         return text;
     };
@@ -26,42 +45,69 @@ pub(crate) fn describe(error: &Error) -> String {
     format!("{before}{said}{after}")
 }
 
-/// A location as it may be shown: without user name and password, and of an address of the web
-/// without its query, which may be a signature. A `?` that is encoded may be one too.
-pub(crate) fn shown(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    let query = ["?", "%3F", "%3f"]
-        .iter()
-        .filter_map(|mark| rest.find(mark));
-    let (rest, end) = match query.min() {
-        Some(query) if is_web => (&rest[..query], "?…"),
-        _ => (rest, ""),
-    };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}{end}")
+/// What a request wants to do, which is what credentials may not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+    Delete,
 }
 
-/// `text` with every address of the web in it as it may be [`shown`].
-fn hide_secrets(text: &str) -> String {
-    let mut told = String::new();
-    let mut rest = text;
-    while let Some(start) = ["http://", "https://"]
-        .iter()
-        .filter_map(|s| rest.find(s))
-        .min()
-    {
-        let (before, url) = rest.split_at(start);
-        let is_end = |c: char| c.is_whitespace() || "'\"<>".contains(c);
-        let (url, after) = url.split_at(url.find(is_end).unwrap_or(url.len()));
-        told += before;
-        told += &shown(url);
-        rest = after;
+/// An error whose text has been made [`readable`], with what to do about it.
+#[derive(Debug)]
+struct Explained {
+    text: String,
+    source: Source,
+}
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
-    told + rest
+}
+
+impl StdError for Explained {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// The same kind of error, which tells what is wrong at the store of the URL `bucket` and what to do.
+pub(super) fn explained(mut error: Error, bucket: &str, access: Access) -> Error {
+    if is_explained(&error) {
+        return error;
+    }
+    let advice = advice(&error, bucket, access).unwrap_or_default();
+    if let Some(source) = source_mut(&mut error) {
+        let text = readable(&source.to_string()) + &advice;
+        let nothing: Source = String::new().into();
+        let inner = std::mem::replace(source, nothing);
+        *source = Box::new(Explained {
+            text,
+            source: inner,
+        });
+    }
+    error
+}
+
+fn is_explained(error: &Error) -> bool {
+    error.source().is_some_and(<dyn StdError>::is::<Explained>)
+}
+
+fn source_mut(error: &mut Error) -> Option<&mut Source> {
+    match error {
+        Error::Generic { source, .. }
+        | Error::NotFound { source, .. }
+        | Error::NotSupported { source }
+        | Error::AlreadyExists { source, .. }
+        | Error::Precondition { source, .. }
+        | Error::NotModified { source, .. }
+        | Error::PermissionDenied { source, .. }
+        | Error::Unauthenticated { source, .. } => Some(source),
+        _ => None,
+    }
 }
 
 /// S3's error document with nothing but code and message; `None` if `text` is no such document.
@@ -94,12 +140,28 @@ pub(crate) fn is_unknown_request(error: &Error) -> bool {
     }
 }
 
+/// Whether an object is missing, in a bucket that is there.
+pub(crate) fn is_missing_object(error: &Error) -> bool {
+    matches!(error, Error::NotFound { .. }) && code(error).as_deref() != Some("NoSuchBucket")
+}
+
+/// What S3 calls the error. The answer to a deletion of several objects has one for each.
+fn code(error: &Error) -> Option<String> {
+    causes(error).find_map(|cause| {
+        let text = cause.to_string();
+        if let Some((_, document, _)) = find_document(&text) {
+            return element(document, "Code").map(Into::into);
+        }
+        let (_, code) = text.split_once("(code: ")?;
+        code.split_once(')').map(|(code, _)| code.to_owned())
+    })
+}
+
 /// What to do about an error, as the end of a sentence that begins with `; `, if that is known.
 /// `bucket` is the store's URL.
-pub(crate) fn advice(error: &Error, bucket: &str) -> Option<String> {
+fn advice(error: &Error, bucket: &str, access: Access) -> Option<String> {
     let bucket = &shown(bucket);
-    let text = error.to_string();
-    let code = find_document(&text).and_then(|(_, document, _)| element(document, "Code"));
+    let code = code(error);
     let known = match code.as_deref().unwrap_or_default() {
         "NoSuchBucket" => {
             format!("there is no bucket at '{bucket}': check its name, aws.endpoint and aws.region")
@@ -121,12 +183,10 @@ pub(crate) fn advice(error: &Error, bucket: &str) -> Option<String> {
             "the bucket is in another region: set aws.region".to_owned()
         }
         "RequestTimeTooSkewed" => "set this machine's clock".to_owned(),
-        _ if text.contains("redirect without LOCATION") => {
+        _ if error.to_string().contains("redirect without LOCATION") => {
             "the bucket is in another region: set aws.region".to_owned()
         }
-        _ if is_refused(error) || code.as_deref() == Some("AccessDenied") => {
-            return Some(refused(bucket));
-        }
+        code if is_refused(error) || code == "AccessDenied" => refused(bucket, access),
         _ if is_unreachable(error) => {
             format!("the store of '{bucket}' cannot be reached: check the network and aws.endpoint")
         }
@@ -135,32 +195,57 @@ pub(crate) fn advice(error: &Error, bucket: &str) -> Option<String> {
     Some(format!("; {known}"))
 }
 
-/// What to do if the providers of credentials, which are asked when a store is made, have failed.
-/// Other errors stay as they are.
-#[cfg(all(feature = "aws", feature = "cli"))]
-pub(super) fn no_credentials(
-    bucket: &url::Url,
-    error: datafusion::common::DataFusionError,
-) -> datafusion::common::DataFusionError {
-    let text = error.strip_backtrace();
-    let Some((_, why)) = text.split_once("Error getting credentials from provider: ") else {
-        return error;
+fn refused(bucket: &str, access: Access) -> String {
+    if bucket.starts_with("file:") {
+        return "grant this user permission to read it".to_owned();
+    }
+    let (needed, or_else) = match access {
+        Access::Read => (
+            "s3:ListBucket on the bucket and s3:GetObject on its objects",
+            "; aws.skip_signature 'true' reads public buckets",
+        ),
+        Access::Write => ("s3:PutObject on the bucket's objects", ""),
+        Access::Delete => (
+            "s3:DeleteObject on the bucket's objects, which what a run leaves behind needs too",
+            "",
+        ),
     };
-    datafusion::common::config_datafusion_err!(
-        "no credentials for '{bucket}': {why}; set aws.access_key_id and aws.secret_access_key, \
-         or a profile (AWS_PROFILE), or for a public bucket aws.skip_signature 'true'"
+    format!(
+        "grant the credentials {needed}, or set aws.access_key_id and aws.secret_access_key (or a \
+         profile, AWS_PROFILE) of somebody who has them{or_else}"
     )
 }
 
-fn refused(bucket: &str) -> String {
-    if bucket.starts_with("file:") {
-        "; grant this user permission to read it".to_owned()
-    } else {
-        "; grant the credentials s3:ListBucket on the bucket and s3:GetObject on its objects, or \
-         set aws.access_key_id and aws.secret_access_key (or a profile, AWS_PROFILE) of somebody \
-         who has them; aws.skip_signature 'true' reads public buckets"
-            .to_owned()
+/// What to do if a store cannot even be made: the providers of credentials are asked then, and Amazon
+/// for the region of a bucket. Other errors stay as they are.
+#[cfg(all(feature = "aws", feature = "cli"))]
+pub(super) fn not_opened(
+    bucket: &url::Url,
+    error: datafusion::common::DataFusionError,
+) -> datafusion::common::DataFusionError {
+    use datafusion::common::config_datafusion_err;
+
+    let text = error.strip_backtrace();
+    let bucket = shown(bucket.as_str());
+    if let Some((_, why)) = text.split_once("Error getting credentials from provider: ") {
+        return config_datafusion_err!(
+            "no credentials for '{bucket}': {why}; set aws.access_key_id and \
+             aws.secret_access_key, or a profile (AWS_PROFILE), or for a public bucket \
+             aws.skip_signature 'true'"
+        );
     }
+    let of_region = ["Failed to resolve region", "Failed to parse the region"];
+    let why = if of_region.iter().any(|part| text.contains(part)) {
+        "Amazon did not say in which region the bucket is"
+    } else if text.contains("Bucket '") && text.contains("' not found") {
+        "Amazon knows no bucket of this name"
+    } else {
+        return error;
+    };
+    config_datafusion_err!(
+        "'{bucket}': {why}; check the name of the bucket and set aws.region, or for another server \
+         aws.endpoint (with aws.allow_http 'true' if it begins with http://)"
+    )
 }
 
 /// Whether a store, or the operating system below it, denies access.
@@ -181,12 +266,13 @@ pub(crate) fn is_refused(error: &Error) -> bool {
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
 pub(crate) fn broke_off(error: &Error) -> bool {
     use object_store::client::HttpError;
-    let Error::Generic { source, .. } = error else {
-        return false;
-    };
     // Requests that were given up have the error of the retries in between.
-    let cause = source.source();
-    source.is::<HttpError>() || cause.is_some_and(|cause| cause.is::<HttpError>())
+    matches!(error, Error::Generic { .. })
+        && causes(error)
+            .skip(1)
+            .filter(|cause| !cause.is::<Explained>())
+            .take(2)
+            .any(<dyn StdError>::is::<HttpError>)
 }
 
 /// Without network stores, nothing breaks off.
@@ -208,9 +294,9 @@ fn is_unreachable(error: &Error) -> bool {
         .any(|e| e.kind() == HttpErrorKind::Connect)
 }
 
-fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    let first: &(dyn std::error::Error + 'static) = error;
-    std::iter::successors(Some(first), |cause| cause.source())
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = error;
+    std::iter::successors(Some(first), |cause| StdError::source(*cause))
 }
 
 /// What is before, in and after S3's error document.
@@ -246,28 +332,16 @@ mod tests {
             describe(&error),
             "Generic S3 error: 403 Forbidden: InvalidToken: it isn't <good>, after 2 retries"
         );
-        assert!(
-            advice(&error, "s3://b/")
-                .unwrap()
-                .contains("aws.session_token")
-        );
+        let said = told(&error, "s3://b/");
+        assert!(said.contains("aws.session_token"), "{said}");
+        // Told once, by whoever explains it first.
+        let explained = explained(error, "s3://b/", Access::Write);
+        assert_eq!(explained.to_string(), said);
+        assert_eq!(told(&explained, "s3://b/"), said);
     }
 
     #[test]
-    fn addresses_are_shown_without_secrets() {
-        for (url, expected) in [
-            ("http://u:hush@host/a@b/c", "http://host/a@b/c"),
-            (
-                "https://host/a.jpg?X-Amz-Signature=hush",
-                "https://host/a.jpg?…",
-            ),
-            ("http://host?sig=hu/sh@x", "http://host?…"),
-            ("http://host/a%3Fsig%3Dhush", "http://host/a?…"),
-            ("s3://b/a?.jpg", "s3://b/a?.jpg"),
-            ("/data/a?.jpg", "/data/a?.jpg"),
-        ] {
-            assert_eq!(shown(url), expected);
-        }
+    fn addresses_in_errors_are_shown_without_secrets() {
         let error = error(
             "GET http://u:hush@host/x?sig=hush in 1ms: url (https://u:hush@h/), 'http://h/?hush'",
         );
@@ -276,6 +350,39 @@ mod tests {
             "Generic S3 error: 403 Forbidden: GET http://host/x?… in 1ms: url (https://h/), \
              'http://h/?…', after 2 retries"
         );
+    }
+
+    #[test]
+    fn every_kind_of_request_needs_its_own_permission() {
+        let denied = || Error::PermissionDenied {
+            path: "x".to_owned(),
+            source: "<Error><Code>AccessDenied</Code></Error>".into(),
+        };
+        let of_many = || Error::Generic {
+            store: "S3",
+            source: "DeleteObjects request failed for key x: no (code: AccessDenied)".into(),
+        };
+        for (error, access, needed) in [
+            (denied(), Access::Read, "s3:GetObject"),
+            (denied(), Access::Write, "s3:PutObject"),
+            (denied(), Access::Delete, "s3:DeleteObject"),
+            (of_many(), Access::Delete, "s3:DeleteObject"),
+        ] {
+            let error = explained(error, "s3://b/", access);
+            assert!(error.to_string().contains(needed), "{error}");
+            assert!(!error.to_string().contains("<Error>"), "{error}");
+        }
+        // What the kind of an error means to those who look for it is not lost.
+        assert!(is_refused(&explained(denied(), "s3://b/", Access::Read)));
+        let missing = |code: &str| Error::NotFound {
+            path: "x".to_owned(),
+            source: format!("<Error><Code>{code}</Code></Error>").into(),
+        };
+        for (code, expected) in [("NoSuchKey", true), ("NoSuchBucket", false)] {
+            let error = explained(missing(code), "s3://b/", Access::Read);
+            assert_eq!(is_missing_object(&missing(code)), expected);
+            assert_eq!(is_missing_object(&error), expected);
+        }
     }
 
     #[test]
@@ -307,14 +414,32 @@ mod tests {
             source: "Error getting credentials from provider: an error: no IMDS".into(),
         }));
         let bucket = url::Url::parse("s3://fruits").unwrap();
-        let told = no_credentials(&bucket, from_providers).strip_backtrace();
+        let told = not_opened(&bucket, from_providers).strip_backtrace();
         assert!(
             told.contains("no credentials for 's3://fruits': an error: no IMDS; set aws.access"),
             "{told}"
         );
+        for (why, expected) in [
+            (
+                "Failed to resolve region for bucket 'fruits'",
+                "did not say in which region",
+            ),
+            ("Bucket 'fruits' not found", "knows no bucket"),
+        ] {
+            let from_amazon = DataFusionError::ObjectStore(Box::new(Error::Generic {
+                store: "S3",
+                source: why.into(),
+            }));
+            let told = not_opened(&bucket, from_amazon).strip_backtrace();
+            assert!(
+                told.contains(&format!("'s3://fruits': Amazon {expected}"))
+                    && told.contains("set aws.region"),
+                "{told}"
+            );
+        }
         let other = DataFusionError::Plan("x".to_owned());
         assert!(matches!(
-            no_credentials(&bucket, other),
+            not_opened(&bucket, other),
             DataFusionError::Plan(_)
         ));
     }
@@ -326,7 +451,7 @@ mod tests {
             implementer: "y".into(),
         };
         assert_eq!(describe(&error), error.to_string());
-        assert_eq!(advice(&error, "s3://b/"), None);
+        assert_eq!(told(&error, "s3://b/"), error.to_string());
     }
 
     #[test]

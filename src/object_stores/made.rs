@@ -34,7 +34,7 @@ struct Made {
 static MADE: Mutex<Vec<Made>> = Mutex::new(vec![]);
 
 /// Whether an option says how a store is reached.
-pub(crate) fn is_store_option(key: &str) -> bool {
+pub fn is_store_option(key: &str) -> bool {
     key.starts_with("aws.") || key.starts_with("gcp.")
 }
 
@@ -96,7 +96,7 @@ pub(super) fn is_same(
         "'{}' is in use by this session, and these options name {differs} than it was opened with: \
          earlier tables would be read from elsewhere or by somebody else; leave all options of the \
          store out to go on with it, repeat its endpoint and credentials, or use another session",
-        super::errors::shown(url.as_str())
+        super::address::shown(url.as_str())
     )
 }
 

@@ -1,7 +1,11 @@
 //! Object stores: which one a location needs, and with which credentials.
 
+pub(crate) mod address;
 pub(crate) mod errors;
+mod explaining;
+pub(crate) mod local;
 mod made;
+mod open;
 #[cfg(any(feature = "aws", feature = "gcp"))]
 mod options;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
@@ -18,13 +22,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::{Result, config_err, plan_datafusion_err, plan_err};
+use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use object_store::ObjectStore;
 use url::Url;
 
-use self::errors::shown;
+use self::address::{shown, split_scheme};
 
-pub(crate) use self::made::is_store_option;
+pub(crate) use self::local::register_local_disk;
+pub use self::made::is_store_option;
 
 /// Registers the store of `location`, made from `options` (`aws.region`, `gcp.service_account_path`,
 /// …) and the environment.
@@ -41,38 +46,46 @@ pub async fn register_object_store(
     location: &str,
     options: &HashMap<String, String>,
 ) -> Result<()> {
+    register(&runtime.object_store_registry, location, options).await
+}
+
+/// The same in the registry of a runtime.
+pub(crate) async fn register(
+    registry: &Arc<dyn ObjectStoreRegistry>,
+    location: &str,
+    options: &HashMap<String, String>,
+) -> Result<()> {
     check_keys(options)?;
-    let Some((scheme, rest)) = location.split_once("://") else {
+    let Some((scheme, rest)) = split_scheme(location) else {
         return Ok(());
     };
     if scheme == "file" {
         return Ok(());
     }
     let authority = rest.split('/').next().unwrap_or_default();
-    let urls = names(scheme)
+    let urls = names(&scheme)
         .iter()
         .map(|scheme| Url::parse(&format!("{scheme}://{authority}")))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| plan_datafusion_err!("LOCATION '{}': {e}", shown(location)))?;
     let [url, ..] = urls.as_slice() else {
-        return has_store(runtime, location);
+        return has_store(registry, location, &scheme, authority);
     };
-    let registry = &runtime.object_store_registry;
     let registered = urls.iter().find_map(|url| registry.get_store(url).ok());
     let configured = options.keys().any(|key| is_store_option(key));
     if let Some(store) = registered
         && (!configured || made::is_same(registry, url, options)?)
     {
         for url in urls.iter().filter(|url| registry.get_store(url).is_err()) {
-            runtime.register_object_store(url, Arc::clone(&store));
+            registry.register_store(url, Arc::clone(&store));
         }
         return Ok(());
     }
     let answered = made::Answered::default();
-    let store = open(url, options, &answered).await?;
+    let store = open::open(url, options, &answered).await?;
     made::note(registry, url, &store, options, answered);
     for url in &urls {
-        runtime.register_object_store(url, Arc::clone(&store));
+        registry.register_store(url, Arc::clone(&store));
     }
     Ok(())
 }
@@ -93,17 +106,19 @@ fn names(scheme: &str) -> &'static [&'static str] {
 
 /// Whether the store of `location` is one that can be made here.
 pub fn is_remote(location: &str) -> bool {
-    let scheme = location.split_once("://").map(|(scheme, _)| scheme);
-    scheme.is_some_and(|scheme| !names(scheme).is_empty())
+    split_scheme(location).is_some_and(|(scheme, _)| !names(&scheme).is_empty())
 }
 
 /// Of schemes that are not known here, the session has to have the store.
-fn has_store(runtime: &Arc<RuntimeEnv>, location: &str) -> Result<()> {
-    let (scheme, rest) = location.split_once("://").unwrap_or_default();
-    let authority = rest.split('/').next().unwrap_or_default();
+fn has_store(
+    registry: &Arc<dyn ObjectStoreRegistry>,
+    location: &str,
+    scheme: &str,
+    authority: &str,
+) -> Result<()> {
     let url = Url::parse(&format!("{scheme}://{authority}"))
         .map_err(|e| plan_datafusion_err!("LOCATION '{}': {e}", shown(location)))?;
-    if runtime.object_store_registry.get_store(&url).is_ok() {
+    if registry.get_store(&url).is_ok() {
         return Ok(());
     }
     plan_err!(
@@ -126,200 +141,6 @@ fn check_keys(options: &HashMap<String, String>) -> Result<()> {
     config_err!(
         "'aws.{missing}' is missing: aws.access_key_id and aws.secret_access_key go together, and \
          aws.session_token with both"
-    )
-}
-
-/// Makes the store of `url` from `options` and the environment.
-///
-/// # Errors
-/// When the scheme is unknown, not compiled in, or an option is; values are never shown.
-pub(crate) async fn open_object_store(
-    url: &Url,
-    options: &HashMap<String, String>,
-) -> Result<Arc<dyn ObjectStore>> {
-    open(url, options, &made::Answered::default()).await
-}
-
-/// The same; the store notes in `answered` that it has been answered well.
-async fn open(
-    url: &Url,
-    options: &HashMap<String, String>,
-    answered: &made::Answered,
-) -> Result<Arc<dyn ObjectStore>> {
-    match url.scheme() {
-        "s3" | "s3a" | "oss" | "cos" => s3(url, options, answered).await,
-        "gs" | "gcs" => gcs(url, options, answered),
-        "http" | "https" => http(url, answered),
-        scheme => plan_err!("there is no object store for '{scheme}://'"),
-    }
-}
-
-/// With the program's libraries at hand: the credentials that datafusion-cli finds too (profiles,
-/// instance roles, single sign-on).
-#[cfg(all(feature = "aws", feature = "cli"))]
-async fn s3(
-    url: &Url,
-    options: &HashMap<String, String>,
-    answered: &made::Answered,
-) -> Result<Arc<dyn ObjectStore>> {
-    use datafusion::common::config::ExtensionOptions;
-    use datafusion_cli::object_storage::{
-        AwsOptions, get_cos_object_store_builder, get_oss_object_store_builder,
-        get_s3_object_store_builder,
-    };
-    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-
-    let mut aws = AwsOptions::default();
-    for (key, value) in options.iter().filter(|(key, _)| key.starts_with("aws.")) {
-        aws.set(key, value)
-            .map_err(|_| options::refused(key, "aws", &options::AWS))?;
-    }
-    match url.scheme() {
-        "oss" => return build_s3(get_oss_object_store_builder(url, &aws)?, options, answered),
-        "cos" => return build_s3(get_cos_object_store_builder(url, &aws)?, options, answered),
-        _ => {}
-    }
-    let has_keys = aws.access_key_id.is_some();
-    if aws.skip_signature == Some(true) && !has_keys {
-        // With keys, which are not used then, nobody goes looking for an instance's role.
-        aws.access_key_id = Some(String::new());
-        aws.secret_access_key = Some(String::new());
-    }
-    if aws.endpoint.is_some() && aws.region.is_none() && aws.access_key_id.is_some() {
-        let from_env = AmazonS3Builder::from_env();
-        let region = from_env.get_config_value(&AmazonS3ConfigKey::Region);
-        // Without a region, Amazon would be asked for that of a bucket which it does not have.
-        aws.region = region.or_else(|| Some(DEFAULT_REGION.to_owned()));
-    }
-    let builder = get_s3_object_store_builder(url, &aws, false)
-        .await
-        .map_err(|e| errors::no_credentials(url, e))?;
-    build_s3(builder, options, answered)
-}
-
-/// What servers other than Amazon's take for a region unless they are told otherwise.
-#[cfg(all(feature = "aws", feature = "cli"))]
-const DEFAULT_REGION: &str = "us-east-1";
-
-/// Without them: the options, and the variables of the environment.
-#[cfg(all(feature = "aws", not(feature = "cli")))]
-async fn s3(
-    url: &Url,
-    options: &HashMap<String, String>,
-    answered: &made::Answered,
-) -> Result<Arc<dyn ObjectStore>> {
-    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-
-    let mut builder = AmazonS3Builder::from_env().with_url(url.as_str());
-    for (key, value) in options {
-        let Some(name) = key.strip_prefix("aws.") else {
-            continue;
-        };
-        let name: AmazonS3ConfigKey = format!("aws_{name}")
-            .parse()
-            .map_err(|_| options::refused(key, "aws", &options::AWS))?;
-        builder = builder.with_config(name, value);
-    }
-    build_s3(builder, options, answered)
-}
-
-/// Whoever names keys or a server means these alone: not with a token that the environment has for
-/// other keys, and not `AWS_ENDPOINT_URL_S3`, which would otherwise go before every other endpoint.
-#[cfg(feature = "aws")]
-fn build_s3(
-    mut builder: object_store::aws::AmazonS3Builder,
-    options: &HashMap<String, String>,
-    answered: &made::Answered,
-) -> Result<Arc<dyn ObjectStore>> {
-    use object_store::StaticCredentialProvider;
-    use object_store::aws::{AmazonS3ConfigKey, AwsCredential};
-
-    let option = |name: &str| options.get(&format!("aws.{name}"));
-    if let Some(endpoint) = option("endpoint") {
-        builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
-    }
-    if let (Some(id), Some(secret)) = (option("access_key_id"), option("secret_access_key")) {
-        let keys = AwsCredential {
-            key_id: id.clone(),
-            secret_key: secret.clone(),
-            token: option("session_token").cloned(),
-        };
-        builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(keys)));
-        if option("skip_signature").is_none() && option("nosign").is_none() {
-            builder = builder.with_skip_signature(false);
-        }
-    }
-    Ok(Arc::new(s3::S3::try_new(builder, answered)?))
-}
-
-#[cfg(not(feature = "aws"))]
-async fn s3(
-    url: &Url,
-    _options: &HashMap<String, String>,
-    _answered: &made::Answered,
-) -> Result<Arc<dyn ObjectStore>> {
-    not_compiled_in(url, "aws")
-}
-
-#[cfg(feature = "gcp")]
-fn gcs(
-    url: &Url,
-    options: &HashMap<String, String>,
-    answered: &made::Answered,
-) -> Result<Arc<dyn ObjectStore>> {
-    use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-
-    let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
-    for (key, value) in options {
-        let Some(name) = key.strip_prefix("gcp.") else {
-            continue;
-        };
-        let name = match name {
-            // As datafusion-cli has it.
-            "application_credentials_path" => "application_credentials",
-            name => name,
-        };
-        let name: GoogleConfigKey = name
-            .parse()
-            .map_err(|_| options::refused(key, "gcp", &options::GCP))?;
-        builder = builder.with_config(name, value);
-    }
-    let connector = transport::Connector::try_new(answered)?;
-    Ok(Arc::new(builder.with_http_connector(connector).build()?))
-}
-
-#[cfg(not(feature = "gcp"))]
-fn gcs(
-    url: &Url,
-    _options: &HashMap<String, String>,
-    _answered: &made::Answered,
-) -> Result<Arc<dyn ObjectStore>> {
-    not_compiled_in(url, "gcp")
-}
-
-#[cfg(feature = "http")]
-fn http(url: &Url, answered: &made::Answered) -> Result<Arc<dyn ObjectStore>> {
-    use object_store::http::HttpBuilder;
-
-    let connector = transport::Connector::try_new(answered)?;
-    let http = object_store::ClientOptions::new().with_allow_http(url.scheme() == "http");
-    let builder = HttpBuilder::new()
-        .with_url(url.as_str())
-        .with_client_options(http);
-    Ok(Arc::new(builder.with_http_connector(connector).build()?))
-}
-
-#[cfg(not(feature = "http"))]
-fn http(url: &Url, _answered: &made::Answered) -> Result<Arc<dyn ObjectStore>> {
-    not_compiled_in(url, "http")
-}
-
-#[cfg(not(all(feature = "aws", feature = "gcp", feature = "http")))]
-fn not_compiled_in(url: &Url, feature: &str) -> Result<Arc<dyn ObjectStore>> {
-    plan_err!(
-        "no object store is registered for '{}' and this program was built without the feature \
-         '{feature}'; build it with that feature, or register a store with the session",
-        shown(url.as_str())
     )
 }
 

@@ -51,9 +51,23 @@ pub(crate) fn leave_out(place: &dyn Display, names: &[String]) {
         let mut left_out = left_out.unwrap_or_else(PoisonError::into_inner);
         left_out.extend(names.iter().cloned());
     });
-    if noted.is_err() {
+    if noted.is_err() && is_news(place, names) {
         warn(place, names.len(), names.first());
     }
+}
+
+/// The most listings that are remembered to have been told of.
+const MOST_TOLD: usize = 1000;
+
+static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Whether this has not been told before: DataFusion lists a folder several times for one statement.
+fn is_news(place: &dyn Display, names: &[String]) -> bool {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.len() >= MOST_TOLD {
+        told.clear();
+    }
+    told.insert(format!("{place} {names:?}"))
 }
 
 /// Runs an operation that asks only whether there is anything: its requests are counted, but what it

@@ -2,8 +2,8 @@
 //!
 //! `object_store` deletes by requests for up to a thousand objects, also a single one, and some
 //! servers answer 400, 405 or 501 to those. And it sends what was answered with 501, which means
-//! that it will never be done, ten times more. This store sends such requests once, and deletes one
-//! by one where it has to.
+//! that it will never be done, ten times more. This store sends such requests once, deletes one by
+//! one where it has to, and copies by way of this machine.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,9 +21,9 @@ use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
 use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{
-    ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    Result, RetryConfig,
+    ClientOptions, CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result, RetryConfig, WriteMultipart,
 };
 
 use super::errors::is_unknown_request;
@@ -122,6 +122,34 @@ impl S3 {
         let status = answer.status().as_u16();
         let said = answer.into_body().bytes().await.unwrap_or_default();
         Ok((status, String::from_utf8_lossy(&said).into_owned()))
+    }
+}
+
+/// Bytes of a part of an object that is copied through this machine.
+const PART: usize = 8 * 1024 * 1024;
+/// Parts of it on their way at once.
+const PARTS: usize = 4;
+
+impl S3 {
+    async fn copy_through_here(&self, from: &Path, to: &Path) -> Result<()> {
+        let mut content = self.inner.get(from).await?.into_stream();
+        let upload = self.inner.put_multipart(to).await?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
+        let written = async {
+            while let Some(bytes) = content.try_next().await? {
+                upload.wait_for_capacity(PARTS).await?;
+                upload.put(bytes);
+            }
+            Ok(())
+        };
+        match written.await {
+            Ok(()) => upload.finish().await.map(|_| ()),
+            Err(e) => {
+                // What is wrong is told already.
+                let _ = upload.abort().await;
+                Err(e)
+            }
+        }
     }
 }
 
@@ -225,6 +253,12 @@ impl ObjectStore for S3 {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
+        match self.once.copy_opts(from, to, options.clone()).await {
+            Err(e) if is_unknown_request(&e) && options.mode == CopyMode::Overwrite => {
+                self.copy_through_here(from, to).await
+            }
+            Err(Error::Generic { .. }) => self.inner.copy_opts(from, to, options).await,
+            answered => answered,
+        }
     }
 }

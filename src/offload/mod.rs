@@ -24,7 +24,9 @@
 //!   where `SHOW FUNCTIONS` gets its text.
 
 mod exec;
+mod named;
 mod rule;
 
 pub use exec::OffloadExec;
+pub use named::NamedCall;
 pub use rule::OffloadComputation;

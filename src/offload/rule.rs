@@ -11,9 +11,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateOutputMode};
 
 use super::OffloadExec;
+use super::named::with_names;
 
 /// Puts an [`OffloadExec`] above each operator that evaluates a function which computes for long
-/// and can be told to stop. It comes last: no other rule has to know that operator.
+/// and can be told to stop, and lets such a function name the file that it fails on. It comes last: no
+/// other rule has to know that operator.
 #[derive(Debug, Default)]
 pub struct OffloadComputation;
 
@@ -25,6 +27,7 @@ impl PhysicalOptimizerRule for OffloadComputation {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|plan| {
             if computes_long(plan.as_ref())? {
+                let plan = with_names(plan)?;
                 return Ok(Transformed::yes(Arc::new(OffloadExec::new(plan))));
             }
             // A session that has the rule twice, or a plan that is optimised twice.

@@ -1,7 +1,10 @@
 //! What a scan asks of the store, and what it gives back.
 
+mod empty;
 mod memory;
+mod named;
 mod odd_names;
+mod one_way;
 mod s3;
 mod s3_faults;
 mod s3_requests;
@@ -9,6 +12,7 @@ mod s3_secrets;
 #[path = "../support/s3_server/mod.rs"]
 pub(crate) mod s3_server;
 mod two_servers;
+mod url_tables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -75,6 +75,10 @@ pub(crate) enum Part {
     ConditionalPut,
     /// Deletion of several objects by one request.
     BulkDelete,
+    /// Deletion of any object.
+    Delete,
+    /// Copies of objects within the server.
+    Copy,
 }
 
 impl Part {
@@ -85,6 +89,8 @@ impl Part {
                 let query = request.uri().query().unwrap_or_default();
                 *request.method() == Method::POST && query.starts_with("delete")
             }
+            Self::Delete => Kind::of(request.method(), request.uri()) == Kind::Delete,
+            Self::Copy => request.headers().contains_key("x-amz-copy-source"),
         }
     }
 }
@@ -236,7 +242,11 @@ impl Layer {
             unknown.map(|(_, status)| *status)
         };
         if let Some(status) = unknown {
-            return refuse(request, status, "NotImplemented").await;
+            let code = match status {
+                StatusCode::FORBIDDEN => "AccessDenied",
+                _ => "NotImplemented",
+            };
+            return refuse(request, status, code).await;
         }
         let (failure, latency) = {
             let mut plan = self.plan.lock().unwrap();

@@ -1,0 +1,247 @@
+//! Makes stores from options and the environment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::common::{Result, plan_err};
+use object_store::ObjectStore;
+use url::Url;
+
+use super::explaining::Explaining;
+use super::made::Answered;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+use super::options;
+#[cfg(any(feature = "gcp", feature = "http"))]
+use super::transport;
+
+/// Makes the store of `url` from `options` and the environment; it notes in `answered` that it has been
+/// answered well.
+///
+/// # Errors
+/// When the scheme is unknown, not compiled in, or an option is; values are never shown.
+pub(super) async fn open(
+    url: &Url,
+    options: &HashMap<String, String>,
+    answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    let store = match url.scheme() {
+        "s3" | "s3a" | "oss" | "cos" => s3(url, options, answered).await?,
+        "gs" | "gcs" => gcs(url, options, answered)?,
+        "http" | "https" => http(url, answered)?,
+        scheme => return plan_err!("there is no object store for '{scheme}://'"),
+    };
+    Ok(Arc::new(Explaining::new(store, url)))
+}
+
+/// With the program's libraries at hand: the credentials that datafusion-cli finds too (profiles,
+/// instance roles, single sign-on).
+#[cfg(all(feature = "aws", feature = "cli"))]
+async fn s3(
+    url: &Url,
+    options: &HashMap<String, String>,
+    answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    use datafusion::common::config::ExtensionOptions;
+    use datafusion_cli::object_storage::{
+        AwsOptions, get_cos_object_store_builder, get_oss_object_store_builder,
+        get_s3_object_store_builder,
+    };
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+
+    let mut aws = AwsOptions::default();
+    for (key, value) in options.iter().filter(|(key, _)| key.starts_with("aws.")) {
+        aws.set(key, value)
+            .map_err(|_| options::refused(key, "aws", &options::AWS))?;
+    }
+    match url.scheme() {
+        "oss" => {
+            return build_s3(
+                url,
+                get_oss_object_store_builder(url, &aws)?,
+                options,
+                answered,
+            );
+        }
+        "cos" => {
+            return build_s3(
+                url,
+                get_cos_object_store_builder(url, &aws)?,
+                options,
+                answered,
+            );
+        }
+        _ => {}
+    }
+    let has_keys = aws.access_key_id.is_some();
+    if aws.skip_signature == Some(true) && !has_keys {
+        // With keys, which are not used then, nobody goes looking for an instance's role.
+        aws.access_key_id = Some(String::new());
+        aws.secret_access_key = Some(String::new());
+    }
+    if aws.endpoint.is_some() && aws.region.is_none() && aws.access_key_id.is_some() {
+        let from_env = AmazonS3Builder::from_env();
+        let region = from_env.get_config_value(&AmazonS3ConfigKey::Region);
+        // Without a region, Amazon would be asked for that of a bucket which it does not have.
+        aws.region = region.or_else(|| Some(DEFAULT_REGION.to_owned()));
+    }
+    let builder = get_s3_object_store_builder(url, &aws, false)
+        .await
+        .map_err(|e| super::errors::not_opened(url, e))?;
+    build_s3(url, builder, options, answered)
+}
+
+/// What servers other than Amazon's take for a region unless they are told otherwise.
+#[cfg(all(feature = "aws", feature = "cli"))]
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// Without them: the options, and the variables of the environment.
+#[cfg(all(feature = "aws", not(feature = "cli")))]
+async fn s3(
+    url: &Url,
+    options: &HashMap<String, String>,
+    answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+
+    let mut builder = AmazonS3Builder::from_env().with_url(url.as_str());
+    for (key, value) in options {
+        let Some(name) = key.strip_prefix("aws.") else {
+            continue;
+        };
+        let name: AmazonS3ConfigKey = format!("aws_{name}")
+            .parse()
+            .map_err(|_| options::refused(key, "aws", &options::AWS))?;
+        builder = builder.with_config(name, value);
+    }
+    build_s3(url, builder, options, answered)
+}
+
+/// Whoever names keys or a server means these alone: not with a token that the environment has for
+/// other keys, and not `AWS_ENDPOINT_URL_S3`, which would otherwise go before every other endpoint.
+#[cfg(feature = "aws")]
+fn build_s3(
+    url: &Url,
+    mut builder: object_store::aws::AmazonS3Builder,
+    options: &HashMap<String, String>,
+    answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::StaticCredentialProvider;
+    use object_store::aws::{AmazonS3ConfigKey, AwsCredential};
+
+    let option = |name: &str| options.get(&format!("aws.{name}"));
+    if let Some(endpoint) = option("endpoint") {
+        builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
+    }
+    if let (Some(id), Some(secret)) = (option("access_key_id"), option("secret_access_key")) {
+        let keys = AwsCredential {
+            key_id: id.clone(),
+            secret_key: secret.clone(),
+            token: option("session_token").cloned(),
+        };
+        builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(keys)));
+        if option("skip_signature").is_none() && option("nosign").is_none() {
+            builder = builder.with_skip_signature(false);
+        }
+    }
+    check_encryption(url, &builder)?;
+    Ok(Arc::new(super::s3::S3::try_new(builder, answered)?))
+}
+
+/// Whose server speaks plain HTTP would otherwise hear of a "builder error".
+#[cfg(feature = "aws")]
+fn check_encryption(url: &Url, builder: &object_store::aws::AmazonS3Builder) -> Result<()> {
+    use datafusion::common::config_err;
+    use object_store::ClientConfigKey::AllowHttp;
+    use object_store::aws::AmazonS3ConfigKey::{Client, Endpoint, S3Endpoint};
+
+    use super::address::{shown, split_scheme};
+
+    let value = |key| builder.get_config_value(&key);
+    let endpoint = value(S3Endpoint).or_else(|| value(Endpoint));
+    let endpoint = endpoint.unwrap_or_default();
+    let is_plain = split_scheme(&endpoint).is_some_and(|(scheme, _)| scheme == "http");
+    let is_allowed = value(Client(AllowHttp)).is_some_and(|value| {
+        // As object_store reads it.
+        ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())
+    });
+    if !is_plain || is_allowed {
+        return Ok(());
+    }
+    config_err!(
+        "'{}': its endpoint (aws.endpoint, or AWS_ENDPOINT_URL of the environment) begins with \
+         http://, which is not encrypted; if that is meant, set aws.allow_http 'true' (or \
+         AWS_ALLOW_HTTP=true)",
+        shown(url.as_str())
+    )
+}
+
+#[cfg(not(feature = "aws"))]
+async fn s3(
+    url: &Url,
+    _options: &HashMap<String, String>,
+    _answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    not_compiled_in(url, "aws")
+}
+
+#[cfg(feature = "gcp")]
+fn gcs(
+    url: &Url,
+    options: &HashMap<String, String>,
+    answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
+    for (key, value) in options {
+        let Some(name) = key.strip_prefix("gcp.") else {
+            continue;
+        };
+        let name = match name {
+            // As datafusion-cli has it.
+            "application_credentials_path" => "application_credentials",
+            name => name,
+        };
+        let name: GoogleConfigKey = name
+            .parse()
+            .map_err(|_| options::refused(key, "gcp", &options::GCP))?;
+        builder = builder.with_config(name, value);
+    }
+    let connector = transport::Connector::try_new(answered)?;
+    Ok(Arc::new(builder.with_http_connector(connector).build()?))
+}
+
+#[cfg(not(feature = "gcp"))]
+fn gcs(
+    url: &Url,
+    _options: &HashMap<String, String>,
+    _answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    not_compiled_in(url, "gcp")
+}
+
+#[cfg(feature = "http")]
+fn http(url: &Url, answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::http::HttpBuilder;
+
+    let connector = transport::Connector::try_new(answered)?;
+    let http = object_store::ClientOptions::new().with_allow_http(url.scheme() == "http");
+    let builder = HttpBuilder::new()
+        .with_url(url.as_str())
+        .with_client_options(http);
+    Ok(Arc::new(builder.with_http_connector(connector).build()?))
+}
+
+#[cfg(not(feature = "http"))]
+fn http(url: &Url, _answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
+    not_compiled_in(url, "http")
+}
+
+#[cfg(not(all(feature = "aws", feature = "gcp", feature = "http")))]
+fn not_compiled_in(url: &Url, feature: &str) -> Result<Arc<dyn ObjectStore>> {
+    plan_err!(
+        "no object store is registered for '{}' and this program was built without the feature \
+         '{feature}'; build it with that feature, or register a store with the session",
+        super::address::shown(url.as_str())
+    )
+}
