@@ -7,7 +7,9 @@ use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
-use datafusion::physical_expr::LexOrdering;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_expr_common::physical_expr::proto_decode::PhysicalExprDecodeCtx;
+use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::from_proto::parse_physical_sort_exprs;
 use datafusion_proto::physical_plan::to_proto::serialize_physical_sort_exprs;
@@ -21,8 +23,11 @@ use super::sorts::SortPartitionsExec;
 use super::stored::WithStoresExec;
 use super::stores::Stores;
 use crate::binary_file::{FetchExec, FetchParts, ListingSummary};
-use crate::offload::OffloadExec;
+use crate::offload::{NamedCall, OffloadExec};
 use crate::sink::{CommitExec, NotNullExec, PartWriterExec};
+
+/// What stands for a [`NamedCall`]; all of it are its children.
+const NAMED_CALL: &[u8] = b"featurize.named_call";
 
 /// Encodes the operators of this crate; Ballista's codec does the rest.
 ///
@@ -112,6 +117,33 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
             Physical::Opaque(bytes)
         };
         message.write(buf)
+    }
+
+    fn try_decode_expr(
+        &self,
+        buf: &[u8],
+        inputs: &[Arc<dyn PhysicalExpr>],
+        ctx: &PhysicalExprDecodeCtx<'_>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        match inputs {
+            [call, path] if buf == NAMED_CALL => {
+                Ok(Arc::new(NamedCall::new(Arc::clone(call), Arc::clone(path))))
+            }
+            _ => self.inner.try_decode_expr(buf, inputs, ctx),
+        }
+    }
+
+    fn try_encode_expr(
+        &self,
+        node: &Arc<dyn PhysicalExpr>,
+        buf: &mut Vec<u8>,
+        ctx: &PhysicalExprEncodeCtx<'_>,
+    ) -> Result<()> {
+        if node.is::<NamedCall>() {
+            buf.extend_from_slice(NAMED_CALL);
+            return Ok(());
+        }
+        self.inner.try_encode_expr(node, buf, ctx)
     }
 
     fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {

@@ -20,6 +20,8 @@ pub(super) fn encode_write_spec(spec: &WriteSpec) -> Result<WriteSpecMessage> {
         mode_is_explicit,
         num_files,
         success_file,
+        manifest,
+        vectors,
         checkpoint_rows,
         format,
         extension,
@@ -40,6 +42,8 @@ pub(super) fn encode_write_spec(spec: &WriteSpec) -> Result<WriteSpecMessage> {
         mode_is_explicit: *mode_is_explicit,
         num_files: num_files.map(|number| number as u64),
         success_file: *success_file,
+        manifest: *manifest,
+        vectors: vectors.map(|vectors| vectors.to_string()),
         checkpoint_rows: *checkpoint_rows as u64,
         extension: extension.clone(),
         schema: Some(schema.as_ref().try_into()?),
@@ -56,6 +60,7 @@ pub(super) fn decode_write_spec(message: WriteSpecMessage) -> Result<WriteSpec> 
         .map_err(|e| exec_datafusion_err!("the run of a write does not decode: {e}"))?;
     let schema: arrow::datatypes::Schema = (&message.schema.unwrap_or_default()).try_into()?;
     let write_mode = message.write_mode.parse();
+    let vectors = message.vectors.map(|text| text.parse()).transpose();
     Ok(WriteSpec {
         run,
         target: Target::from_parts(TargetParts {
@@ -68,6 +73,8 @@ pub(super) fn decode_write_spec(message: WriteSpecMessage) -> Result<WriteSpec> 
         mode_is_explicit: message.mode_is_explicit,
         num_files: message.num_files.map(number).transpose()?,
         success_file: message.success_file,
+        manifest: message.manifest,
+        vectors: vectors.map_err(|e: String| exec_datafusion_err!("{e}"))?,
         checkpoint_rows: number(message.checkpoint_rows)?,
         format: decode_format(message.format, message.sorting, message.notes)?,
         extension: message.extension,
@@ -156,7 +163,7 @@ mod tests {
     use datafusion::common::parsers::{CompressionTypeVariant, CsvQuoteStyle};
 
     use super::*;
-    use crate::sink::WriteMode;
+    use crate::sink::{Vectors, WriteMode};
 
     fn spec(format: PartFormat) -> WriteSpec {
         let field = Field::new("x", DataType::new_list(DataType::Float32, true), true);
@@ -174,6 +181,8 @@ mod tests {
             mode_is_explicit: true,
             num_files: Some(3),
             success_file: Some(false),
+            manifest: Some(true),
+            vectors: Some(Vectors::Columns),
             checkpoint_rows: 1000,
             format,
             extension: "csv.gz".to_owned(),
@@ -219,6 +228,7 @@ mod tests {
         ] {
             let spec = spec(format);
             let again = decode_write_spec(encode_write_spec(&spec).unwrap()).unwrap();
+            // Shows all that is not compared below.
             assert_eq!(format!("{again:?}"), format!("{spec:?}"));
             assert_eq!(again.target, spec.target);
             assert_eq!(again.schema, spec.schema);

@@ -17,7 +17,8 @@ use datafusion::datasource::file_format::{
 use datafusion::logical_expr::dml::CopyTo;
 
 use super::messages::FileFormatMessage;
-use super::stores::{StoreOptions, Stores, is_store_option};
+use super::stores::{StoreOptions, Stores};
+use crate::object_stores::is_store_option;
 
 /// A format by its name, and the options of the `COPY` that it belongs to.
 pub(super) struct CopyFormat {

@@ -192,6 +192,10 @@ pub(super) struct WriteSpecMessage {
     /// Notes in Parquet files, which DataFusion's encoding of the format loses.
     #[prost(message, repeated, tag = "14")]
     pub(super) notes: Vec<NoteMessage>,
+    #[prost(bool, optional, tag = "15")]
+    pub(super) manifest: Option<bool>,
+    #[prost(string, optional, tag = "16")]
+    pub(super) vectors: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

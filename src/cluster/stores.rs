@@ -19,7 +19,8 @@ use url::Url;
 
 use super::deferred::DeferredStore;
 use super::messages::{StoreMessage, StoresMessage};
-use crate::object_stores::register_object_store;
+use crate::object_stores::address::split_scheme;
+use crate::object_stores::{is_store_option, register_object_store};
 
 /// Options of one statement; not shown, because they may be secrets.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,11 +42,6 @@ impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreOptions({} not shown)", self.0.len())
     }
-}
-
-/// Whether an option says how a store is reached.
-pub(super) fn is_store_option(key: &str) -> bool {
-    key.starts_with("aws.") || key.starts_with("gcp.")
 }
 
 /// Stores with their options, by URL.
@@ -123,7 +119,7 @@ impl Stores {
 
 /// Scheme and authority of a URL; `None` for the local disk.
 fn store_url(location: &str) -> Option<String> {
-    let (scheme, rest) = location.split_once("://")?;
+    let (scheme, rest) = split_scheme(location)?;
     let authority = rest.split('/').next().unwrap_or_default();
     (scheme != "file").then(|| format!("{scheme}://{authority}"))
 }

@@ -22,7 +22,8 @@ use futures::TryStreamExt;
 
 use super::closed::{Closed, closed_parts};
 use super::links::real_path;
-use super::run::{Run, WriteSpec};
+use super::run::Run;
+use super::spec::WriteSpec;
 use super::target::Target;
 
 /// Waits for the parts that its input names, and makes them the content of the target: see the

@@ -1,4 +1,5 @@
-//! Parquet and CSV as the session has them, but for how they are written.
+//! The formats as the session has them, but for how Parquet and CSV are written, and what of NULL and
+//! of the order of columns DataFusion would lose in any format.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,12 +22,13 @@ use uuid::Uuid;
 use super::encode::PartFormat;
 use super::inputs::reads_target;
 use super::nulls::{NotNullExec, refuse_null_partitions};
-use super::options::{WriteMode, WriteOptions};
-use super::run::WriteSpec;
+use super::options::{Vectors, WriteMode, WriteOptions};
+use super::place::IS_PLACE;
+use super::spec::WriteSpec;
 use super::target::Target;
 use super::{CommitExec, PartWriterExec};
 use crate::config::FeaturizeOptions;
-use crate::object_stores::register_object_store;
+use crate::object_stores::{is_store_option, register_object_store};
 
 /// The most characters of a plan that a manifest keeps.
 const QUERY_CHARACTERS: usize = 16 * 1024;
@@ -68,10 +70,16 @@ impl FileFormatFactory for WriteFormatFactory {
             };
             options.insert(key.clone(), value.clone());
         }
+        if self.inner.get_ext() == "csv" {
+            // Large files are read in ranges, which a quoted line break would cut into other rows.
+            let newlines = others.entry("format.newlines_in_values".to_owned());
+            newlines.or_insert_with(|| "true".to_owned());
+        }
         let inner = self.inner.create(state, &others);
         Ok(Arc::new(WriteFormat {
             inner: inner.map_err(|e| WriteOptions::mistyped(others.keys()).unwrap_or(e))?,
             options: WriteOptions::try_from_map(format_options)?,
+            is_copy: format_options.contains_key(IS_PLACE),
             has_reordered_columns: false,
             store_options,
         }))
@@ -81,6 +89,7 @@ impl FileFormatFactory for WriteFormatFactory {
         Arc::new(WriteFormat {
             inner: self.inner.default(),
             options: WriteOptions::default(),
+            is_copy: false,
             has_reordered_columns: false,
             store_options: HashMap::new(),
         })
@@ -99,15 +108,12 @@ impl fmt::Debug for WriteFormatFactory {
     }
 }
 
-/// Options that say how a store is reached, which are no format's business.
-fn is_store_option(key: &str) -> bool {
-    key.starts_with("aws.") || key.starts_with("gcp.")
-}
-
 /// A format with the options of one statement.
 pub struct WriteFormat {
     pub(super) inner: Arc<dyn FileFormat>,
     pub(super) options: WriteOptions,
+    /// The statement is COPY, rather than INSERT.
+    pub(super) is_copy: bool,
     /// The columns of the table are not in the order in which they were declared.
     pub(super) has_reordered_columns: bool,
     /// May hold secrets: used once, when the write is planned, and never shown.
@@ -131,6 +137,7 @@ impl WriteFormat {
         Self {
             inner: Arc::clone(&self.inner),
             options: self.options,
+            is_copy: self.is_copy,
             has_reordered_columns,
             store_options: self.store_options.clone(),
         }
@@ -159,6 +166,27 @@ impl WriteFormat {
     }
 
     /// # Errors
+    /// When an option asks for more than DataFusion's own writer can do, which writes here.
+    fn check_stock(&self, target: &Target, mode: WriteMode, is_partitioned: bool) -> Result<()> {
+        if self.options == WriteOptions::default() && mode == WriteMode::Append {
+            return Ok(());
+        }
+        let options = WriteOptions::names().join("', '");
+        if is_partitioned {
+            return not_impl_err!(
+                "'{target}': a table that is PARTITIONED BY columns can only be appended to, \
+                 without the options '{options}'; leave PARTITIONED BY or the options out"
+            );
+        }
+        not_impl_err!(
+            "'{target}': files in {} can only be appended, without the options '{options}', because \
+             they are written by DataFusion itself; leave the options out, or use STORED AS \
+             PARQUET or CSV",
+            self.get_ext().to_ascii_uppercase()
+        )
+    }
+
+    /// # Errors
     /// When an option does not suit the target.
     fn check(&self, target: &Target, mode: WriteMode, input: &dyn ExecutionPlan) -> Result<()> {
         if target.is_file() {
@@ -168,10 +196,14 @@ impl WriteFormat {
                      ('{target}/'), or leave the option out"
                 );
             }
-            if self.options.success_file == Some(true) {
+            let beside = [
+                ("success_file", self.options.success_file),
+                ("manifest", self.options.manifest),
+            ];
+            if let Some((option, _)) = beside.iter().find(|(_, value)| *value == Some(true)) {
                 return plan_err!(
-                    "'{target}' is one file, and 'success_file' is written to a folder; name a \
-                     folder ('{target}/'), or leave the option out"
+                    "'{target}' is one file, and '{option}' is written to a folder; name a folder \
+                     ('{target}/'), or leave the option out"
                 );
             }
         }
@@ -289,31 +321,30 @@ impl FileFormat for WriteFormat {
         }
         register_object_store(state.runtime_env(), &conf.original_url, &self.store_options).await?;
         let write_mode = self.write_mode(conf.insert_op, &target)?;
-        let order = order_requirements.as_ref();
+        let partitions = conf.table_partition_cols.iter();
+        let partitions: Vec<_> = partitions.map(|(name, _)| name.clone()).collect();
+        let is_partitioned = !partitions.is_empty();
+        let input = NotNullExec::wrap(input, partitions)?;
+        // Columns that become several move those that the order names.
+        let is_moved = self.options.vectors == Some(Vectors::Columns);
+        let order = order_requirements.as_ref().filter(|_| !is_moved);
         let format = PartFormat::try_new(self.inner.as_ref(), conf.output_schema(), order)?;
-        let Some(format) = format else {
+        let Some(format) = format.filter(|_| !is_partitioned) else {
+            self.check_stock(&target, write_mode, is_partitioned)?;
             return self
                 .inner
                 .create_writer_physical_plan(input, state, conf, order_requirements)
                 .await;
         };
-        if !conf.table_partition_cols.is_empty() {
-            let columns = conf.table_partition_cols.iter();
-            let columns = columns.map(|(name, _)| name.clone()).collect();
-            let input = NotNullExec::wrap(input, columns)?;
-            if self.options != WriteOptions::default() || write_mode != WriteMode::Append {
-                return not_impl_err!(
-                    "'{target}': a table that is PARTITIONED BY columns can only be appended to, \
-                     without the options 'write_mode', 'num_files' and 'success_file'; leave \
-                     PARTITIONED BY or the options out"
-                );
-            }
-            return self
-                .inner
-                .create_writer_physical_plan(input, state, conf, order_requirements)
-                .await;
-        }
         self.check(&target, write_mode, input.as_ref())?;
+        if let Some(vectors @ (Vectors::List | Vectors::FixedSizeList)) = self.options.vectors
+            && matches!(format, PartFormat::Csv(_))
+        {
+            return plan_err!(
+                "'{target}': CSV cannot hold lists, so 'vectors' '{vectors}' is for Parquet; use \
+                 'text' or 'columns'"
+            );
+        }
         let extension = match self.compression_type() {
             Some(compression) => self
                 .get_ext_with_compression(&compression)
@@ -325,9 +356,11 @@ impl FileFormat for WriteFormat {
             run: Uuid::now_v7(),
             target,
             write_mode,
-            mode_is_explicit: self.options.write_mode.is_some(),
+            mode_is_explicit: self.options.write_mode.is_some() || !self.is_copy,
             num_files: self.options.num_files,
             success_file: self.options.success_file,
+            manifest: self.options.manifest,
+            vectors: self.options.vectors,
             checkpoint_rows: settings.checkpoint_rows,
             format: format.with_defaults_of(state.config_options()),
             extension,

@@ -7,12 +7,13 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::links::refuse_linked_folders;
 use super::manifest::{Manifest, Part, json, read_json, run_id};
+use super::recover::{committed, remove_run, remove_staged};
 use super::target::{DataFile, Target};
 
 /// Requests of one step that are in flight at once.
@@ -21,10 +22,10 @@ const CONCURRENCY: usize = 16;
 /// What is left to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Direction {
+pub(super) enum Direction {
     Commit,
     RollBack,
-    /// Nothing. Where the task that commits may be repeated, this tells that it need not be.
+    /// Nothing: as earlier releases have left it where the task that commits may be repeated.
     Done,
 }
 
@@ -33,45 +34,28 @@ enum Direction {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Journal {
     #[serde(with = "run_id")]
-    run: Uuid,
-    direction: Direction,
+    pub(super) run: Uuid,
+    pub(super) direction: Direction,
     /// Staged parts to publish.
-    staged: Vec<Part>,
+    pub(super) staged: Vec<Part>,
     /// Old parts to remove, as they were.
-    old: Vec<DataFile>,
+    pub(super) old: Vec<DataFile>,
     /// The folder had `_SUCCESS`, which is ours to remove.
-    had_success: bool,
-    /// The folder shall have `_SUCCESS` and `_MANIFEST.json`.
-    success: bool,
-    /// What the folder held before, if a manifest said so.
-    old_manifest: Option<Manifest>,
+    pub(super) had_success: bool,
+    /// The folder shall have `_SUCCESS`.
+    pub(super) success: bool,
+    /// What the folder held before, if a manifest said so, or this run has made one.
+    pub(super) old_manifest: Option<Manifest>,
     /// What the folder holds afterwards.
-    manifest: Manifest,
+    pub(super) manifest: Manifest,
 }
 
 impl Journal {
-    pub(super) fn new(
+    pub(super) async fn read(
+        store: &dyn ObjectStore,
+        target: &Target,
         run: Uuid,
-        staged: Vec<Part>,
-        old: Vec<DataFile>,
-        had_success: bool,
-        success: bool,
-        old_manifest: Option<Manifest>,
-        manifest: Manifest,
-    ) -> Self {
-        Self {
-            run,
-            direction: Direction::Commit,
-            staged,
-            old,
-            had_success,
-            success,
-            old_manifest,
-            manifest,
-        }
-    }
-
-    async fn read(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<Option<Self>> {
+    ) -> Result<Option<Self>> {
         read_json(store, &target.journal(run)).await
     }
 
@@ -95,6 +79,10 @@ impl Journal {
         target: &Target,
         run: Uuid,
     ) -> Result<Option<u64>> {
+        if let Some(rows) = committed(store, target, run).await? {
+            remove_staged(store, target, run).await?;
+            return Ok(Some(rows));
+        }
         let Some(journal) = Self::read(store, target, run).await? else {
             return Ok(None);
         };
@@ -110,15 +98,13 @@ impl Journal {
                      as it was"
                 );
             }
-            Direction::Done => remove_staged(store, target, run).await?,
+            Direction::Done => {}
         }
-        Ok(Some(
-            journal.staged.iter().filter_map(|part| part.rows).sum(),
-        ))
+        Ok(Some(journal.rows()))
     }
 
     /// Commits, or takes back what has been done if a step before the switch of the manifest fails.
-    /// Where the task `may_be_repeated`, the journal stays, for [`Self::finish_earlier`] to find,
+    /// Where the task `may_be_repeated`, an empty file stays, for [`Self::finish_earlier`] to find,
     /// until the next run.
     ///
     /// # Errors
@@ -154,8 +140,13 @@ impl Journal {
         })
     }
 
+    /// Rows that the run has staged.
+    fn rows(&self) -> u64 {
+        self.staged.iter().filter_map(|part| part.rows).sum()
+    }
+
     /// Up to the switch: the old data stays as it is, and the new data appears beside it.
-    async fn publish(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
+    pub(super) async fn publish(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
         self.write(store, target).await?;
         if self.had_success {
             delete(store, [target.success()]).await?;
@@ -185,7 +176,7 @@ impl Journal {
     }
 
     /// From the switch on: nothing is left but clearing away.
-    async fn complete(
+    pub(super) async fn complete(
         &self,
         store: &dyn ObjectStore,
         target: &Target,
@@ -194,13 +185,13 @@ impl Journal {
         delete(store, self.old_parts(store, target).await?).await?;
         if self.success {
             store.put(&target.success(), "".into()).await?;
-        } else {
+        }
+        if !self.manifest.on_request {
             delete(store, [target.manifest()]).await?;
         }
         if may_be_repeated {
-            let mut done = self.clone();
-            done.direction = Direction::Done;
-            done.write(store, target).await?;
+            let committed = target.committed(self.run, self.rows());
+            store.put(&committed, "".into()).await?;
             return remove_staged(store, target, self.run).await;
         }
         delete(store, [target.journal(self.run)]).await?;
@@ -219,7 +210,7 @@ impl Journal {
         files.iter().map(|file| target.object(&file.name)).collect()
     }
 
-    async fn roll_back(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
+    pub(super) async fn roll_back(&self, store: &dyn ObjectStore, target: &Target) -> Result<()> {
         self.write(store, target).await?;
         // The switch may have happened although its answer was lost.
         match &self.old_manifest {
@@ -234,6 +225,10 @@ impl Journal {
         delete(store, published).await?;
         if self.had_success {
             store.put(&target.success(), "".into()).await?;
+        }
+        let is_own = |m: &Manifest| m.run == self.run.to_string() && !m.on_request;
+        if self.old_manifest.as_ref().is_some_and(is_own) {
+            delete(store, [target.manifest()]).await?;
         }
         delete(store, [target.journal(self.run)]).await?;
         remove_run(store, target, self.run).await
@@ -264,98 +259,6 @@ pub(super) async fn publish(
             ),
         },
         Err(e) => Err(e.into()),
-    }
-}
-
-/// Finishes the commits of runs that were killed in the midst of one, and removes what other runs
-/// have left. The lock must be held: no other run of this crate is alive then.
-pub(super) async fn recover(
-    store: &dyn ObjectStore,
-    target: &Target,
-    this_run: Uuid,
-) -> Result<()> {
-    let objects: Vec<ObjectMeta> = store.list(Some(&target.temporary())).try_collect().await?;
-    let mut runs: Vec<Uuid> = objects
-        .iter()
-        .filter_map(|object| target.run_of(&object.location))
-        .collect();
-    if is_on_disk(target, this_run) {
-        runs.extend(runs_on_disk(target));
-    }
-    runs.sort();
-    runs.dedup();
-    for run in runs.into_iter().filter(|run| *run != this_run) {
-        match Journal::read(store, target, run).await? {
-            Some(journal) if journal.direction == Direction::Commit => {
-                log::info!("{target}: finishes the commit of run {run}");
-                journal.publish(store, target).await?;
-                journal.complete(store, target, false).await?;
-            }
-            Some(journal) if journal.direction == Direction::RollBack => {
-                log::info!("{target}: takes back the commit of run {run}");
-                journal.roll_back(store, target).await?;
-            }
-            Some(_) | None => {
-                log::info!("{target}: removes what run {run} has left");
-                remove_run(store, target, run).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether the store shows the disk as it is: a program may register one that shows a folder of it as
-/// the root, and runs of other folders are not this one's to remove. The lock of `run` must be held.
-fn is_on_disk(target: &Target, run: Uuid) -> bool {
-    let lock = target.on_disk(&target.lock()).map(std::fs::read_to_string);
-    matches!(lock, Some(Ok(text)) if text.contains(&run.to_string()))
-}
-
-/// Folders of runs on the local disk, which `list` does not show when they hold nothing but
-/// unfinished files.
-pub(super) fn runs_on_disk(target: &Target) -> Vec<Uuid> {
-    let Some(Ok(entries)) = target.on_disk(&target.temporary()).map(std::fs::read_dir) else {
-        return vec![];
-    };
-    entries
-        .filter_map(|entry| {
-            let name = entry.ok()?.file_name();
-            target.run_of(&target.temporary().join(name.to_str()?))
-        })
-        .collect()
-}
-
-/// Removes what lies in the folder of a run, but for its journal.
-async fn remove_staged(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<()> {
-    let journal = target.journal(run);
-    let folder = target.run_folder(run);
-    let objects: Vec<ObjectMeta> = store.list(Some(&folder)).try_collect().await?;
-    let objects = objects.into_iter().map(|object| object.location);
-    delete(store, objects.filter(|path| *path != journal)).await
-}
-
-/// Removes the folder of a run.
-pub(super) async fn remove_run(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<()> {
-    let folder = target.run_folder(run);
-    let objects: Vec<ObjectMeta> = store.list(Some(&folder)).try_collect().await?;
-    let objects: Vec<Path> = objects.into_iter().map(|object| object.location).collect();
-    delete(store, objects).await?;
-    if let Some(folder) = target.on_disk(&folder) {
-        // Also what the store does not list: files that were being written at the time of a kill.
-        match std::fs::remove_dir_all(&folder) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return exec_err!("could not remove '{}': {e}", folder.display()),
-        }
-    }
-    Ok(())
-}
-
-/// Removes `_temporary` from the local disk if it is empty.
-pub(super) fn remove_empty_temporary(target: &Target) {
-    if let Some(folder) = target.on_disk(&target.temporary()) {
-        // Not empty, or gone: either is fine.
-        let _ = std::fs::remove_dir(folder);
     }
 }
 

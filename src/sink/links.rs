@@ -6,7 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use datafusion::common::{Result, exec_err};
 use object_store::path::Path;
 
-use super::journal::runs_on_disk;
+use super::recover::runs_on_disk;
 use super::target::Target;
 
 /// Fails if one of the files, named relative to the target, lies behind a link: who deletes it

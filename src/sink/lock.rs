@@ -21,7 +21,7 @@ use crate::object_stores::errors::is_unknown_request;
 /// How often a lock is renewed.
 pub(super) const RENEWAL: Duration = Duration::from_secs(10);
 /// Without renewal for so long, the lock is abandoned.
-const ABANDONED_AFTER: TimeDelta = TimeDelta::seconds(60);
+pub(super) const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 /// In a store without conditional writes, a run that has written the lock has it if nobody else has
 /// written it after so long …
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
@@ -155,7 +155,8 @@ impl Lock {
                         continue; // The other run has just ended.
                     };
                     let silent = now - renewed;
-                    if silent < ABANDONED_AFTER {
+                    let left = TimeDelta::from_std(ABANDONED_AFTER).unwrap_or_default() - silent;
+                    if left > TimeDelta::zero() {
                         return exec_err!(
                             "'{target}' is being written by another run ({}, since {}, last sign \
                              of life {} s ago); wait for it to end. Should its machine be dead: \
@@ -163,7 +164,7 @@ impl Lock {
                             describe(&file),
                             file.since,
                             silent.num_seconds().max(0),
-                            (ABANDONED_AFTER - silent).num_seconds() + 1
+                            left.num_seconds() + 1
                         );
                     }
                     log::warn!("{target}: takes over the lock of {}", describe(&file));

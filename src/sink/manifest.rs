@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::options::WriteMode;
+use super::spec::WriteSpec;
 use super::target::DataFile;
 
 /// Version of the layout of the file.
@@ -21,6 +22,10 @@ const VERSION: u32 = 1;
 pub struct Manifest {
     /// 1.
     pub version: u32,
+    /// Whether it stays when the folder is complete. Otherwise it is there while a listing may show
+    /// parts that do not belong together. (Earlier releases left every manifest.)
+    #[serde(default = "yes")]
+    pub on_request: bool,
     /// The run that wrote the manifest.
     pub run: String,
     /// When, in RFC 3339 and UTC.
@@ -68,25 +73,19 @@ pub struct ManifestColumn {
 }
 
 impl Manifest {
-    pub(super) fn new(
-        run: uuid::Uuid,
-        format: &str,
-        write_mode: WriteMode,
-        schema: &Schema,
-        query: &str,
-        parts: Vec<Part>,
-    ) -> Self {
+    pub(super) fn new(spec: &WriteSpec, parts: Vec<Part>, on_request: bool) -> Self {
         Self {
             version: VERSION,
-            run: run.to_string(),
+            on_request,
+            run: spec.run.to_string(),
             written: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-            format: format.to_owned(),
-            write_mode,
+            format: spec.format.name().to_owned(),
+            write_mode: spec.write_mode,
             rows: parts.iter().map(|part| part.rows).sum(),
             bytes: parts.iter().map(|part| part.bytes).sum(),
             parts,
-            schema: columns(schema),
-            query: query.to_owned(),
+            schema: columns(&spec.schema),
+            query: spec.query.clone(),
         }
     }
 
@@ -154,6 +153,10 @@ pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>> {
         .map_err(|e| exec_datafusion_err!("could not write JSON: {e}"))?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn columns(schema: &Schema) -> Vec<ManifestColumn> {

@@ -1,15 +1,26 @@
 //! Writing that loses nothing: `COPY … TO` and `INSERT INTO` on Parquet and CSV.
 //!
 //! [`WriteFormatFactory`] wraps the session's formats. They read as before and take the options
-//! that they took before, and three more:
+//! that they took before, and some more:
 //!
 //! | option | values | default |
 //! |---|---|---|
 //! | `write_mode` | `append`, `overwrite`, `error_if_exists` | `append` |
 //! | `num_files` | exactly so many parts, 1 to 1000, also when some are empty | as the query runs |
-//! | `success_file` | `true`, `false`: `_SUCCESS`, written last, and `_MANIFEST.json` | `true`; an append keeps both up to date if the folder has them, and starts none |
+//! | `success_file` | `true`, `false`: `_SUCCESS`, written last | `true`; an append keeps it up to date if the folder has it, and starts none |
+//! | `manifest` | `true`, `false`: `_MANIFEST.json` stays | `false`; an append keeps it up to date if the folder has it |
+//! | `vectors` | how lists are written: `text`, `list` (Parquet), `fixed_size_list` (Parquet), `columns` | `text` to CSV, as they are to Parquet |
 //!
-//! `INSERT INTO` takes them from `CREATE EXTERNAL TABLE`, and `INSERT OVERWRITE` is `overwrite`.
+//! `vectors` makes lists of numbers (and, for `text` and `list`, all lists) what other tools take:
+//! `fixed_size_list` is what Lance and NumPy want, and `columns` makes `features_0`, `features_1`, …,
+//! also in CSV. What made the vectors is kept in the metadata of each column that a Parquet file has.
+//! A vector of another length than the first is an error with its row. A row that is NULL becomes NULL in
+//! each place for both, since PyArrow cannot read lists of fixed size that are NULL.
+//!
+//! `INSERT INTO` takes the options from `CREATE EXTERNAL TABLE`, and `INSERT OVERWRITE` is `overwrite`.
+//!
+//! JSON and Arrow are written by DataFusion itself and take none of these options; only what would
+//! lose values silently is refused there too (`nulls`, and columns in another order).
 //!
 //! # Two operators
 //!
@@ -34,14 +45,18 @@
 //! _temporary/featurize-<run>/_COMMIT.json
 //! ```
 //!
-//! Spark, PyArrow and DataFusion skip names that begin with `_`, the latter because it looks neither
-//! into sub-folders nor, with this crate, at hidden files ([`WriteTableFactory`]).
+//! When a run has ended, nothing is left but parts and the empty `_SUCCESS`, and `_MANIFEST.json` only
+//! where it was asked for. Spark, PyArrow, DuckDB and DataFusion skip names that begin with `_`, or look
+//! at names with the format's ending only. But polars fails at every file of another ending below the
+//! folder that is not empty, hidden or not, and Daft at one in the folder itself: no name hides a file
+//! from them, and beside the folder nothing is ours. (`tests/read_back.py` asks them.)
 //!
 //! # Overwriting
 //!
 //! An object store cannot replace several objects at once. What can be replaced at once is one
 //! object, so `_MANIFEST.json` is where the old data ends and the new data begins, and `_SUCCESS`
-//! is absent while a plain listing of the folder might show both.
+//! is absent while a plain listing of the folder might show both. Where there is no manifest, a listing
+//! shows what is complete.
 //!
 //! | step | a listing shows | `_SUCCESS` | the manifest names | after a kill here, the next run |
 //! |---|---|---|---|---|
@@ -53,10 +68,10 @@
 //! | 6. **manifest replaced** | old and new | no | new | commits |
 //! | 7. old parts removed | new, some old | no | new | commits |
 //! | 8. `_SUCCESS` written | new | yes | new | commits again, which changes nothing |
-//! | 9. `_COMMIT.json`, staged parts and lock removed | new | yes | new | — |
+//! | 9. the manifest, if nobody asked for it, `_COMMIT.json`, staged parts and lock removed | new | yes | new | — |
 //!
-//! Who reads the manifest therefore always finds the old or the new data complete. Who lists the
-//! folder does so whenever `_SUCCESS` is there. A run that *fails* rather than dies in steps 3 to 5
+//! Who reads the manifest, and lists the folder if there is none, therefore always finds the old or the
+//! new data complete. Who only lists the folder does so whenever `_SUCCESS` is there. A run that *fails* rather than dies in steps 3 to 5
 //! takes back what it did, and the folder is as it was; from step 6 on it leaves the rest to the
 //! next run. On the local disk, publishing is a rename; on an object store it is a copy within the
 //! store, because objects cannot be renamed there and an object under its final name would be
@@ -70,7 +85,8 @@
 //! On the local disk, a symbolic link to a folder, in which any of these files would be deleted, is
 //! an error before anything is touched.
 //! Beside data, runs delete what runs of this crate have made in exactly this folder: below
-//! `_temporary/featurize-<run>/`, `_temporary/_LOCK`, `_MANIFEST.json` and `_SUCCESS`. An append
+//! `_temporary/featurize-<run>/`, `_temporary/_LOCK`, `_MANIFEST.json` and `_SUCCESS`, and on the local
+//! disk what a killed program was writing for these (`_SUCCESS#1`). An append
 //! leaves the `_SUCCESS` of another program alone, and a `_MANIFEST.json` or `_LOCK` of another
 //! program is an error before anything is touched.
 //!
@@ -98,17 +114,19 @@
 //! (In one statement, with `NOT IN` on the rows that have `content`, the rows are the same; but
 //! DataFusion's join then holds the content of all images before the first part is written.)
 //!
-//! If the folder has `_SUCCESS` and a manifest, `_SUCCESS` is removed before the first part appears
-//! and written again with a new manifest at the end. An append with `num_files` shows its parts at the end only, by steps
-//! 3 to 9 without old parts.
+//! If the folder has a `_SUCCESS` of this crate (it is empty, and all files are parts of ours, or there is
+//! a manifest), a manifest of what is complete is written before the first part appears, `_SUCCESS` is
+//! removed, and both are as they were at the end. An append that dies in between leaves the manifest, by
+//! which the next one knows that the folder had `_SUCCESS`. An append with `num_files` shows its parts at
+//! the end only, by steps 3 to 9 without old parts.
 //!
 //! # On a cluster
 //!
 //! Tasks whose machine is lost are repeated elsewhere. Parts of a task become visible by the commit
 //! only, in every mode, and the commit takes those that the attempts which counted have named.
-//! Repeating the commit itself finishes what its first attempt has begun. For that, `_COMMIT.json`
-//! stays after step 9, where the next run removes it. A query that fails leaves its staged parts to
-//! the next run too.
+//! Repeating the commit itself finishes what its first attempt has begun. For that, an empty file
+//! `_temporary/featurize-<run>/_COMMITTED_<rows>` stays after step 9; the next run removes it. A query
+//! that fails leaves its staged parts to the next run too.
 //!
 //! # Two writers
 //!
@@ -138,8 +156,10 @@ mod capabilities;
 mod closed;
 mod commit;
 mod encode;
+mod finish;
 mod format;
 mod inputs;
+mod insert;
 mod journal;
 mod links;
 mod lock;
@@ -148,24 +168,30 @@ mod nulls;
 mod options;
 mod parts;
 mod place;
+mod recover;
 mod run;
 mod slices;
+mod spec;
 mod table;
 mod target;
 mod text;
 #[cfg(feature = "cluster")]
 mod travel;
+mod vectors;
 
 pub use commit::CommitExec;
 pub use encode::PartFormat;
 pub use format::{WriteFormat, WriteFormatFactory};
+pub use insert::InsertedNulls;
 pub use manifest::{Manifest, ManifestColumn, Part};
 #[cfg(feature = "cluster")]
 pub(crate) use nulls::NotNullExec;
-pub use options::{WriteMode, WriteOptions};
+pub use options::{Vectors, WriteMode, WriteOptions};
 pub use parts::PartWriterExec;
 pub use place::CopyToPlaces;
-pub use run::WriteSpec;
+pub(crate) use place::{GLOB_CHARACTERS, Place};
+pub use spec::WriteSpec;
+pub(crate) use table::VISIBLE;
 pub use table::WriteTableFactory;
 pub use target::{MANIFEST, SUCCESS, Target};
 #[cfg(feature = "cluster")]

@@ -1,4 +1,4 @@
-//! `write_mode`, `num_files` and `success_file`.
+//! `write_mode`, `num_files`, `success_file`, `manifest` and `vectors`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,6 +17,8 @@ const PREFIX: &str = "format.";
 pub(super) const WRITE_MODE: &str = "format.write_mode";
 pub(super) const NUM_FILES: &str = "format.num_files";
 pub(super) const SUCCESS_FILE: &str = "format.success_file";
+pub(super) const MANIFEST: &str = "format.manifest";
+pub(super) const VECTORS: &str = "format.vectors";
 
 /// What happens to data that the target holds already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,47 @@ impl fmt::Display for WriteMode {
     }
 }
 
+/// How columns of lists are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vectors {
+    /// As text, `[1.0, 2.5]`: what CSV does if nothing is said.
+    Text,
+    /// As lists (Parquet).
+    List,
+    /// Lists of numbers as lists of fixed size (Parquet).
+    FixedSizeList,
+    /// Lists of numbers as a column for each place, `features_0`, `features_1`, …
+    Columns,
+}
+
+impl FromStr for Vectors {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "text" => Ok(Self::Text),
+            "list" => Ok(Self::List),
+            "fixed_size_list" => Ok(Self::FixedSizeList),
+            "columns" => Ok(Self::Columns),
+            _ => Err(format!(
+                "option 'vectors': expected 'text', 'list', 'fixed_size_list' or 'columns', found \
+                 '{text}'"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Vectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::List => "list",
+            Self::FixedSizeList => "fixed_size_list",
+            Self::Columns => "columns",
+        })
+    }
+}
+
 /// The options of one target; `None` where the statement does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteOptions {
@@ -63,15 +106,28 @@ pub struct WriteOptions {
     pub write_mode: Option<WriteMode>,
     /// `num_files`: exactly so many parts, also when some are empty.
     pub num_files: Option<usize>,
-    /// `success_file`: whether `_SUCCESS` and `_MANIFEST.json` are written. Where absent, they are
-    /// unless the mode is append, which keeps them up to date if the folder has them.
+    /// `success_file`: whether `_SUCCESS` is written. Where absent, it is unless the mode is append,
+    /// which keeps it up to date if the folder has it.
     pub success_file: Option<bool>,
+    /// `manifest`: whether `_MANIFEST.json` stays beside the parts. Where absent, it does not, unless
+    /// the mode is append and the folder has it.
+    pub manifest: Option<bool>,
+    /// `vectors`: how lists are written; as text to CSV and as they are to Parquet where absent.
+    pub vectors: Option<Vectors>,
 }
+
+/// All of them.
+const OURS: [&str; 5] = [WRITE_MODE, NUM_FILES, SUCCESS_FILE, MANIFEST, VECTORS];
 
 impl WriteOptions {
     /// Whether `key`, as the SQL planner spells it, is one of ours.
     pub fn is_ours(key: &str) -> bool {
-        matches!(key, WRITE_MODE | NUM_FILES | SUCCESS_FILE)
+        OURS.contains(&key)
+    }
+
+    /// The options as people write them.
+    pub(super) fn names() -> [&'static str; OURS.len()] {
+        OURS.map(|key| key.trim_start_matches(PREFIX))
     }
 
     /// Whether a statement with the option `name` can only be planned by this crate's formats.
@@ -84,8 +140,7 @@ impl WriteOptions {
 
     /// What to say of options that the format refused, if one of them is nearly ours.
     pub(super) fn mistyped<'a>(keys: impl Iterator<Item = &'a String>) -> Option<DataFusionError> {
-        let ours = [WRITE_MODE, NUM_FILES, SUCCESS_FILE];
-        let ours = ours.map(|key| key.trim_start_matches(PREFIX));
+        let ours = Self::names();
         keys.filter_map(|key| {
             let name = key.strip_prefix(PREFIX).unwrap_or(key);
             let hint = did_you_mean(name, &ours);
@@ -99,11 +154,6 @@ impl WriteOptions {
     /// # Errors
     /// When a value is not one that the option takes.
     pub fn try_from_map(options: &HashMap<String, String>) -> Result<Self> {
-        let write_mode = options
-            .get(WRITE_MODE)
-            .map(|text| text.parse())
-            .transpose()
-            .map_err(|e: String| config_datafusion_err!("{e}"))?;
         let num_files = options
             .get(NUM_FILES)
             .map(|text| match text.trim().parse() {
@@ -114,21 +164,34 @@ impl WriteOptions {
                 ),
             })
             .transpose()?;
-        let success_file = options
-            .get(SUCCESS_FILE)
-            .map(|text| match text.trim().to_ascii_lowercase().as_str() {
-                "true" => Ok(true),
-                "false" => Ok(false),
-                _ => {
-                    config_err!("option 'success_file': expected 'true' or 'false', found '{text}'")
-                }
-            })
-            .transpose()?;
         Ok(Self {
-            write_mode,
+            write_mode: read(options, WRITE_MODE)?,
             num_files,
-            success_file,
+            success_file: read_bool(options, SUCCESS_FILE)?,
+            manifest: read_bool(options, MANIFEST)?,
+            vectors: read(options, VECTORS)?,
         })
+    }
+}
+
+fn read<T: FromStr<Err = String>>(
+    options: &HashMap<String, String>,
+    key: &str,
+) -> Result<Option<T>> {
+    let value = options.get(key).map(|text| text.parse()).transpose();
+    value.map_err(|e| config_datafusion_err!("{e}"))
+}
+
+fn read_bool(options: &HashMap<String, String>, key: &str) -> Result<Option<bool>> {
+    let Some(text) = options.get(key) else {
+        return Ok(None);
+    };
+    match text.trim().to_ascii_lowercase().parse() {
+        Ok(value) => Ok(Some(value)),
+        Err(_) => config_err!(
+            "option '{}': expected 'true' or 'false', found '{text}'",
+            key.trim_start_matches(PREFIX)
+        ),
     }
 }
 
@@ -150,12 +213,16 @@ mod tests {
             ("write_mode", "Overwrite"),
             ("num_files", " 3"),
             ("success_file", "FALSE"),
+            ("manifest", "true"),
+            ("vectors", "Columns"),
             ("delimiter", ";"),
         ]);
         let expected = WriteOptions {
             write_mode: Some(WriteMode::Overwrite),
             num_files: Some(3),
             success_file: Some(false),
+            manifest: Some(true),
+            vectors: Some(Vectors::Columns),
         };
         assert_eq!(options.unwrap(), expected);
         assert_eq!(read(&[]).unwrap(), WriteOptions::default());
@@ -168,6 +235,11 @@ mod tests {
                 "write_mode",
                 "replace",
                 "expected 'append', 'overwrite' or 'error_if_exists', found 'replace'",
+            ),
+            (
+                "vectors",
+                "array",
+                "'fixed_size_list' or 'columns', found 'array'",
             ),
             ("num_files", "0", "whole number from 1 to 1000, found '0'"),
             ("num_files", "many", "found 'many'"),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, assert_eq_or_internal_err};
@@ -25,13 +26,16 @@ use datafusion::physical_plan::{
     InputDistributionRequirements, PlanProperties, execute_input_stream,
 };
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::closed::{Closed, closed_batch, closed_schema};
 use super::encode::PartEncoder;
-use super::run::{Run, WriteSpec, part_name};
+use super::run::Run;
 use super::slices::Slices;
+use super::spec::{WriteSpec, part_name};
+use super::vectors::{needs_widths, shaped};
 
 /// A part is closed when it has grown so large: S3 copies at most 5 GiB in one request.
 const PART_BYTES: usize = 1024 * 1024 * 1024;
@@ -85,9 +89,11 @@ impl PartWriterExec {
         self.order.as_ref()
     }
 
-    /// Rows of all partitions go to a fixed number of parts.
+    /// Rows of all partitions go to a fixed number of parts, or their vectors are compared.
     fn needs_single_partition(&self) -> bool {
-        self.spec.num_files.is_some() || self.spec.target.is_file()
+        self.spec.num_files.is_some()
+            || self.spec.target.is_file()
+            || needs_widths(self.spec.vectors, &self.spec.schema)
     }
 }
 
@@ -209,6 +215,9 @@ impl ExecutionPlan for PartWriterExec {
     }
 }
 
+/// Rows as the parts have them.
+type Rows = BoxStream<'static, Result<RecordBatch>>;
+
 /// One partition's writing.
 struct PartitionWriter {
     run: Arc<Run>,
@@ -232,10 +241,11 @@ impl PartitionWriter {
     }
 
     async fn write_started(&self, input: SendableRecordBatchStream) -> Result<Vec<Closed>> {
+        let (schema, input) = shaped(self.spec.vectors, &self.spec.schema, input).await?;
         match self.spec.num_files {
-            None if self.spec.target.is_file() => self.write_parts(input, 1).await,
-            None => self.write_rolling(input).await,
-            Some(number) => self.write_parts(input, number).await,
+            None if self.spec.target.is_file() => self.write_parts(input, &schema, 1).await,
+            None => self.write_rolling(input, &schema).await,
+            Some(number) => self.write_parts(input, &schema, number).await,
         }
     }
 
@@ -244,10 +254,11 @@ impl PartitionWriter {
         number: usize,
         uuid: Uuid,
         count: usize,
+        schema: &SchemaRef,
         open_at_once: usize,
     ) -> Result<OpenPart> {
         let name = part_name(number, uuid, count, &self.spec.extension);
-        let encoder = self.run.open(&name, open_at_once)?;
+        let encoder = self.run.open(&name, schema, open_at_once)?;
         let consumer = MemoryConsumer::new(format!("PartWriterExec[{number}]"));
         Ok(OpenPart {
             encoder,
@@ -259,11 +270,10 @@ impl PartitionWriter {
     }
 
     /// One part after the other, each closed when it is large enough or at a checkpoint.
-    async fn write_rolling(&self, mut input: SendableRecordBatchStream) -> Result<Vec<Closed>> {
-        let uuid = Uuid::now_v7();
+    async fn write_rolling(&self, mut input: Rows, schema: &SchemaRef) -> Result<Vec<Closed>> {
         let mut open: Option<OpenPart> = None;
         let mut closed = vec![];
-        let result = self.roll(&mut input, uuid, &mut open, &mut closed).await;
+        let result = self.roll(&mut input, schema, &mut open, &mut closed).await;
         match (result, open) {
             (Ok(()), Some(part)) => closed.push(part.close(&self.run).await?),
             (Ok(()), None) => {}
@@ -279,11 +289,12 @@ impl PartitionWriter {
 
     async fn roll(
         &self,
-        input: &mut SendableRecordBatchStream,
-        uuid: Uuid,
+        input: &mut Rows,
+        schema: &SchemaRef,
         open: &mut Option<OpenPart>,
         closed: &mut Vec<Closed>,
     ) -> Result<()> {
+        let uuid = Uuid::now_v7();
         let max_rows = match self.run.publishes_at_once() {
             true if self.spec.checkpoint_rows > 0 => {
                 self.max_rows.min(self.spec.checkpoint_rows as u64)
@@ -299,7 +310,7 @@ impl PartitionWriter {
                     break;
                 };
                 if open.is_none() {
-                    *open = Some(self.part(self.partition, uuid, closed.len(), 1)?);
+                    *open = Some(self.part(self.partition, uuid, closed.len(), schema, 1)?);
                 }
                 let Some(part) = open.as_mut() else {
                     continue;
@@ -317,13 +328,14 @@ impl PartitionWriter {
     /// Exactly `number` parts, of about as many rows each.
     async fn write_parts(
         &self,
-        mut input: SendableRecordBatchStream,
+        mut input: Rows,
+        schema: &SchemaRef,
         number: usize,
     ) -> Result<Vec<Closed>> {
         let uuid = Uuid::now_v7();
         let mut writers = Vec::with_capacity(number);
         for index in 0..number {
-            let part = self.part(index, uuid, 0, number)?;
+            let part = self.part(index, uuid, 0, schema, number)?;
             let (sender, receiver) = mpsc::channel(1);
             let task = write_part(part, receiver, Arc::clone(&self.run));
             writers.push((sender, SpawnedTask::spawn(task)));
@@ -349,11 +361,7 @@ impl PartitionWriter {
         }
     }
 
-    async fn feed(
-        &self,
-        input: &mut SendableRecordBatchStream,
-        writers: &[PartTask],
-    ) -> Result<()> {
+    async fn feed(&self, input: &mut Rows, writers: &[PartTask]) -> Result<()> {
         let mut turns = writers.iter().cycle();
         while let Some(batch) = input.try_next().await? {
             let share = batch.num_rows().div_ceil(writers.len().max(1));

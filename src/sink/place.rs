@@ -17,6 +17,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::object_stores::address::{is_web, shown, split_scheme};
+
 /// What stays as it is in a URL: it can neither be taken for something else nor be normalised away.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -25,15 +27,15 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'=');
 
 /// What makes DataFusion take a path for a pattern.
-const GLOB_CHARACTERS: [char; 3] = ['?', '*', '['];
+pub(crate) const GLOB_CHARACTERS: [char; 3] = ['?', '*', '['];
 
 /// The option of a `COPY` that says that its target is a place already. It holds the target, so
 /// that nothing else can be meant by it; options of this prefix pass through every format.
-const IS_PLACE: &str = "execution.target_is_place";
+pub(super) const IS_PLACE: &str = "execution.target_is_place";
 
 /// A folder or a file, on the local disk or in an object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Decodes to what was typed.
     url: String,
 }
@@ -46,14 +48,14 @@ impl Place {
     pub(super) fn parse(text: &str) -> Result<Self> {
         match split_scheme(text) {
             None => Self::on_disk(text, FilePath::new(text)),
-            Some(("file", path)) => {
+            Some((scheme, path)) if scheme == "file" => {
                 let path = path.strip_prefix("localhost").unwrap_or(path);
                 if !path.starts_with('/') {
                     return plan_err!("'{text}': expected 'file:///' and an absolute path");
                 }
                 Self::on_disk(text, FilePath::new(path))
             }
-            Some((scheme, rest)) if is_web(scheme) => {
+            Some((scheme, rest)) if is_web(&scheme) => {
                 if rest.contains(['?', '#']) {
                     return plan_err!(
                         "'{}': a web address with '?' or '#' is no place to write to; write them \
@@ -66,7 +68,7 @@ impl Place {
                     url: text.to_owned(),
                 })
             }
-            Some((scheme, rest)) => Self::in_store(text, scheme, rest),
+            Some((scheme, rest)) => Self::in_store(text, &scheme, rest),
         }
     }
 
@@ -78,9 +80,9 @@ impl Place {
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub(super) fn of_location(text: &str) -> Result<Option<Self>> {
+    pub(crate) fn of_location(text: &str) -> Result<Option<Self>> {
         let is_other = match split_scheme(text) {
-            Some((scheme, _)) => is_web(scheme),
+            Some((scheme, _)) => is_web(&scheme),
             None => {
                 text.contains(GLOB_CHARACTERS)
                     && !text.ends_with('/')
@@ -94,7 +96,7 @@ impl Place {
     }
 
     /// The URL, from which DataFusion makes this place.
-    pub(super) fn into_url(self) -> String {
+    pub(crate) fn into_url(self) -> String {
         self.url
     }
 
@@ -188,36 +190,6 @@ impl Place {
     }
 }
 
-/// The scheme of a URL, and what follows `://`; `None` for a path of the local disk.
-fn split_scheme(text: &str) -> Option<(&str, &str)> {
-    if let Some(path) = text.strip_prefix("file:/")
-        && !path.starts_with('/')
-    {
-        return Some(("file", &text["file:".len()..]));
-    }
-    let (scheme, rest) = text.split_once("://")?;
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    is_scheme.then_some((scheme, rest))
-}
-
-fn is_web(scheme: &str) -> bool {
-    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
-}
-
-/// The text without user name and password.
-fn shown(text: &str) -> String {
-    let Some((scheme, rest)) = split_scheme(text) else {
-        return text.to_owned();
-    };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
-}
-
 /// Makes the target of every `COPY` a place, before DataFusion reads it as a pattern or a URL.
 #[derive(Debug)]
 pub struct CopyToPlaces;
@@ -239,7 +211,7 @@ impl AnalyzerRule for CopyToPlaces {
     }
 
     fn name(&self) -> &'static str {
-        "copy_to_places"
+        "target_of_copy"
     }
 }
 
@@ -277,6 +249,8 @@ mod tests {
             ("/nowhere/../x", "x", false),
             ("file:///nowhere/50%de/", "nowhere/50%de", true),
             ("file:/nowhere/x", "nowhere/x", false),
+            ("FILE:///nowhere/x y/", "nowhere/x y", true),
+            ("S3://b/x y/", "x y", true),
             ("s3://b/Apple #1/", "Apple #1", true),
             ("s3://b/x?y/z.csv", "x?y/z.csv", false),
             ("s3://b/Apple%20Red/", "Apple%20Red", true),
@@ -300,7 +274,10 @@ mod tests {
             ("s3://b/x\ny/", "control character"),
             ("s3://b?x/", "names no bucket"),
             ("s3:///x/", "and a bucket"),
-            ("https://me:hush@host/a?b", "'https://host/a?b': a web"),
+            (
+                "https://me:hush@host/a?sig=hush",
+                "'https://host/a?…': a web",
+            ),
             ("/nowhere/x.csv#12", "'#' and a number"),
             ("", "expected a path"),
         ] {

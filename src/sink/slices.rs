@@ -18,8 +18,9 @@ pub(super) struct Slices {
 
 impl Slices {
     pub(super) fn new(batch: RecordBatch) -> Self {
-        let bytes: usize = batch.columns().iter().map(bytes).sum();
-        let row = bytes.checked_div(batch.num_rows()).unwrap_or_default();
+        let row = batch_bytes(&batch)
+            .checked_div(batch.num_rows())
+            .unwrap_or_default();
         Self {
             batch,
             from: 0,
@@ -38,6 +39,11 @@ impl Slices {
         self.from += rows;
         Some(slice)
     }
+}
+
+/// Bytes of the rows of `batch`, without what its buffers hold for rows outside of it.
+pub(super) fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(bytes).sum()
 }
 
 /// Bytes of the rows of `array`, without what its buffers hold for rows outside of it.

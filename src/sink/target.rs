@@ -28,6 +28,9 @@ const TEMPORARY: &str = "_temporary";
 const RUN_PREFIX: &str = "featurize-";
 const LOCK: &str = "_LOCK";
 const JOURNAL: &str = "_COMMIT.json";
+/// An empty file, followed by the rows of the run: some readers fail at any file that is neither empty
+/// nor of their format, wherever it lies below the folder.
+const COMMITTED: &str = "_COMMITTED_";
 /// Appended to the names of staged parts, so that even a reader that looks below hidden folders
 /// does not take them for data.
 const STAGED: &str = "staged";
@@ -158,16 +161,22 @@ impl Target {
     }
 
     pub(super) fn journal(&self, run: Uuid) -> Path {
-        self.child([TEMPORARY, &format!("{RUN_PREFIX}{run}"), JOURNAL])
+        self.run_folder(run).join(JOURNAL)
+    }
+
+    /// Tells a task that is repeated that its run has been committed.
+    pub(super) fn committed(&self, run: Uuid, rows: u64) -> Path {
+        self.run_folder(run).join(format!("{COMMITTED}{rows}"))
+    }
+
+    /// The rows that the name of such an object tells.
+    pub(super) fn committed_rows(path: &Path) -> Option<u64> {
+        path.filename()?.strip_prefix(COMMITTED)?.parse().ok()
     }
 
     /// Where the part `name` of a run waits for its publication.
     pub(super) fn staged(&self, run: Uuid, name: &str) -> Path {
-        self.child([
-            TEMPORARY,
-            &format!("{RUN_PREFIX}{run}"),
-            &format!("{name}.{STAGED}"),
-        ])
+        self.run_folder(run).join(format!("{name}.{STAGED}"))
     }
 
     /// The run to which an object below `_temporary` belongs; `None` if other programs put it there.

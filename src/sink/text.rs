@@ -1,4 +1,4 @@
-//! Lists as text, for CSV: `[1.0, 2.5, -3e-7]`.
+//! Lists as text, as in CSV: `[1.0, 2.5, -3e-7]`.
 //!
 //! Numbers are written with the fewest digits that read back as the same bits; `NaN`, `inf` and
 //! `-inf` are spelled so, a NULL inside of a list is `null`, as in Spark and JSON, a NULL list is an
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::util::display::FormatOptions;
 use datafusion::common::Result;
 
@@ -39,10 +39,14 @@ pub(super) fn text_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         as_text(field.data_type()).map_or_else(
             || field.as_ref().clone(),
-            |text| Field::new(field.name(), text, field.is_nullable()),
+            |text| field.as_ref().clone().with_data_type(text),
         )
     });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    let metadata = schema.metadata().clone();
+    Arc::new(Schema::new_with_metadata(
+        fields.collect::<Vec<_>>(),
+        metadata,
+    ))
 }
 
 /// The rows of `batch` with its lists as text; `schema` is that of [`text_schema`].
@@ -75,7 +79,7 @@ fn as_list(column: &ArrayRef) -> Result<ArrayRef> {
 #[cfg(test)]
 mod tests {
     use arrow::array::{AsArray, FixedSizeListArray, Float32Array, ListArray};
-    use arrow::datatypes::Float32Type;
+    use arrow::datatypes::{Field, Float32Type};
     use proptest::prelude::*;
 
     use super::*;

@@ -9,7 +9,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::path::Path;
 
 use super::format::WriteFormat;
-use super::options::{NUM_FILES, SUCCESS_FILE, WRITE_MODE, WriteOptions};
+use super::options::{MANIFEST, NUM_FILES, SUCCESS_FILE, VECTORS, WRITE_MODE, WriteOptions};
 use super::target::Target;
 
 /// What makes a [`Target`].
@@ -50,11 +50,15 @@ impl WriteOptions {
             write_mode,
             num_files,
             success_file,
+            manifest,
+            vectors,
         } = self;
         [
             (WRITE_MODE, write_mode.map(|mode| mode.to_string())),
             (NUM_FILES, num_files.map(|number| number.to_string())),
             (SUCCESS_FILE, success_file.map(|yes| yes.to_string())),
+            (MANIFEST, manifest.map(|yes| yes.to_string())),
+            (VECTORS, vectors.map(|form| form.to_string())),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -68,6 +72,7 @@ impl WriteFormat {
         Self {
             inner,
             options,
+            is_copy: false,
             has_reordered_columns: false,
             store_options: HashMap::new(),
         }
@@ -77,7 +82,7 @@ impl WriteFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::WriteMode;
+    use crate::sink::{Vectors, WriteMode};
 
     #[test]
     fn targets_survive() {
@@ -102,6 +107,8 @@ mod tests {
             write_mode: Some(WriteMode::ErrorIfExists),
             num_files: Some(7),
             success_file: Some(false),
+            manifest: Some(true),
+            vectors: Some(Vectors::FixedSizeList),
         };
         for options in [options, WriteOptions::default()] {
             let map = options.to_map().into_iter().collect();

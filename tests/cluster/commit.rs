@@ -6,6 +6,7 @@ use std::path::Path;
 use arrow::array::AsArray;
 use datafusion::prelude::SessionContext;
 use datafusion_featurize::sink::Manifest;
+use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::processes::{Cluster, fruits, local, run, wait_for};
@@ -52,7 +53,7 @@ async fn every_image_is_written_once_although_the_machine_that_commits_is_lost()
         let target = format!("s3://fruits/{folder}/");
         let copy = format!(
             "COPY (SELECT path, sha256(content) AS hash FROM images) TO '{target}'
-             STORED AS PARQUET OPTIONS ('write_mode' 'overwrite', {})",
+             STORED AS PARQUET OPTIONS ('write_mode' 'overwrite', 'manifest' true, {})",
             server.options()
         );
         // What is there before is replaced, once.
@@ -92,13 +93,20 @@ async fn assert_written_once(server: &S3Server, folder: &str) {
     let store = server.store("fruits").build().unwrap();
     let object = |name: &str| object_store::path::Path::from(format!("{folder}/{name}"));
     store.head(&object("_SUCCESS")).await.unwrap();
+    // Some readers fail at any other file that is not empty, wherever it lies.
+    let folder_path = object_store::path::Path::from(folder);
+    let objects: Vec<_> = store.list(Some(&folder_path)).try_collect().await.unwrap();
+    for object in objects {
+        let name = object.location.filename().unwrap();
+        let is_named = name.ends_with(".parquet") || name == "_MANIFEST.json";
+        assert!(is_named || object.size == 0, "{}", object.location);
+    }
     let manifest = store.get(&object("_MANIFEST.json")).await.unwrap();
     let manifest = manifest.bytes().await.unwrap();
     let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(manifest.rows, Some(48));
     let named: BTreeSet<String> = manifest.parts.into_iter().map(|part| part.path).collect();
-    let folder = object_store::path::Path::from(folder);
-    let listed = store.list_with_delimiter(Some(&folder)).await.unwrap();
+    let listed = store.list_with_delimiter(Some(&folder_path)).await.unwrap();
     let listed = listed.objects.into_iter().filter_map(|object| {
         let name = object.location.filename()?.to_owned();
         Path::new(&name)

@@ -147,6 +147,12 @@ async fn a_model_is_that_of_the_local_engine() {
         "SELECT pca_transform(v, (SELECT pca FROM model)) FROM features ORDER BY path",
         "SELECT pca_transform(v, (SELECT pca_fit(v, 2) FROM features)) FROM features ORDER BY path",
         "SELECT pca_transform(v, pca) FROM features, model ORDER BY path",
+        // Options in a struct travel too.
+        "SELECT pca_transform(v, (SELECT pca_truncate(pca_fit(v, {convention: 'spark', with_mean: true}), 2)
+                                  FROM features))
+         FROM features ORDER BY path",
+        "SELECT [length(CAST(arrow_cast(v, 'FixedSizeList(3, Float32)') AS VARCHAR))::DOUBLE] FROM features
+         ORDER BY path",
     ] {
         close(
             &doubles(&run(&remote, sql).await),

@@ -253,3 +253,69 @@ async fn a_query_that_is_dropped_is_cancelled() {
     wait_for(|| cluster.scheduler.log().contains("Job cancelled"));
     assert!(!folder.join("_SUCCESS").exists());
 }
+
+/// All vectors go through one task, which sees whether they are of one length.
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_are_written_as_they_are_locally() {
+    let cluster = Cluster::start();
+    let (remote, local) = (cluster.session().await, local());
+    create_images(&remote).await;
+    create_images(&local).await;
+    let features = "CASE WHEN path LIKE '%Plum%' THEN NULL ELSE [length, 1.5] END AS features";
+    for vectors in ["text", "list", "fixed_size_list", "columns"] {
+        let mut read = vec![];
+        for (name, ctx) in [("remote", &remote), ("local", &local)] {
+            let name = format!("{name}_{vectors}");
+            let target = cluster.folder.path().join(&name);
+            let copy = format!(
+                "COPY (SELECT path, {features} FROM images) TO '{}/' STORED AS PARQUET
+                 OPTIONS ('write_mode' 'overwrite', 'vectors' '{vectors}')",
+                target.display()
+            );
+            run(ctx, &copy).await;
+            let create = format!(
+                "CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{}/'",
+                target.display()
+            );
+            run(&local, &create).await;
+            let types = text(&local, &format!("DESCRIBE {name}")).await;
+            let rows = text(&local, &format!("SELECT * FROM {name} ORDER BY path")).await;
+            read.push((types, rows));
+        }
+        assert_eq!(read[0], read[1], "{vectors}");
+    }
+    let other = "CASE WHEN path LIKE '%Plum%' THEN [1.5] ELSE [length, 1.5] END AS features";
+    let copy = format!(
+        "COPY (SELECT path, {other} FROM images) TO '{}/' STORED AS CSV
+         OPTIONS ('write_mode' 'overwrite', 'vectors' 'columns')",
+        cluster.folder.path().join("other").display()
+    );
+    let message = error(&remote, &copy).await;
+    assert!(message.contains("needs vectors of one length"), "{message}");
+}
+
+/// What formats of files hold of NULL and of the order of columns is known there too.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_in_json_are_read_and_lose_nothing() {
+    let cluster = Cluster::start();
+    let remote = cluster.session().await;
+    let folder = cluster.folder.path().join("json");
+    for label in ["a", "b", "__HIVE_DEFAULT_PARTITION__"] {
+        let folder = folder.join(format!("label={label}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("1.json"), "{\"x\": 1}\n").unwrap();
+    }
+    let create = format!(
+        "CREATE EXTERNAL TABLE t (label VARCHAR, x BIGINT) STORED AS JSON PARTITIONED BY (label)
+         LOCATION '{}/'",
+        folder.display()
+    );
+    run(&remote, &create).await;
+    let message = error(&remote, "SELECT x, label FROM t").await;
+    assert!(message.contains("which is NULL"), "{message}");
+    let known = "SELECT sum(x) AS s FROM t WHERE label IN ('a', 'b')";
+    let sum = text(&remote, known).await;
+    assert!(sum.contains("| 2 |"), "{sum}");
+    let message = error(&remote, "INSERT INTO t VALUES ('3', '4')").await;
+    assert!(message.contains("into the wrong columns"), "{message}");
+}

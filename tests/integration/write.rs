@@ -4,24 +4,23 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use datafusion::prelude::SessionContext;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::faulty_store::{Fault, FaultyStore};
 use crate::write_place::{Place, run};
 
-const MODE: &str = "'write_mode' 'overwrite'";
+pub(crate) const MODE: &str = "'write_mode' 'overwrite'";
 
-fn copy(place: &Place, query: &str, folder: &str, options: &str) -> String {
+pub(crate) fn copy(place: &Place, query: &str, folder: &str, options: &str) -> String {
     let url = place.url(folder);
     format!("COPY ({query}) TO '{url}' STORED AS PARQUET OPTIONS ({options})")
 }
 
-async fn error(place: &Place, sql: &str) -> String {
+pub(crate) async fn error(place: &Place, sql: &str) -> String {
     place.run(sql).await.unwrap_err().to_string()
 }
 
-async fn text(place: &Place, path: &Path) -> String {
+pub(crate) async fn text(place: &Place, path: &Path) -> String {
     let bytes = place.store.get(path).await.unwrap().bytes().await.unwrap();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -38,7 +37,7 @@ pub(crate) async fn a_second_overwrite_replaces(place: &Place) {
         ("SELECT 1 AS x UNION ALL SELECT 2", vec![1, 2]),
         ("SELECT 3 AS x", vec![3]),
     ] {
-        let sql = copy(place, query, "twice", MODE);
+        let sql = copy(place, query, "twice", &format!("{MODE}, 'manifest' true"));
         assert_eq!(place.run(&sql).await.unwrap(), expected.len() as u64);
         let parts = place.parts("twice").await;
         assert_eq!(place.values("twice", &parts).await, expected);
@@ -65,7 +64,7 @@ async fn so_many_files_as_asked_for_also_empty_ones() {
             let url = place.url(&folder);
             let sql = format!(
                 "COPY (SELECT value AS x FROM generate_series(1, {rows}) WHERE value > 0) TO \
-                 '{url}' STORED AS {format} OPTIONS ('num_files' {number}, {MODE})"
+                 '{url}' STORED AS {format} OPTIONS ('num_files' {number}, 'manifest' true, {MODE})"
             );
             assert_eq!(place.run(&sql).await.unwrap(), rows);
             let parts = place.parts(&folder).await;
@@ -194,7 +193,7 @@ async fn refusals_name_the_target_and_the_option() {
     assert!(message.contains("s3://memory/data/full/"), "{message}");
     assert!(message.contains("('write_mode' 'overwrite')"), "{message}");
     // Nothing of the refused run is left, not even its lock.
-    assert_eq!(place.objects("full").await.len(), 3);
+    assert_eq!(place.objects("full").await.len(), 2);
 
     let root = "COPY (SELECT 1 AS x) TO 's3://memory/' STORED AS PARQUET OPTIONS ('write_mode' \
                 'overwrite')";
@@ -224,6 +223,11 @@ async fn refusals_name_the_target_and_the_option() {
             "is one file, but 'num_files' is 2",
         ),
         ("full/a.parquet", "'success_file' true", "name a folder"),
+        (
+            "full/a.parquet",
+            "'manifest' true",
+            "'manifest' is written to",
+        ),
     ] {
         let sql = format!(
             "COPY (SELECT 1 AS x) TO 's3://memory/data/{to}' STORED AS PARQUET OPTIONS ({options})"
@@ -343,7 +347,7 @@ pub(crate) async fn racing_writers_leave_the_data_of_one(place: Place) {
     }
     let parts = place.parts("race").await;
     assert_eq!(place.values("race", &parts).await.len(), 1);
-    assert_eq!(place.objects("race").await.len(), parts.len() + 2);
+    assert_eq!(place.objects("race").await.len(), parts.len() + 1);
 }
 
 /// What another program has put under the names of ours is not ours to replace.
@@ -367,90 +371,6 @@ async fn manifests_and_locks_of_others_are_refused() {
     }
 }
 
-/// What lies behind a link in the folder belongs to another folder.
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn an_overwrite_deletes_nothing_behind_a_link() {
-    let place = Place::on_disk();
-    let root = tempfile::tempdir().unwrap();
-    let precious = root.path().join("precious");
-    std::fs::create_dir(&precious).unwrap();
-    for name in ["1.parquet", "staged.txt"] {
-        std::fs::write(precious.join(name), "dear").unwrap();
-    }
-    let run_folder = "_temporary/featurize-019e0000-0000-7000-8000-000000000000";
-    for (number, link) in ["label=a", "x=1/label=a", "_temporary", run_folder]
-        .into_iter()
-        .enumerate()
-    {
-        let folder = format!("linked-{number}");
-        let data = place.path(&folder, "old.parquet");
-        place.store.put(&data, "old".into()).await.unwrap();
-        let path = std::path::PathBuf::from(format!("/{}", place.path(&folder, link)));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::os::unix::fs::symlink(&precious, &path).unwrap();
-        let before = place.objects(&folder).await;
-
-        let overwrite = copy(&place, "SELECT 1 AS x", &folder, MODE);
-        let message = error(&place, &overwrite).await;
-        let expected = format!("'{}' is a link to another place", path.display());
-        assert!(message.contains(&expected), "{message}");
-        assert_eq!(place.objects(&folder).await, before, "{link}");
-        for name in ["1.parquet", "staged.txt"] {
-            let kept = std::fs::read_to_string(precious.join(name)).unwrap();
-            assert_eq!(kept, "dear", "{link}");
-        }
-        // An append replaces no data, but clears away what dead runs have left.
-        let append = copy(&place, "SELECT 1 AS x", &folder, "'write_mode' 'append'");
-        let appended = place.run(&append).await;
-        assert_eq!(appended.is_ok(), link.ends_with("label=a"), "{link}");
-
-        std::fs::remove_file(&path).unwrap();
-        place.run(&overwrite).await.unwrap();
-        let parts = place.parts(&folder).await;
-        assert_eq!(place.values(&folder, &parts).await, [1]);
-    }
-}
-
-/// A folder is the same folder by whatever name.
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn an_overwrite_of_what_is_read_by_a_link_is_refused() {
-    let place = Place::on_disk();
-    let link = place.path("link", "con");
-    place.store.put(&link, "".into()).await.unwrap();
-    place.store.delete(&link).await.unwrap();
-    let first = copy(&place, "SELECT 1 AS x", "con", MODE);
-    place.run(&first).await.unwrap();
-    let con = place.path("con", "part").to_string();
-    let con = con.strip_suffix("part").unwrap();
-    std::os::unix::fs::symlink(format!("/{con}"), format!("/{link}")).unwrap();
-
-    let ctx = place.session(&place.store);
-    for (name, folder) in [("named", "con"), ("linked", "link/con")] {
-        let url = place.url(folder);
-        let sql = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{url}'");
-        run(&ctx, &sql).await.unwrap();
-        let values = one(&ctx, &format!("SELECT x FROM {name}")).await;
-        assert_eq!(values, ["1"], "{name}");
-    }
-    for (read, written) in [("linked", "con"), ("named", "link/con")] {
-        let query = format!("SELECT x + 1 AS x FROM {read}");
-        let message = run(&ctx, &copy(&place, &query, written, MODE)).await;
-        let message = message.unwrap_err().to_string();
-        assert!(message.contains("which the query reads"), "{message}");
-        let parts = place.parts("con").await;
-        assert_eq!(place.values("con", &parts).await, [1]);
-    }
-    // Who writes by one name lists anew by the other.
-    let second = copy(&place, "SELECT 2 AS x", "con", MODE);
-    run(&ctx, &second).await.unwrap();
-    for name in ["named", "linked"] {
-        let values = one(&ctx, &format!("SELECT x FROM {name}")).await;
-        assert_eq!(values, ["2"], "{name}");
-    }
-}
-
 /// An append knows nothing of the data that another program has called complete.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_leaves_the_success_of_others_alone() {
@@ -471,62 +391,6 @@ async fn an_append_leaves_the_success_of_others_alone() {
             error(&place, &copy(&place, failing, "failed", options)).await;
             let objects = place.objects("failed").await;
             assert!(!objects.contains("_SUCCESS"), "{options}: {objects:?}");
-        }
-    }
-}
-
-/// The commit of a run that was killed is finished by the next, but what has come to lie under the
-/// name of an old part since then is somebody else's.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_replaced_an_old_part_after_a_kill_stays() {
-    for place in [Place::in_memory(), Place::on_disk()] {
-        for step in 1..50 {
-            let folder = format!("replaced-{step}");
-            let data = place.path(&folder, "data.parquet");
-            place.store.put(&data, "old".into()).await.unwrap();
-            let faulty = FaultyStore::new(Arc::clone(&place.store), Fault::KilledAfter, step);
-            let store: Arc<dyn ObjectStore> = Arc::new(faulty.clone());
-            let overwrite = copy(&place, "SELECT 1 AS x", &folder, MODE);
-            let result = run(&place.session(&store), &overwrite).await;
-            if !faulty.has_failed() {
-                result.unwrap();
-                break;
-            }
-            place.store.put(&data, "new".into()).await.unwrap();
-            let append = copy(&place, "SELECT 2 AS x", &folder, "'write_mode' 'append'");
-            place.run(&append).await.unwrap();
-            assert_eq!(
-                text(&place, &data).await,
-                "new",
-                "killed after change {step}"
-            );
-        }
-    }
-}
-
-/// The journal says what is old, whatever format the run that finishes the commit writes.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_overwrite_in_another_format_after_a_kill_leaves_no_rows_twice() {
-    for place in Place::all() {
-        for step in 1..50 {
-            let folder = format!("formats-{step}");
-            let old = copy(&place, "SELECT 1 AS x", &folder, MODE);
-            place.run(&old).await.unwrap();
-            let faulty = FaultyStore::new(Arc::clone(&place.store), Fault::KilledAfter, step);
-            let store: Arc<dyn ObjectStore> = Arc::new(faulty.clone());
-            let overwrite = copy(&place, "SELECT 2 AS x", &folder, MODE);
-            let result = run(&place.session(&store), &overwrite).await;
-            if !faulty.has_failed() {
-                result.unwrap();
-                break;
-            }
-            let other = copy(&place, "SELECT 3 AS x", &folder, MODE);
-            let other = other.replace("STORED AS PARQUET", "STORED AS CSV");
-            place.run(&other).await.unwrap();
-            let mut parts = place.parts(&folder).await;
-            parts.retain(|name| name.ends_with(".parquet"));
-            let values = place.values(&folder, &parts).await;
-            assert_eq!(values.len(), 1, "killed after change {step}: {values:?}");
         }
     }
 }
@@ -557,7 +421,7 @@ async fn a_query_that_is_dropped_can_be_run_again() {
         result.unwrap();
         let parts = place.parts("dropped").await;
         assert_eq!(place.values("dropped", &parts).await, [1]);
-        assert_eq!(place.objects("dropped").await.len(), parts.len() + 2);
+        assert_eq!(place.objects("dropped").await.len(), parts.len() + 1);
     }
 }
 
@@ -585,16 +449,16 @@ async fn tables_see_what_copy_has_written() {
         run(&ctx, "INSERT INTO t VALUES (4)").await.unwrap();
         let rows = one(&ctx, "SELECT CAST(x AS VARCHAR) AS v FROM t ORDER BY v").await;
         assert_eq!(rows, ["3", "4"]);
-        // The folder had _SUCCESS, and has it again, with a manifest of both parts.
-        let manifest = place.manifest("seen").await.unwrap();
-        assert_eq!((manifest.parts.len(), manifest.rows), (2, Some(2)));
-        assert!(place.objects("seen").await.contains("_SUCCESS"));
+        // The folder had _SUCCESS, and has it again, beside both parts.
+        let objects = place.objects("seen").await;
+        assert_eq!(objects.len(), 3, "{objects:?}");
+        assert!(objects.contains("_SUCCESS"));
         run(&ctx, "INSERT OVERWRITE t VALUES (5)").await.unwrap();
         assert_eq!(one(&ctx, "SELECT CAST(x AS VARCHAR) FROM t").await, ["5"]);
     }
 }
 
-async fn one(ctx: &SessionContext, sql: &str) -> Vec<String> {
+pub(crate) async fn one(ctx: &SessionContext, sql: &str) -> Vec<String> {
     let batches = ctx.sql(sql).await.unwrap().collect().await.unwrap();
     batches
         .iter()

@@ -107,7 +107,7 @@ async fn a_server_may_lack_conditional_writes_and_bulk_deletion() {
         let objects = place.objects("Apple #1 %20").await;
         let parts = place.parts("Apple #1 %20").await;
         // Neither lock nor staged parts nor the part of the first overwrite.
-        assert_eq!(objects.len(), 4, "{unknown:?}: {objects:?}");
+        assert_eq!(objects.len(), 3, "{unknown:?}: {objects:?}");
         assert_eq!(parts.len(), 2, "{unknown:?}: {objects:?}");
         let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{url}'");
         run(&ctx, &create).await.unwrap();
