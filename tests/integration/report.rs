@@ -78,7 +78,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Checks that elements nest, that attributes are quoted and ids unique, and counts elements.
 fn elements(page: &str) -> HashMap<String, usize> {
-    const VOID: [&str; 4] = ["meta", "link", "input", "img"];
+    const VOID: [&str; 5] = ["meta", "link", "input", "img", "wbr"];
     let mut counts = HashMap::new();
     let mut ids = std::collections::HashSet::new();
     let mut open: Vec<String> = vec![];
@@ -126,8 +126,13 @@ fn a_page_stands_alone_and_is_the_same_every_time() {
     // A mark for each point, and one for each label of the legend.
     assert_eq!(counts["use"], 48 + 8);
     assert_eq!(counts["script"], 2);
-    // Every picture is in the page; nothing refers to the outside.
-    assert_eq!(page.matches("\"/9j/").count(), 48);
+    // Every picture is in the page, once; nothing refers to the outside.
+    assert_eq!(page.matches("/9j/").count(), 48);
+    assert_eq!(
+        page.matches("src=\"data:image/jpeg;base64,/9j/").count(),
+        48
+    );
+    let page = page.replace("src=\"data:image/jpeg;base64,", "");
     for outside in ["http:", "https:", "src=", "url(", "@import", "fetch("] {
         assert!(!page.contains(outside), "{outside}");
     }
@@ -167,10 +172,34 @@ fn text_from_data_is_only_text() {
     let counts = elements(&page);
     assert_eq!(counts["script"], 2);
     assert!(!counts.contains_key("b") && !counts.contains_key("i"));
-    assert!(page.contains("&lt;/script&gt;&lt;script&gt;alert(&quot;é &amp; &#39;&#39;&quot;)"));
+    assert!(page.contains("&lt;/script&gt;&lt;script&gt;alert(&quot;é &amp; ''&quot;)"));
     assert!(page.contains("(no label)"));
     assert!(page.contains("&lt;i&gt;bad&lt;/i&gt;"));
     assert!(page.contains("<title>&lt;script&gt;x&lt;/script&gt;: 9 images, 2 labels</title>"));
+}
+
+#[test]
+fn a_picture_with_a_hostile_name_is_only_a_picture() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("a<i>")).unwrap();
+    for name in ["\"><script>x.jpg", "it's & more.jpg"] {
+        std::fs::copy(
+            "examples/fruits/Kiwi/0_100.jpg",
+            folder.path("a<i>").join(name),
+        )
+        .unwrap();
+    }
+    folder.sql(
+        "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{}/a<i>/';
+         COPY (SELECT path, [ascii(split_part(path, '/', -1)), length] AS features FROM images)
+         TO '{}/features.parquet' STORED AS PARQUET;",
+    );
+    let page = folder.report(&["--features", &folder.at("features.parquet")]);
+    let counts = elements(&page);
+    assert_eq!((counts["script"], counts["img"]), (2, 2));
+    assert!(!counts.contains_key("i"));
+    assert!(page.contains("alt=\"&quot;&gt;&lt;script&gt;x.jpg\""));
+    assert!(page.contains("alt=\"it's &amp; more.jpg\""));
 }
 
 #[test]
@@ -222,6 +251,7 @@ fn a_stored_model_scores_and_a_ledger_are_shown() {
             &ledger,
         ]);
         elements(&page);
+        let page = page.replace("<wbr>", "");
         assert!(page.contains("The 2 components of the model explain"));
         assert!(page.contains("It was fitted to 48 vectors of 5 numbers."));
         assert!(page.contains("file:///gone.jpg") && page.contains("truncated"));
@@ -267,14 +297,20 @@ fn images_that_are_gone_leave_their_points() {
          TO '{}/features.parquet' STORED AS PARQUET;
          COPY (SELECT 'file:///no/such/1.jpg' AS path, 'x' AS label, [1.0, 2.0] AS features
                UNION ALL SELECT 'not a uri', NULL, [2.0, 1.0]
-               UNION ALL SELECT 'file:///no/such/2.jpg', 'x', NULL)
+               UNION ALL SELECT 'file:///no/such/2.jpg', 'x', NULL
+               UNION ALL SELECT NULL, 'x', [3.0, 1.0]
+               UNION ALL SELECT 'not a uri', NULL, [1.0, 1.0])
          TO '{}/odd.parquet' STORED AS PARQUET;",
     );
     let page = folder.report(&["--features", &folder.at("features.parquet")]);
     assert_eq!(elements(&page)["use"], 5 + 1);
     assert!(page.contains("5 images could not be read for a thumbnail."));
     let page = folder.report(&["--features", &folder.at("odd.parquet")]);
-    assert!(page.contains("1 of them has no vector."));
+    assert!(page.contains("All 3 images. 1 of them has no vector."));
+    assert!(page.contains("Not drawn: 1 row whose path another row has."));
+    assert!(page.contains("Not drawn: 1 row without a path."));
+    // Of a path that occurs twice, the smaller scores are taken.
+    assert_eq!(elements(&page)["use"], 2 + 2);
 }
 
 #[test]
@@ -362,4 +398,168 @@ fn errors_say_what_was_expected_and_found() {
         "/no/such/x.html",
     ]);
     assert!(text(&output.stderr).contains("--out '/no/such/x.html'"));
+}
+
+/// The numbers of marks whose label is each of `labels`.
+fn marks(page: &str, labels: &[&str]) -> Vec<usize> {
+    let count = |label: &&str| page.matches(&format!("<title>{label}\n")).count();
+    labels.iter().map(count).collect()
+}
+
+#[test]
+fn a_sample_keeps_every_label_and_does_not_depend_on_the_order() {
+    let folder = Folder::new();
+    folder.sql(
+        "CREATE TABLE t AS SELECT 's3://none/' || value || '.jpg' AS path,
+               CASE WHEN value <= 1000 THEN 'many' WHEN value <= 1010 THEN 'few'
+                    ELSE 'one' || value END AS label,
+               [sin(value), cos(value), value % 7] AS features FROM generate_series(1, 1012);
+         COPY (SELECT pca_fit(features, 3) AS pca FROM t) TO '{}/model.parquet';
+         COPY (SELECT * FROM t ORDER BY path) TO '{}/up.parquet';
+         COPY (SELECT * FROM t ORDER BY path DESC) TO '{}/down.parquet';",
+    );
+    let drawn = |name: &str, points: &str| {
+        let (features, model) = (folder.at(name), folder.at("model.parquet"));
+        let options = [
+            "--features",
+            &features,
+            "--model",
+            &model,
+            "--thumbnails",
+            "0",
+        ];
+        folder.report(&[&options[..], &["--points", points]].concat())
+    };
+    let labels = ["many", "few", "one1011", "one1012"];
+    let page = drawn("up.parquet", "30");
+    assert_eq!(marks(&page, &labels), [27, 1, 1, 1]);
+    assert!(page.contains("A sample of 30 of 1,012 images"));
+    assert_eq!(marks(&drawn("up.parquet", "506"), &labels), [499, 5, 1, 1]);
+    assert_eq!(
+        marks(&drawn("up.parquet", "3"), &labels)
+            .iter()
+            .sum::<usize>(),
+        3
+    );
+    let plane = |page: &str| {
+        let (_, points) = page.split_once("<g id=\"points\">").unwrap();
+        points.split_once("</g>").unwrap().0.to_owned()
+    };
+    assert_eq!(plane(&page), plane(&drawn("down.parquet", "30")));
+}
+
+#[test]
+fn each_label_shows_some_of_its_images() {
+    let folder = Folder::new();
+    folder.fruits();
+    let features = folder.at("features.parquet");
+    let options = ["--features", &features, "--thumbnails"];
+    // The first thumbnails are of one label each.
+    let page = folder.report(&[&options[..], &["8"]].concat());
+    assert_eq!(page.matches("src=\"data:").count(), 8);
+    let lists: Vec<&str> = page.split("<li><bdi>").skip(1).collect();
+    assert_eq!(lists.len(), 8);
+    for list in lists {
+        assert_eq!(list.matches("src=\"data:").count(), 1);
+        assert!(list.contains(".jpg\" title=\""), "{list}");
+    }
+    assert!(page.contains("Of each, 1 at most are shown."));
+    assert!(page.contains("40 points without a thumbnail."));
+
+    // Of one label with many images, twelve are in the list; the others are for the plot only.
+    folder.sql(
+        "COPY (SELECT path, 'all' AS label, features FROM '{}/features.parquet')
+         TO '{}/one.parquet' STORED AS PARQUET;",
+    );
+    let page = folder.report(&["--features", &folder.at("one.parquet")]);
+    assert_eq!(page.matches("src=\"data:").count(), 12);
+    assert_eq!(page.matches("/9j/").count(), 48);
+}
+
+#[test]
+fn what_says_nothing_is_not_shown() {
+    let folder = Folder::new();
+    folder.fruits();
+    let page = folder.report(&["--features", &folder.at("features.parquet")]);
+    assert!(!page.contains("not known") && !page.contains("images not read"));
+    // All labels have six images: neither bars nor numbers.
+    assert!(!page.contains("<rect") && !page.contains("<span>6</span>"));
+
+    folder.sql(
+        "COPY (SELECT path, label, features, CAST(NULL AS VARCHAR) AS error
+               FROM '{}/features.parquet' WHERE path NOT LIKE '%/Kiwi/1_%')
+         TO '{}/fewer.parquet' STORED AS PARQUET;",
+    );
+    let page = folder.report(&["--features", &folder.at("fewer.parquet")]);
+    assert_eq!(elements(&page)["rect"], 8);
+    assert!(page.contains("5 to 6 images.") && page.contains("<span>5</span>"));
+    assert!(page.contains("<dt>images not read</dt><dd>0</dd>"));
+}
+
+#[test]
+fn axes_can_be_chosen_where_there_are_more_than_two() {
+    let folder = Folder::new();
+    folder.fruits();
+    let features = folder.at("features.parquet");
+    folder.sql(
+        "COPY (SELECT pca_fit(features, 2) AS pca FROM '{}/features.parquet')
+         TO '{}/two.parquet' STORED AS PARQUET;
+         COPY (SELECT pca_fit(features, 5) AS pca FROM '{}/features.parquet')
+         TO '{}/five.parquet' STORED AS PARQUET;",
+    );
+    let drawn =
+        |model: &str| folder.report(&["--features", &features, "--model", &folder.at(model)]);
+    assert!(!drawn("two.parquet").contains("<select"));
+    let page = drawn("five.parquet");
+    let counts = elements(&page);
+    assert_eq!((counts["select"], counts["option"]), (2, 10));
+    for expected in [
+        "<option value=\"0\" selected>PC1 (",
+        "<option value=\"1\" selected>PC2 (",
+        "<option value=\"4\">PC5 (",
+        "<g class=\"grid\" data-across=\"4\" hidden>",
+        "<g class=\"grid\" data-up=\"1\">",
+    ] {
+        assert!(page.contains(expected), "{expected}");
+    }
+    let data = page.split_once("type=\"application/json\">").unwrap().1;
+    let data = data.split_once("</script>").unwrap().0;
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(data["axes"].as_array().unwrap().len(), 5);
+    for point in data["points"].as_array().unwrap() {
+        assert_eq!(point[1].as_array().unwrap().len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn a_program_draws_the_same_page_and_keeps_its_session() {
+    use datafusion::prelude::SessionContext;
+    use datafusion_featurize::report::{ReportOptions, draw};
+
+    let folder = Folder::new();
+    folder.fruits();
+    let features = folder.at("features.parquet");
+    let ctx = SessionContext::new();
+    datafusion_featurize::enable_featurize(&ctx).unwrap();
+    ctx.sql("SET datafusion.execution.batch_size = 1000")
+        .await
+        .unwrap();
+    let report = draw(&ctx, &ReportOptions::new(&features)).await.unwrap();
+    assert_eq!(report.html, folder.report(&["--features", &features]));
+    assert_eq!(
+        (report.images, report.points, report.thumbnails),
+        (48, 48, 48)
+    );
+    let tables = ctx.catalog("datafusion").unwrap().schema("public").unwrap();
+    assert!(tables.table_names().is_empty());
+    assert_eq!(ctx.copied_config().batch_size(), 1000);
+
+    // Messages name options as a program does.
+    let mut options = ReportOptions::new(&features);
+    options.label_column = Some("kind".to_owned());
+    let error = draw(&ctx, &options).await.unwrap_err().to_string();
+    assert!(
+        error.contains("name the column with label_column"),
+        "{error}"
+    );
 }

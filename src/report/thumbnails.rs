@@ -1,0 +1,118 @@
+//! Small pictures of the images, as they lie at their paths now.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use datafusion::common::Result;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionContext;
+use datafusion_functions_image::decode::{Limits, decode};
+use datafusion_functions_image::resize::resize_rgb;
+use futures::{StreamExt, stream};
+use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
+use object_store::ObjectStoreExt;
+use tokio::sync::Semaphore;
+
+use super::images::{Point, Thumbnail};
+use crate::binary_file::split_uri;
+use crate::object_stores::register_object_store;
+
+/// Longest side, in pixels.
+const SIDE: usize = 64;
+const QUALITY: u8 = 80;
+/// Base64 of all thumbnails of a page.
+const MAX_BYTES: usize = 5_000_000;
+/// Longest file that is fetched, in bytes.
+const MAX_LENGTH: u64 = 32 << 20;
+/// Largest image that is decoded: 150 MB of RGB.
+const LIMITS: Limits = Limits {
+    max_pixels: 50_000_000,
+};
+/// Images being fetched at once.
+const CONCURRENCY: usize = 8;
+
+/// Adds thumbnails to the first `limit` points, as far as they fit into the page.
+pub(super) async fn add(ctx: &SessionContext, points: &mut [Point], limit: usize) -> Result<()> {
+    let runtime = ctx.runtime_env();
+    let paths: Vec<String> = points.iter().take(limit).map(|p| p.path.clone()).collect();
+    let urls: HashSet<_> = paths
+        .iter()
+        .flat_map(|path| split_uri(path))
+        .map(|(url, _)| url)
+        .collect();
+    for url in urls {
+        // Images in a store that cannot be had have no thumbnails, and the page says so.
+        if let Err(e) = register_object_store(&runtime, url.as_str(), &HashMap::new()).await {
+            log::warn!("no thumbnails from {url}: {}", e.strip_backtrace());
+        }
+    }
+    let decoders = Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get));
+    let thumbnails = stream::iter(&paths).map(|path| thumbnail(path, &runtime, &decoders));
+    let mut thumbnails = stream::iter(points).zip(thumbnails.buffered(CONCURRENCY));
+    let mut bytes = 0;
+    while let Some((point, thumbnail)) = thumbnails.next().await {
+        bytes += thumbnail.as_ref().map_or(0, String::len);
+        if bytes > MAX_BYTES {
+            break;
+        }
+        point.thumbnail = thumbnail.map_or(Thumbnail::Unreadable, Thumbnail::Jpeg);
+    }
+    Ok(())
+}
+
+/// The thumbnail of the image at `path`; none if it cannot be had.
+async fn thumbnail(path: &str, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) -> Option<String> {
+    let (url, location) = split_uri(path).ok()?;
+    let store = runtime.object_store(&url).ok()?;
+    let found = store.get(&location).await.ok()?;
+    if found.meta.size > MAX_LENGTH {
+        return None;
+    }
+    let content = found.bytes().await.ok()?;
+    let _permit = decoders.acquire().await.ok()?;
+    let task = SpawnedTask::spawn_blocking(move || encode(&content));
+    task.await.ok()?
+}
+
+fn encode(content: &[u8]) -> Option<String> {
+    let image = decode(content, LIMITS).ok()?;
+    let longest = image.width.max(image.height).max(SIDE);
+    // Rounded; a very narrow image keeps a pixel.
+    let scaled = |side: usize| ((side * SIDE + longest / 2) / longest).max(1);
+    let (width, height) = (scaled(image.width), scaled(image.height));
+    let pixels = resize_rgb(image.data, (image.width, image.height), (width, height));
+    let jpeg = Encoder::new(&pixels, width, height, PixelFormat::Rgb)
+        .quality(QUALITY)
+        .subsampling(Subsampling::S420)
+        .optimize_huffman(true)
+        .encode();
+    Some(STANDARD.encode(jpeg.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thumbnails_are_small_and_keep_their_proportions() {
+        for ((width, height), expected) in [
+            ((200, 100), (64, 32)),
+            ((30, 64), (30, 64)),
+            ((1000, 2), (64, 1)),
+            ((65, 1000), (4, 64)),
+        ] {
+            let pixels = vec![90; width * height * 3];
+            let jpeg = Encoder::new(&pixels, width, height, PixelFormat::Rgb).encode();
+            let bytes = STANDARD.decode(encode(&jpeg.unwrap()).unwrap()).unwrap();
+            let thumbnail = decode(&bytes, LIMITS).unwrap();
+            assert_eq!((thumbnail.width, thumbnail.height), expected);
+            assert!(bytes.len() < 1500, "{}", bytes.len());
+        }
+        assert_eq!(encode(b"no image"), None);
+    }
+}
