@@ -29,6 +29,9 @@ pub struct FeaturizeOptions {
     /// Folder of downloaded weights; `None` means `FEATURIZE_WEIGHTS_DIR`, else the platform's
     /// cache folder.
     pub weights_dir: Option<String>,
+    /// Side in pixels of the images that networks are fed when the `input_size` argument of
+    /// `featurize` is absent; `None` means each network's own.
+    pub input_size: Option<usize>,
     /// Largest image, in pixels, that is decoded.
     pub max_pixels: u64,
     /// Where networks run: `cpu` or `cuda`.
@@ -54,6 +57,7 @@ impl Default for FeaturizeOptions {
             model: DEFAULT_MODEL.to_owned(),
             weights: DEFAULT_WEIGHTS.to_owned(),
             weights_dir: None,
+            input_size: None,
             max_pixels: DEFAULT_MAX_PIXELS,
             device: DEFAULT_DEVICE.to_owned(),
             pca_memory_limit: None,
@@ -67,7 +71,7 @@ impl Default for FeaturizeOptions {
 }
 
 /// Names in the order in which `SHOW ALL` and the README list them, with their meaning.
-const SETTINGS: [(&str, &str); 11] = [
+const SETTINGS: [(&str, &str); 12] = [
     (
         "model",
         "Network used by featurize when its model argument is absent",
@@ -79,6 +83,10 @@ const SETTINGS: [(&str, &str); 11] = [
     (
         "weights_dir",
         "Folder of downloaded weights; unset means FEATURIZE_WEIGHTS_DIR, else the platform's cache folder",
+    ),
+    (
+        "input_size",
+        "Side in pixels of the images that networks are fed when the input_size argument of featurize is absent; unset means each network's own",
     ),
     ("max_pixels", "Largest image, in pixels, that is decoded"),
     ("device", "Where networks run: cpu or cuda"),
@@ -119,6 +127,7 @@ impl FeaturizeOptions {
             "model" => Some(self.model.clone()),
             "weights" => Some(self.weights.clone()),
             "weights_dir" => self.weights_dir.clone(),
+            "input_size" => self.input_size.map(|size| size.to_string()),
             "max_pixels" => Some(self.max_pixels.to_string()),
             "device" => Some(self.device.clone()),
             "pca_memory_limit" => self.pca_memory_limit.map(|bytes| bytes.to_string()),
@@ -162,6 +171,12 @@ impl ExtensionOptions for FeaturizeOptions {
             }
             "weights_dir" => {
                 self.weights_dir = (!value.is_empty()).then(|| value.to_owned());
+            }
+            "input_size" => {
+                self.input_size = match value {
+                    "" => None,
+                    _ => Some(number(key, value, 32)?),
+                };
             }
             "max_pixels" => self.max_pixels = number(key, value, 1)?,
             "device" => match value.to_ascii_lowercase().as_str() {
@@ -261,6 +276,7 @@ mod tests {
             ("model", "vgg16"),
             ("weights", "seeded"),
             ("weights_dir", "/Some/Folder"),
+            ("input_size", "100"),
             ("max_pixels", "7"),
             ("device", "cpu"),
             ("pca_memory_limit", "4096"),

@@ -7,12 +7,16 @@ pub mod cluster;
 pub mod config;
 pub mod guide;
 mod io_runtime;
+mod lists_as_text;
 mod object_stores;
 pub mod offload;
 pub mod progress;
+#[cfg(feature = "report")]
+pub mod report;
 mod session;
 pub mod sink;
 mod suggest;
+mod url_tables;
 pub mod weights;
 
 pub use binary_file::{BinaryFileOptions, BinaryFileTable, BinaryFileTableFactory, Oversize};
@@ -23,8 +27,14 @@ pub use session::{
     all_default_scalar_functions, all_default_table_factories, enable_featurize, register_all,
 };
 
+pub use url_tables::enable_url_tables;
+
 pub use datafusion_functions_image as image;
 pub use datafusion_functions_pca as pca;
+
+/// The target of log messages that tell what a statement did where that may not be what was meant.
+/// Nothing is lost if they are not read: the program's `-q` turns them off.
+pub const NOTICE: &str = "datafusion_featurize::notice";
 
 /// Builders of calls of every function, for the DataFrame API.
 pub mod expr_fn {

@@ -33,6 +33,8 @@
 //! # }
 //! ```
 
+mod stage;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,13 +42,19 @@ use std::time::Duration;
 use datafusion::common::instant::Instant;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::ScalarFunctionExpr;
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_functions_image::counters::{self, Counters};
+use datafusion_functions_pca::looks_for_cancellation;
 use serde::{Serialize, Serializer};
 
+pub use self::stage::Stage;
+pub(crate) use self::stage::{Listing, add_listed};
 use crate::binary_file::FetchExec;
 
 /// Functions that put images through a network.
@@ -88,6 +96,8 @@ pub struct Progress {
     /// Time left, if the total is known and the speed stays the same; in seconds when serialized.
     #[serde(serialize_with = "maybe_seconds")]
     pub remaining: Option<Duration>,
+    /// What the process is doing that none of these figures counts.
+    pub stage: Option<Stage>,
     /// Whether the plan puts images through a network.
     #[serde(skip)]
     infers: bool,
@@ -131,7 +141,11 @@ impl fmt::Display for Progress {
         }
         let images = self.infers || self.files_fetched > 0;
         let unit = if images { "images" } else { "rows" };
-        write!(f, " {unit} · {:.1}/s", self.per_second)?;
+        write!(f, " {unit}")?;
+        match self.stage {
+            Some(stage) => write!(f, " · {stage}")?,
+            None => write!(f, " · {:.1}/s", self.per_second)?,
+        }
         // What matters most comes first: a narrow terminal cuts the rest off.
         if let Some(remaining) = self.remaining {
             let seconds = remaining.as_secs();
@@ -175,6 +189,7 @@ pub struct ProgressMonitor {
     before: Counters,
     total: Option<u64>,
     infers: bool,
+    fits: bool,
 }
 
 impl ProgressMonitor {
@@ -183,6 +198,7 @@ impl ProgressMonitor {
         Self {
             total: Figures::of(plan.as_ref()).total(network_calls(plan.as_ref())),
             infers: network_calls(plan.as_ref()) > 0,
+            fits: fits(plan.as_ref()),
             plan,
             started: Instant::now(),
             before: counters::current(),
@@ -208,8 +224,17 @@ impl ProgressMonitor {
             rows_written: figures.rows_written,
             per_second: 0.0,
             remaining: None,
+            stage: Stage::current(),
             infers: self.infers,
         };
+        let all_done = match self.total {
+            Some(total) => progress.done() >= total,
+            None => figures.has_ended && !self.infers,
+        };
+        if self.fits && all_done {
+            // The rows that were read last are still being added up.
+            progress.stage = Some(Stage::Fitting);
+        }
         let done = progress.done() as f64;
         let seconds = elapsed.as_secs_f64();
         if seconds > 0.0 {
@@ -217,6 +242,7 @@ impl ProgressMonitor {
         }
         // How long that takes which follows the last row, such as a fit, nobody knows.
         if let Some(total) = self.total
+            && progress.stage.is_none()
             && done > 0.0
             && done < total as f64
         {
@@ -246,9 +272,21 @@ fn network_calls(plan: &dyn ExecutionPlan) -> u64 {
     below.fold(found, u64::max)
 }
 
+/// Whether an operator of `plan` fits a model.
+fn fits(plan: &dyn ExecutionPlan) -> bool {
+    let aggregate = plan.downcast_ref::<AggregateExec>();
+    let mut calls = aggregate
+        .into_iter()
+        .flat_map(|aggregate| aggregate.aggr_expr());
+    calls.any(|call| looks_for_cancellation(call.fun()))
+        || plan.children().iter().any(|child| fits(child.as_ref()))
+}
+
 /// What the operators of a plan have counted.
 #[derive(Debug, Default)]
 struct Figures {
+    /// Whether the leaves have given all rows.
+    has_ended: bool,
     /// `None` once one leaf does not know how much it has.
     rows: Option<u64>,
     /// The part of them whose content is fetched; `None` if that is not known, or there are none.
@@ -264,6 +302,7 @@ impl Figures {
     fn of(plan: &dyn ExecutionPlan) -> Self {
         let mut figures = Self {
             rows: Some(0),
+            has_ended: true,
             ..Self::default()
         };
         figures.add(plan);
@@ -292,11 +331,15 @@ impl Figures {
         }
         let children = plan.children();
         if fetches || children.is_empty() {
+            let partitions = plan.output_partitioning().partition_count();
+            self.has_ended &= metrics.as_ref().map_or(0, ended) == partitions;
             let rows = metrics.and_then(|metrics| metrics.output_rows());
-            self.read += rows.unwrap_or(0) as u64;
             let known = StatisticsContext::new().compute(plan, &StatisticsArgs::new());
             let known = known.map_or(Precision::Absent, |statistics| statistics.num_rows);
             let known = known.get_value().map(|rows| *rows as u64);
+            // What is in memory does not count what it gives, and gives it at once.
+            let at_once = known.filter(|_| is_in_memory(plan));
+            self.read += rows.map(|rows| rows as u64).or(at_once).unwrap_or(0);
             self.rows = self.rows.zip(known).map(|(total, rows)| total + rows);
             if fetches {
                 self.files = known.map(|rows| self.files.unwrap_or(0) + rows);
@@ -309,6 +352,19 @@ impl Figures {
     }
 }
 
+fn is_in_memory(plan: &dyn ExecutionPlan) -> bool {
+    let source = plan.downcast_ref::<DataSourceExec>();
+    source.is_some_and(|source| source.data_source().is::<MemorySourceConfig>())
+}
+
+/// Partitions that have given all rows.
+fn ended(metrics: &MetricsSet) -> usize {
+    let ends = metrics.iter().filter(
+        |metric| matches!(metric.value(), MetricValue::EndTimestamp(end) if end.value().is_some()),
+    );
+    ends.count()
+}
+
 fn sum(metrics: Option<&MetricsSet>, name: &str) -> u64 {
     metrics
         .and_then(|metrics| metrics.sum_by_name(name))
@@ -317,6 +373,8 @@ fn sum(metrics: Option<&MetricsSet>, name: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::prelude::SessionContext;
+
     use super::*;
 
     fn progress() -> Progress {
@@ -334,6 +392,7 @@ mod tests {
             rows_written: 0,
             per_second: 35.9,
             remaining: Some(Duration::from_secs(52)),
+            stage: None,
             infers: true,
         }
     }
@@ -366,11 +425,12 @@ mod tests {
             images_bad: 0,
             per_second: 0.0,
             remaining: None,
+            stage: Some(Stage::Loading),
             ..progress()
         };
         assert_eq!(
             loading.to_string(),
-            "0/3110 images · 0.0/s · 1300 fetched · 0 decoded · 6.5 MB"
+            "0/3110 images · loading the network · 1300 fetched · 0 decoded · 6.5 MB"
         );
         let without = Progress {
             infers: false,
@@ -379,11 +439,26 @@ mod tests {
         assert_eq!(without.done(), 1300);
     }
 
+    /// Otherwise the bar would stand at its end, and nobody know why.
+    #[tokio::test]
+    async fn a_fit_whose_rows_are_all_read_is_a_stage() {
+        let ctx = SessionContext::new();
+        crate::enable_featurize(&ctx).unwrap();
+        let table = "CREATE TABLE t AS SELECT [value::FLOAT, 1.0] AS f FROM range(5)";
+        ctx.sql(table).await.unwrap();
+        let frame = ctx.sql("SELECT pca_fit(f, 1) FROM t").await.unwrap();
+        let monitor = ProgressMonitor::new(frame.create_physical_plan().await.unwrap());
+        assert_eq!(monitor.progress().to_string(), "5/5 rows · fitting");
+    }
+
     #[test]
     fn json_is_flat() {
         let json = serde_json::to_value(progress()).unwrap();
         assert_eq!(json["elapsed"], 10.5);
         assert_eq!(json["remaining"], 52.0);
         assert_eq!(json["images_inferred"], 1232);
+        assert_eq!(json["stage"], serde_json::Value::Null);
+        let stage = serde_json::to_value(Stage::Fitting).unwrap();
+        assert_eq!(stage, "fitting");
     }
 }

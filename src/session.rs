@@ -16,8 +16,10 @@ use datafusion_functions_image::weights::WeightsAccess;
 
 use crate::binary_file::{BinaryFileTableFactory, FILE_TYPE};
 use crate::config::FeaturizeOptions;
+use crate::lists_as_text::FixedSizeListsAsText;
+use crate::object_stores::register_local_disk;
 use crate::offload::OffloadComputation;
-use crate::sink::{CopyToPlaces, WriteFormatFactory, WriteTableFactory};
+use crate::sink::{CopyToPlaces, InsertedNulls, WriteFormatFactory, WriteTableFactory};
 use crate::weights::SessionStores;
 
 /// Every scalar function of the extension.
@@ -74,11 +76,15 @@ pub fn all_default_physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRu
 
 /// Every analyzer rule of the extension.
 pub fn all_default_analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    vec![Arc::new(CopyToPlaces)]
+    vec![
+        Arc::new(CopyToPlaces),
+        Arc::new(InsertedNulls),
+        Arc::new(FixedSizeListsAsText),
+    ]
 }
 
-/// The formats whose writing `sink` takes over.
-const WRITABLE_FORMATS: [&str; 2] = ["parquet", "csv"];
+/// The formats whose writing and tables `sink` takes over, as far as it can.
+const WRITABLE_FORMATS: [&str; 4] = ["parquet", "csv", "json", "arrow"];
 
 /// Lets the tables of these formats skip the files that their writing leaves beside the data.
 fn wrap_table_factories(factories: &mut HashMap<String, Arc<dyn TableProviderFactory>>) {
@@ -160,6 +166,7 @@ fn bound_batches(options: &mut ConfigOptions) {
 /// When the session refuses a function.
 pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
     let runtime = ctx.runtime_env();
+    register_local_disk(&runtime);
     let state = ctx.state_ref();
     let mut state = state.write();
     register(&mut *state, session_functions(&runtime))?;
@@ -230,7 +237,10 @@ pub trait SessionStateBuilderFeaturize {
 impl SessionStateBuilderFeaturize for SessionStateBuilder {
     fn with_featurize(mut self) -> Self {
         let (functions, aggregates) = match self.runtime_env() {
-            Some(runtime) => (session_functions(runtime), aggregate_functions_of(runtime)),
+            Some(runtime) => {
+                register_local_disk(runtime);
+                (session_functions(runtime), aggregate_functions_of(runtime))
+            }
             None => (
                 all_default_scalar_functions(),
                 all_default_aggregate_functions(),

@@ -75,6 +75,96 @@ fn comments_end_at_the_line_ends_of_any_editor() {
 }
 
 #[test]
+fn scripts_of_any_editor_are_read() {
+    let sql = "SELECT 'é' AS a;\r\nSELECT 2 AS b;\r\n";
+    let utf16 = |swap: fn(u16) -> [u8; 2]| sql.encode_utf16().flat_map(swap).collect::<Vec<u8>>();
+    for bytes in [
+        [b"\xEF\xBB\xBF", sql.as_bytes()].concat(),
+        [vec![0xFF, 0xFE], utf16(u16::to_le_bytes)].concat(),
+        [vec![0xFE, 0xFF], utf16(u16::to_be_bytes)].concat(),
+    ] {
+        let mut script = tempfile::NamedTempFile::new().unwrap();
+        script.write_all(&bytes).unwrap();
+        let path = script.path().display().to_string();
+        let output = featurize(&["-q", "--format", "csv", "-f", &path]);
+        assert_eq!(
+            text(&output.stdout),
+            "a\né\nb\n2\n",
+            "{}",
+            text(&output.stderr)
+        );
+        let output = piped(&bytes);
+        assert_eq!(
+            text(&output.stdout),
+            "a\né\nb\n2\n",
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    let mut script = tempfile::NamedTempFile::new().unwrap();
+    script.write_all(b"SELECT 1;\nSELECT 'caf\xE9';").unwrap();
+    let path = script.path().display().to_string();
+    let output = featurize(&["-q", "-f", &path]);
+    let error = text(&output.stderr);
+    assert!(
+        error.contains(&format!("'{path}', line 2: expected UTF-8")),
+        "{error}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_place_may_lie_in_the_home_folder() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("photos")).unwrap();
+    std::fs::write(home.path().join("photos/a.jpg"), "x").unwrap();
+    let sql = "
+        CREATE EXTERNAL TABLE photos STORED AS BINARYFILE LOCATION '~/photos/';
+        COPY (SELECT length FROM photos) TO '~/out.csv' STORED AS CSV;
+        CREATE EXTERNAL TABLE out STORED AS CSV LOCATION '~/out.csv';
+        SELECT count(*) AS n FROM '~/out.csv'";
+    let output = Command::new(env!("CARGO_BIN_EXE_featurize"))
+        .args(["-q", "--format", "csv", "-c", sql])
+        .env("HOME", home.path())
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        text(&output.stdout),
+        "count\n1\nn\n1\n",
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(home.path().join("out.csv").is_file());
+    assert!(!home.path().join("~").exists());
+}
+
+#[test]
+fn a_statement_without_a_result_says_what_it_made() {
+    let sql = "
+        CREATE TABLE t AS SELECT value FROM generate_series(1, 48);
+        CREATE TABLE IF NOT EXISTS t AS SELECT 1;
+        CREATE OR REPLACE TABLE \"T.t\" AS SELECT 1 WHERE false;
+        CREATE VIEW v AS SELECT 1;
+        SET featurize.threads = 2;
+        DROP TABLE t";
+    let output = featurize(&["--progress", "none", "-c", sql]);
+    let stdout = text(&output.stdout);
+    let told: Vec<&str> = stdout
+        .lines()
+        .filter(|l| !l.is_empty() && !l.starts_with("Elapsed"))
+        .collect();
+    assert_eq!(
+        told,
+        ["48 row(s) created.", "0 row(s) created."],
+        "{stdout}"
+    );
+    assert_eq!(stdout.matches("Elapsed").count(), 6, "{stdout}");
+    let output = featurize(&["-q", "-c", sql]);
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
 fn csv_cells_may_hold_line_breaks() {
     let folder = tempfile::tempdir().unwrap();
     let (small, wide) = (
@@ -122,8 +212,27 @@ fn csv_cells_may_hold_line_breaks() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// What is no error, but not what was asked for, is said on stderr, once.
 #[test]
-fn a_pipe_is_a_script() {
+fn fewer_components_than_asked_for_are_told() {
+    let sql = "SELECT pca_n_components(pca_fit(x, 1280, {convention: 'spark'})) AS k, y \
+               FROM (VALUES ([1.0, 2.0], 1), ([2.0, 1.0], 1), ([2.0, 1.0], 2), ([2.0, 3.0], 2)) AS t(x, y) \
+               GROUP BY y ORDER BY y";
+    let output = featurize(&["-q", "--format", "csv", "-c", sql]);
+    assert_eq!(text(&output.stdout), "k,y\n2,1\n2,2\n");
+    let notice = "pca_fit: n_components = 1280 is more than 2 rows of 2 values can give: the model has 2 \
+                  components";
+    assert_eq!(text(&output.stderr).matches(notice).count(), 1);
+}
+
+#[test]
+fn a_gap_between_named_arguments_is_met_with_what_fills_it() {
+    let sql = "SELECT pca_fit([1.0, 2.0], 1, convention => 'spark')";
+    let error = text(&featurize(&["-q", "-c", sql]).stderr);
+    assert!(error.contains("{convention: 'spark'}"), "{error}");
+}
+
+fn piped(sql: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_featurize"))
         .args(["-q", "--format", "csv"])
         .stdin(Stdio::piped())
@@ -131,13 +240,13 @@ fn a_pipe_is_a_script() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(b"SELECT 7 AS a;\nSELECT oops;")
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
+    child.stdin.take().unwrap().write_all(sql).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_pipe_is_a_script() {
+    let output = piped(b"SELECT 7 AS a;\nSELECT oops;");
     assert_eq!(text(&output.stdout), "a\n7\n");
     assert!(text(&output.stderr).contains("standard input, line 2"));
     assert_eq!(output.status.code(), Some(1));
@@ -316,15 +425,111 @@ fn mistyped_names_are_met_with_those_that_exist() {
         );
         assert_eq!(output.status.code(), Some(1));
     }
+    // The cause comes first.
+    let error = text(&featurize(&["-q", "-c", table, "-c", "SELECT * FROM imges"]).stderr);
+    let expected = "table 'datafusion.public.imges' not found; did you mean images?\n";
+    assert!(error.ends_with(expected), "{error}");
     for sql in [
         "COPY (SELECT nothing) TO '/nowhere/x' STORED AS PARQUET OPTIONS ('format.compression::a' 'zstd')",
         "SELECT * FROM nowhere",
         "SELECT b FROM images WHERE a = 'x'",
+        // There is a table whose name is near to that of the new one; the error is another.
+        "CREATE TABLE image AS SELECT pca_fit([1.0, 2.0], 1) FROM images",
+        "SELECT pca_fit([1.0, 2.0], 1) FROM images",
     ] {
         let output = featurize(&["-q", "-c", table, "-c", sql]);
         let error = text(&output.stderr);
         assert!(!error.contains("did you mean"), "{sql}: {error}");
         assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+/// By the names of other engines, and by likeness only where it is likely.
+#[test]
+fn what_other_engines_have_is_met_with_what_there_is() {
+    for (sql, expected) in [
+        (
+            "SELECT split('a/b', '/')",
+            "there is no function split; write split_part(path, '/', -2)",
+        ),
+        ("SELECT Size([1])", "array_length(list)"),
+        ("SELECT array_mean([1.0])", "array_avg(list)"),
+        (
+            "SELECT regexp_extract('a', 'b', 1)",
+            "regexp_match(text, pattern)[1]",
+        ),
+        ("SELECT explode([1])", "unnest(list)"),
+        (
+            "SELECT element_at(string_to_array('a/b', '/'), -2)",
+            "; of a list write list[1]",
+        ),
+        (
+            "SELECT input_file_name()",
+            "a BINARYFILE table has the column path",
+        ),
+        (
+            "SELECT image_inf(X'00')",
+            "there is no function image_inf; did you mean image_info?",
+        ),
+        (
+            "SELECT predict(1)",
+            "there is no function predict; SHOW FUNCTIONS lists them",
+        ),
+        (
+            "SELECT * FROM read_parquet('x.parquet')",
+            "not found; write FROM 'file.parquet'",
+        ),
+        ("SELECT * FROM read_files('x')", "STORED AS BINARYFILE"),
+        (
+            "CREATE OR REPLACE TEMP VIEW v AS SELECT 1",
+            "leave out TEMP",
+        ),
+        (
+            "SELECT * FROM t LATERAL VIEW explode(a) x AS b",
+            "unnest(list)",
+        ),
+        (
+            "CREATE TABLE t USING parquet AS SELECT 1",
+            "STORED AS PARQUET",
+        ),
+        ("COPY (SELECT 1) TO 'x.csv' (FORMAT csv)", "STORED AS CSV"),
+        ("INSTALL httpfs", "nothing has to be installed"),
+    ] {
+        let output = featurize(&["-q", "-c", sql]);
+        let error = text(&output.stderr);
+        assert!(error.contains(expected), "{sql}: {error}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+/// A pipe most often ends at a screen; programs ask for another format.
+#[test]
+fn tables_fit_the_screen_and_other_formats_are_complete() {
+    let sql = "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 'examples/fruits/'
+        OPTIONS ('recursiveFileLookup' 'true');
+        SELECT path, length, content, range(100000) AS numbers FROM images";
+    for columns in [80, 120] {
+        let output = Command::new(env!("CARGO_BIN_EXE_featurize"))
+            .args(["-q", "-c", sql])
+            .env("COLUMNS", columns.to_string())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let table = text(&output.stdout);
+        let widest = table.lines().map(|line| line.chars().count()).max();
+        assert!(widest.unwrap() <= columns, "{table}");
+        for part in [" bytes |", "… 100000 items] |", ".jpg |"] {
+            assert!(table.contains(part), "{part} is not in\n{table}");
+        }
+    }
+    for format in ["csv", "tsv", "json", "nd-json"] {
+        let output = featurize(&["-q", "--format", format, "-c", sql]);
+        let rows = text(&output.stdout);
+        assert!(
+            rows.contains("99998,99999") || rows.contains("99998, 99999"),
+            "{format}"
+        );
+        assert!(rows.contains("ffd8ffe0") && !rows.contains('…'), "{format}");
     }
 }
 
@@ -366,16 +571,23 @@ fn secrets_of_stores_are_in_no_plan_and_no_log() {
 
 #[test]
 fn a_reader_may_stop_reading() {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_featurize"))
-        .args(["-q", "--format", "csv", "-c"])
-        .arg("SELECT value FROM generate_series(1, 10000000)")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(program.stdout.take());
-    let output = program.wait_with_output().unwrap();
-    assert_eq!(text(&output.stderr), "");
-    assert_eq!(output.status.code(), Some(141));
+    for format in ["csv", "tsv", "json", "nd-json", "table"] {
+        for sql in [
+            "SELECT value FROM generate_series(1, 10000000)",
+            // More in one row than any buffer takes.
+            "SELECT repeat('x', 200000) FROM generate_series(1, 30)",
+        ] {
+            let mut program = Command::new(env!("CARGO_BIN_EXE_featurize"))
+                .args(["-q", "--format", format, "--maxrows", "100000", "-c", sql])
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            drop(program.stdout.take());
+            let output = program.wait_with_output().unwrap();
+            assert_eq!(text(&output.stderr), "", "{format}: {sql}");
+            assert_eq!(output.status.code(), Some(141), "{format}: {sql}");
+        }
+    }
 }

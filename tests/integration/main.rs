@@ -13,11 +13,16 @@ mod kill;
 mod pipeline;
 mod readme;
 mod registration;
+mod repl;
 mod report;
 mod scan;
 mod weights;
 mod write;
 mod write_faults;
+#[cfg(unix)]
+mod write_links;
 mod write_names;
+mod write_notices;
 mod write_place;
+mod write_readers;
 mod write_s3;

@@ -1,6 +1,7 @@
 //! The README's tables come from the code; `UPDATE_README=1` writes them anew.
 
 use datafusion::common::config::ExtensionOptions;
+use datafusion_featurize::image::models::{Architecture, Pooling};
 use datafusion_featurize::{FeaturizeOptions, all_default_documentation};
 
 fn functions() -> String {
@@ -31,6 +32,32 @@ fn settings() -> String {
     table
 }
 
+/// A number with a comma before each three digits.
+fn grouped(number: usize) -> String {
+    match number / 1000 {
+        0 => number.to_string(),
+        thousands => format!("{},{:03}", grouped(thousands), number % 1000),
+    }
+}
+
+fn networks() -> String {
+    let mut table = String::from(
+        "| `model` | pixels | features | `pooling => 'avg'` or `'max'` | `pooling => 'none'` |\n\
+         |---|---|--:|--:|--:|\n",
+    );
+    for network in Architecture::ALL {
+        let side = network.image_side();
+        let features = |pooling: Pooling| grouped(pooling.dimension(network.feature_map(side)));
+        table += &format!(
+            "| `'{network}'` | {side} × {side} | {} | {} | {} |\n",
+            features(network.default_pooling()),
+            features(Pooling::Avg),
+            features(Pooling::None),
+        );
+    }
+    table
+}
+
 /// `readme` with `table` between the marker of this name and the next end.
 fn with_table(readme: &str, name: &str, table: &str) -> String {
     let marker = format!("<!-- {name}: made by");
@@ -46,6 +73,7 @@ fn readme_tables_are_current() {
     let found = std::fs::read_to_string(path).unwrap();
     let expected = with_table(&found, "functions", &functions());
     let expected = with_table(&expected, "settings", &settings());
+    let expected = with_table(&expected, "networks", &networks());
     if std::env::var_os("UPDATE_README").is_some() {
         std::fs::write(path, expected).unwrap();
     } else {
@@ -53,5 +81,20 @@ fn readme_tables_are_current() {
             found == expected,
             "README.md is stale: run UPDATE_README=1 cargo test --test integration readme"
         );
+    }
+}
+
+#[test]
+fn files_that_the_readme_names_are_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let links = readme
+        .split("](")
+        .skip(1)
+        .map(|rest| rest.split(')').next().unwrap());
+    let files: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
+    assert!(files.contains(&"src/guide/porting.md"), "{files:?}");
+    for file in files {
+        assert!(root.join(file).is_file(), "{file}");
     }
 }

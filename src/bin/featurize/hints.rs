@@ -1,14 +1,17 @@
 //! What may have been meant by a name that a statement gets wrong.
 //!
-//! DataFusion suggests columns and functions, and this extension its own settings, models and options.
-//! Settings of other names, tables and file types are looked up here.
+//! DataFusion suggests columns, and this extension its own settings, models and options. Functions, tables,
+//! file types and settings of other names are looked up here: where the error is about the name, and
+//! nowhere else.
 
 use datafusion::common::utils::datafusion_strsim::levenshtein;
-use datafusion::common::{DataFusionError, TableReference};
+use datafusion::common::{DataFusionError, plan_datafusion_err};
 use datafusion::config::ConfigFileType;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{CopyToStatement, ResetStatement, Statement};
 use datafusion::sql::sqlparser::ast::{Set, Statement as SqlStatement};
+
+use crate::foreign;
 
 /// The error of a statement, with what was meant if that can be guessed.
 pub(crate) fn explained(
@@ -16,40 +19,97 @@ pub(crate) fn explained(
     statement: &Statement,
     error: DataFusionError,
 ) -> DataFusionError {
-    if error.to_string().contains("whilst inferring schema") {
+    let text = error.to_string();
+    if text.contains("whilst inferring schema") {
         return error.context(
             "the columns cannot be found out from the file: name the columns, CREATE EXTERNAL TABLE t \
              (a BIGINT, b VARCHAR) …, and if cells hold line breaks, set 'format.newlines_in_values' \
              to 'true'",
         );
     }
-    let is_about_names = matches!(
-        error.find_root(),
-        DataFusionError::Plan(_)
-            | DataFusionError::Configuration(_)
-            | DataFusionError::Execution(_)
-    );
-    let text = error.strip_backtrace();
-    if !is_about_names || text.to_ascii_lowercase().contains("did you mean") {
-        return error;
+    if let Some(name) = between(&text, "Invalid function '", "'") {
+        // DataFusion names the nearest of all functions, however far that is.
+        return no_function(ctx, name);
     }
-    match meant(ctx, statement) {
-        Some(name) => error.context(format!("did you mean {name}?")),
+    if text.contains("Missing required parameter") {
+        return error.context(
+            "named arguments leave no gap: write NULL for those in between; pca_fit and scaler_fit take a \
+             struct of options instead, {convention: 'spark'}",
+        );
+    }
+    let meant = || Some(format!("did you mean {}?", meant(ctx, statement, &text)?));
+    match of_other_engines(&text).or_else(meant) {
+        Some(hint) if !text.to_ascii_lowercase().contains("did you mean") => hinted(error, &hint),
+        _ => error,
+    }
+}
+
+/// The error of what is no statement, with what was meant if other engines have it.
+pub(crate) fn unparsed(error: DataFusionError) -> DataFusionError {
+    match of_other_engines(&error.to_string()) {
+        Some(hint) => hinted(error, &hint),
         None => error,
     }
 }
 
-/// The name that is nearest to the first of the statement's names that do not exist.
-fn meant(ctx: &SessionContext, statement: &Statement) -> Option<String> {
+fn of_other_engines(error: &str) -> Option<String> {
+    match between(error, "table function '", "' not found") {
+        Some(name) => foreign::table_function(name),
+        None => foreign::statement(error).map(ToOwned::to_owned),
+    }
+}
+
+fn no_function(ctx: &SessionContext, name: &str) -> DataFusionError {
+    let state = ctx.state();
+    let names = (state.scalar_functions().keys())
+        .chain(state.aggregate_functions().keys())
+        .chain(state.window_functions().keys());
+    let hint = match (foreign::function(name), nearest(name, names)) {
+        (Some(here), _) => format!("write {here}"),
+        (None, Some(known)) => format!("did you mean {known}?"),
+        (None, None) => "SHOW FUNCTIONS lists them".to_owned(),
+    };
+    plan_datafusion_err!("there is no function {name}; {hint}")
+}
+
+/// The error with a hint behind what it says, so that the cause comes first.
+fn hinted(error: DataFusionError, hint: &str) -> DataFusionError {
+    use DataFusionError as E;
+
+    let behind = |text: String| {
+        let text = text.split(E::BACK_TRACE_SEP).next().unwrap_or_default();
+        format!("{text}; {hint}")
+    };
+    match error {
+        E::Plan(text) => E::Plan(behind(text)),
+        E::Configuration(text) => E::Configuration(behind(text)),
+        E::Execution(text) => E::Execution(behind(text)),
+        E::NotImplemented(text) => E::NotImplemented(behind(text)),
+        E::Context(text, inner) => E::Context(text, Box::new(hinted(*inner, hint))),
+        E::Diagnostic(where_it_is, inner) => {
+            E::Diagnostic(where_it_is, Box::new(hinted(*inner, hint)))
+        }
+        other => E::External(behind(other.to_string()).into()),
+    }
+}
+
+/// What stands between two texts.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    Some(text.split_once(before)?.1.split_once(after)?.0)
+}
+
+/// The name that is nearest to the one that an error is about.
+fn meant(ctx: &SessionContext, statement: &Statement, error: &str) -> Option<String> {
+    if let Some(name) = between(error, "table '", "' not found") {
+        return table(ctx, name);
+    }
     match statement {
         Statement::CreateExternalTable(create) => {
             let state = ctx.state();
             let known: Vec<String> = state.table_factories().keys().cloned().collect();
             unknown(&create.file_type.to_ascii_uppercase(), &known)
         }
-        Statement::CopyTo(copy) => format(ctx, copy)
-            .or_else(|| format_option(ctx, copy))
-            .or_else(|| table(ctx, statement)),
+        Statement::CopyTo(copy) => format(ctx, copy).or_else(|| format_option(ctx, copy, error)),
         Statement::Reset(ResetStatement::Variable(variable)) => setting(ctx, &variable.to_string()),
         Statement::Statement(sql) => match &**sql {
             SqlStatement::Set(Set::SingleAssignment { variable, .. }) => {
@@ -59,9 +119,9 @@ fn meant(ctx: &SessionContext, statement: &Statement) -> Option<String> {
                 let words: Vec<String> = variable.iter().map(ToString::to_string).collect();
                 setting(ctx, &words.join("."))
             }
-            _ => table(ctx, statement),
+            _ => None,
         },
-        _ => table(ctx, statement),
+        _ => None,
     }
 }
 
@@ -87,8 +147,8 @@ fn format(ctx: &SessionContext, copy: &CopyToStatement) -> Option<String> {
     unknown(&copy.stored_as.as_ref()?.to_ascii_uppercase(), &known)
 }
 
-/// An option of the format.
-fn format_option(ctx: &SessionContext, copy: &CopyToStatement) -> Option<String> {
+/// An option of the format, if the error is about it.
+fn format_option(ctx: &SessionContext, copy: &CopyToStatement, error: &str) -> Option<String> {
     let mut options = ctx.state().default_table_options();
     options.set_config_format(
         match copy.stored_as.as_deref()?.to_ascii_uppercase().as_str() {
@@ -104,7 +164,10 @@ fn format_option(ctx: &SessionContext, copy: &CopyToStatement) -> Option<String>
         .map(|entry| entry.key)
         .collect();
     // Those of one column (`format.compression::a`) and of metadata are of any name.
-    let is_of_format = |name: &&String| name.starts_with("format.") && !name.contains("::");
+    let is_of_format = |name: &&String| {
+        let option = name.strip_prefix("format.");
+        option.is_some_and(|option| error.contains(option) && !option.contains("::"))
+    };
     let mut given = copy
         .options
         .iter()
@@ -113,15 +176,11 @@ fn format_option(ctx: &SessionContext, copy: &CopyToStatement) -> Option<String>
     given.find_map(|name| unknown(&name.to_ascii_lowercase(), &known))
 }
 
-fn table(ctx: &SessionContext, statement: &Statement) -> Option<String> {
-    let state = ctx.state();
-    let references = state.resolve_table_references(statement).ok()?;
-    let exists = |reference: &TableReference| ctx.table_exist(reference.clone()).unwrap_or(true);
-    let missing = references.into_iter().find(|r| !exists(r))?;
-    let defaults = &state.config_options().catalog;
-    let missing = missing.resolve(&defaults.default_catalog, &defaults.default_schema);
-    let schema = ctx.catalog(&missing.catalog)?.schema(&missing.schema)?;
-    unknown(&missing.table, &schema.table_names())
+fn table(ctx: &SessionContext, name: &str) -> Option<String> {
+    let mut parts = name.splitn(3, '.');
+    let (catalog, schema, table) = (parts.next()?, parts.next()?, parts.next()?);
+    let schema = ctx.catalog(catalog)?.schema(schema)?;
+    unknown(table, &schema.table_names())
 }
 
 /// The known name that is nearest to one that is not.

@@ -3,8 +3,11 @@
 //! DataFusion logs plans and statements at the levels `debug` and `trace`, and with them the options of
 //! stores. A message ends where the first of these begins.
 
+use datafusion_featurize::NOTICE;
 use env_logger::Logger;
 use log::{LevelFilter, Log, Metadata, Record};
+
+use crate::progress::BARS;
 
 /// What stands before a secret: names of options and variables, and parts of signed addresses.
 const SECRETS: [&str; 6] = [
@@ -16,11 +19,19 @@ const SECRETS: [&str; 6] = [
     "x-goog-signature",
 ];
 
-/// Starts logging as `RUST_LOG` says, by default our warnings and all errors.
-pub(crate) fn start() {
+/// Starts logging as `RUST_LOG` says, by default our warnings and all errors; `quiet` leaves out what
+/// only tells.
+pub(crate) fn start(quiet: bool) {
+    let notices = if quiet {
+        LevelFilter::Off
+    } else {
+        LevelFilter::Warn
+    };
     let logger = env_logger::Builder::new()
         .filter_level(LevelFilter::Error)
         .filter_module("datafusion_featurize", LevelFilter::Warn)
+        .filter_module(NOTICE, notices)
+        .filter_module("datafusion_functions_pca", LevelFilter::Warn)
         .parse_default_env()
         // Below this level it logs statements word by word.
         .filter_module("sqlparser", LevelFilter::Info)
@@ -42,20 +53,19 @@ impl Log for Redacting {
             return;
         }
         let text = record.args().to_string();
-        match without_secrets(&text) {
-            Some(text) => {
-                self.0.log(
-                    &Record::builder()
-                        .metadata(record.metadata().clone())
-                        .module_path(record.module_path())
-                        .file(record.file())
-                        .line(record.line())
-                        .args(format_args!("{text}"))
-                        .build(),
-                );
-            }
-            None => self.0.log(record),
-        }
+        let text = without_secrets(&text).unwrap_or(text);
+        // Above the bars, which are drawn again.
+        BARS.suspend(|| {
+            self.0.log(
+                &Record::builder()
+                    .metadata(record.metadata().clone())
+                    .module_path(record.module_path())
+                    .file(record.file())
+                    .line(record.line())
+                    .args(format_args!("{text}"))
+                    .build(),
+            );
+        });
     }
 
     fn flush(&self) {

@@ -3,44 +3,57 @@
 mod args;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod complete;
+mod docs;
+mod download;
+mod foreign;
 mod help;
 mod hints;
+mod history;
+mod interrupt;
 mod logger;
+mod markdown;
+mod names;
+mod pager;
 mod progress;
 mod prompt;
 mod repl;
 mod report;
+mod script;
+mod secrets;
 mod session;
 mod shorten;
 mod statements;
+mod table;
+mod topics;
 mod weights;
 
-use std::future::Future;
 use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 
 use crate::args::{Args, Subcommand};
+use crate::interrupt::{Signals, interruptible, signal};
 use crate::session::Session;
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How long computations that have been told to stop may take to do so before the process ends without them.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Exit statuses of a program that a signal ended, as shells have them.
-const INTERRUPTED: u8 = 130;
-#[cfg(unix)]
-const TERMINATED: u8 = 143;
+/// The exit status of a program whose reader has gone, as shells have it.
 const BROKEN_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
-    logger::start();
-    match start(Args::parse()) {
+    let args = Args::parse();
+    logger::start(args.quiet);
+    match start(args) {
         Ok(status) => status,
         // Whoever reads the results, such as `head`, has seen enough.
         Err(e) if is_broken_pipe(&e) => ExitCode::from(BROKEN_PIPE),
@@ -57,6 +70,10 @@ fn is_broken_pipe(error: &DataFusionError) -> bool {
         if let Some(e) = e.downcast_ref::<std::io::Error>() {
             return e.kind() == std::io::ErrorKind::BrokenPipe;
         }
+        // Of the error of writing CSV only the text is left.
+        if let Some(ArrowError::CsvError(text)) = e.downcast_ref() {
+            return text.contains("Broken pipe");
+        }
         error = e.source();
     }
     false
@@ -67,12 +84,18 @@ fn start(args: Args) -> Result<ExitCode> {
         .enable_all()
         .build()
         .map_err(|e| exec_datafusion_err!("could not start the runtime's threads: {e}"))?;
-    let result = runtime.block_on(Box::pin(run(args)));
+    let mut temporary = vec![];
+    let result = runtime.block_on(Box::pin(run(args, &mut temporary)));
     runtime.shutdown_timeout(PATIENCE);
+    for folder in temporary {
+        // It is there only if something has not stopped in time, and then nothing else removes it.
+        let _ = std::fs::remove_dir_all(folder);
+    }
     result
 }
 
-async fn run(args: Args) -> Result<ExitCode> {
+/// Leaves the folders of temporary files of what was interrupted in `temporary`.
+async fn run(args: Args, temporary: &mut Vec<PathBuf>) -> Result<ExitCode> {
     args.change_folder()?;
     #[cfg(feature = "cluster")]
     if let Some(Subcommand::Cluster(command)) = args.subcommand {
@@ -83,7 +106,7 @@ async fn run(args: Args) -> Result<ExitCode> {
         #[cfg(feature = "cluster")]
         Some(Subcommand::Cluster(_)) => {}
         Some(Subcommand::Report(report)) => {
-            return interruptible(report::run(&session, report)).await;
+            return interrupted(&session, temporary, report::run(&session, report)).await;
         }
         Some(Subcommand::Weights(command)) => {
             return weights::run(&session, command).map(|()| ExitCode::SUCCESS);
@@ -91,24 +114,25 @@ async fn run(args: Args) -> Result<ExitCode> {
         None => {}
     }
     if !args.file.is_empty() || !args.command.is_empty() {
-        return interruptible(batch(&session, &args)).await;
+        return interrupted(&session, temporary, batch(&session, &args)).await;
     }
     let mut stdin = std::io::stdin();
     if stdin.is_terminal() {
         return repl::run(&mut session).await.map(|()| ExitCode::SUCCESS);
     }
-    let mut sql = String::new();
+    let mut sql = vec![];
     stdin
-        .read_to_string(&mut sql)
+        .read_to_end(&mut sql)
         .map_err(|e| exec_datafusion_err!("could not read the standard input: {e}"))?;
-    interruptible(statements::run(&session, &sql, Some("standard input"))).await
+    let sql = script::decode(sql, "standard input")?;
+    let work = statements::run(&session, &sql, Some("standard input"));
+    interrupted(&session, temporary, work).await
 }
 
 /// Runs the files and statements of the command line.
 async fn batch(session: &Session, args: &Args) -> Result<()> {
     for file in &args.file {
-        let sql = std::fs::read_to_string(file)
-            .map_err(|e| exec_datafusion_err!("could not read '{}': {e}", file.display()))?;
+        let sql = script::read(file)?;
         let name = file.display().to_string();
         statements::run(session, &sql, Some(&name)).await?;
     }
@@ -118,43 +142,21 @@ async fn batch(session: &Session, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Does the work unless a signal ends it: what was in hand is dropped then, and temporary files with it.
-async fn interruptible(work: impl Future<Output = Result<()>>) -> Result<ExitCode> {
-    tokio::select! {
-        result = work => result.map(|()| ExitCode::SUCCESS),
-        status = signal() => {
+/// Does the work unless a signal ends it.
+async fn interrupted(
+    session: &Session,
+    temporary: &mut Vec<PathBuf>,
+    work: impl Future<Output = Result<()>>,
+) -> Result<ExitCode> {
+    match interruptible(signal(Signals::InterruptAndTerminate), work).await {
+        Ok(result) => result.map(|()| ExitCode::SUCCESS),
+        Err(status) => {
             eprintln!("Interrupted");
+            *temporary = session.ctx.runtime_env().disk_manager.temp_dir_paths();
             // The work has been dropped by now.
             #[cfg(feature = "cluster")]
             datafusion_featurize::cluster::cancellations().await;
             Ok(ExitCode::from(status))
         }
-    }
-}
-
-/// Waits for a signal to end, and returns the exit status that says so.
-#[cfg(unix)]
-async fn signal() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return interrupted().await;
-    };
-    tokio::select! {
-        status = interrupted() => status,
-        _ = terminate.recv() => TERMINATED,
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() -> u8 {
-    interrupted().await
-}
-
-async fn interrupted() -> u8 {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => INTERRUPTED,
-        // There is no such signal to wait for.
-        Err(_) => std::future::pending().await,
     }
 }

@@ -1,4 +1,5 @@
-//! Progress of long statements on stderr: a bar on a terminal, or a line of JSON a second.
+//! Progress of long statements on stderr: a bar on a terminal, elsewhere a line every ten seconds, or a line
+//! of JSON a second.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,26 +20,44 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
-use datafusion_featurize::progress::{Progress, ProgressMonitor};
+use datafusion_featurize::image::weights;
+use datafusion_featurize::progress::{Progress, ProgressMonitor, Stage};
 use futures::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::download::Download;
+
 /// Between two looks at the figures.
 const TICK: Duration = Duration::from_millis(200);
 /// Ticks between two lines of JSON.
-const TICKS_A_LINE: u32 = 5;
+const TICKS_OF_JSON: u32 = 5;
+/// Ticks between two lines of text.
+const TICKS_OF_TEXT: u32 = 50;
 /// Statements that end sooner show no bar.
 const TICKS_BEFORE_THE_BAR: u32 = 3;
 
 /// Every bar on the terminal: a statement may wait for a download, which has a bar of its own.
 pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
+/// Whether a bar is on the screen.
+static DRAWN: AtomicBool = AtomicBool::new(false);
+
+/// Takes away the `^C` that a terminal writes, into the line below the bars: they are cleared from the line
+/// on which the cursor is.
+pub(crate) fn erase_echo() {
+    if DRAWN.swap(false, Ordering::Relaxed) {
+        eprint!("\r\x1b[2K\x1b[1A");
+    }
+}
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressMode {
-    /// A bar if stderr is a terminal
+    /// A bar if stderr is a terminal, else lines
     Auto,
+    /// A line every ten seconds
+    Lines,
     /// A line of JSON a second, and one at the end of each statement
     Json,
     /// Nothing
@@ -49,7 +68,8 @@ impl ProgressMode {
     /// What becomes of `Auto`.
     pub(crate) fn resolve(self, quiet: bool, terminal: bool) -> Self {
         match self {
-            Self::Auto if quiet || !terminal => Self::None,
+            Self::Auto if quiet => Self::None,
+            Self::Auto if !terminal => Self::Lines,
             mode => mode,
         }
     }
@@ -63,20 +83,63 @@ pub(crate) struct ProgressDisplay {
     statements: Arc<AtomicUsize>,
 }
 
-/// What the statement, its plan and the drawing thread share.
+/// What the statement, its plan, its downloads and the drawing thread share.
 #[derive(Default)]
 struct Shared {
-    /// Whether the next plan is to be watched.
+    /// Whether the next plan is to be watched, and something to be shown.
     watching: bool,
+    /// Whether it has several plans, of which the last is shown.
+    several: bool,
     monitor: Option<ProgressMonitor>,
     bar: Option<ProgressBar>,
+    download: Option<Download>,
 }
 
 impl Shared {
-    /// Takes the bar off the screen. Nothing is drawn from then on.
+    /// Takes the bars off the screen. Nothing is drawn from then on.
     fn stop_drawing(&mut self) {
+        self.watching = false;
+        self.download = None;
+        DRAWN.store(false, Ordering::Relaxed);
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+    }
+
+    fn draw(&self) {
+        let Some(bar) = &self.bar else {
+            return;
+        };
+        if let Some(monitor) = &self.monitor {
+            let progress = monitor.progress();
+            if let Some(total) = progress.total {
+                bar.set_length(total);
+                // The bar gets what the figures leave of the line.
+                bar.set_style(style("{spinner} {msg} {wide_bar}"));
+            }
+            bar.set_position(progress.done());
+            bar.set_message(progress.to_string());
+        } else {
+            bar.set_message(before_the_plan());
+        }
+        bar.tick();
+        DRAWN.store(true, Ordering::Relaxed);
+    }
+
+    /// A line of text, if it is time for one.
+    fn line(&self, statement: usize, ticks: u32) -> Option<String> {
+        let seconds = (TICK * ticks).as_secs();
+        ticks
+            .is_multiple_of(TICKS_OF_TEXT)
+            .then(|| format!("statement {statement}, {seconds} s: {}", self.message()))
+    }
+
+    /// What the statement is doing, in a line.
+    fn message(&self) -> String {
+        match (&self.download, &self.monitor) {
+            (Some(download), _) => download.message().to_owned(),
+            (None, Some(monitor)) => monitor.progress().to_string(),
+            (None, None) => before_the_plan(),
         }
     }
 }
@@ -85,6 +148,9 @@ impl Shared {
 struct Line<'a> {
     statement: usize,
     state: &'a str,
+    /// Of a statement that has no plan yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<Stage>,
     /// None of a statement that has no plan, or whose plan could not be made.
     #[serde(flatten)]
     progress: Option<Progress>,
@@ -107,13 +173,31 @@ impl ProgressDisplay {
         }
     }
 
-    /// Whether there are bars.
-    pub(crate) fn draws_bars(&self) -> bool {
-        self.mode == ProgressMode::Auto
+    /// Shows a download of the statement; one that goes on after it is shown no more.
+    pub(crate) fn download(&self, progress: &weights::Progress<'_>) {
+        let mut shared = self.lock();
+        if progress.stage == weights::Stage::Ended {
+            shared.download = None;
+        } else if shared.watching {
+            let with_bar = self.mode == ProgressMode::Auto;
+            let download = shared
+                .download
+                .get_or_insert_with(|| Download::new(with_bar));
+            download.update(progress);
+        }
     }
 
     /// Begins with a statement; it is shown until what is returned is finished or dropped.
     pub(crate) fn start(&self) -> StatementProgress {
+        self.begin(false)
+    }
+
+    /// Begins with work that has several plans and prints nothing before it ends.
+    pub(crate) fn start_several(&self) -> StatementProgress {
+        self.begin(true)
+    }
+
+    fn begin(&self, several: bool) -> StatementProgress {
         let statement = self.statements.fetch_add(1, Ordering::Relaxed) + 1;
         let mut running = StatementProgress {
             display: self.clone(),
@@ -123,6 +207,7 @@ impl ProgressDisplay {
         if self.mode != ProgressMode::None {
             *self.lock() = Shared {
                 watching: true,
+                several,
                 bar: (self.mode == ProgressMode::Auto).then(bar),
                 ..Shared::default()
             };
@@ -146,27 +231,28 @@ impl ProgressDisplay {
 
     fn tick(&self, statement: usize, ticks: u32) {
         let shared = self.lock();
-        let Some(monitor) = &shared.monitor else {
+        // The results are being printed.
+        if !shared.watching {
             return;
-        };
-        if let Some(bar) = shared
-            .bar
-            .as_ref()
-            .filter(|_| ticks >= TICKS_BEFORE_THE_BAR)
-        {
-            let progress = monitor.progress();
-            if let Some(total) = progress.total {
-                bar.set_length(total);
-                // The bar gets what the figures leave of the line.
-                bar.set_style(style("{msg} {wide_bar}"));
+        }
+        match self.mode {
+            ProgressMode::Auto if ticks >= TICKS_BEFORE_THE_BAR => shared.draw(),
+            ProgressMode::Json if ticks.is_multiple_of(TICKS_OF_JSON) => {
+                print_line(statement, "running", shared.monitor.as_ref());
             }
-            bar.set_position(progress.done());
-            bar.set_message(progress.to_string());
-            bar.tick();
-        } else if self.mode == ProgressMode::Json && ticks.is_multiple_of(TICKS_A_LINE) {
-            print_line(statement, "running", Some(monitor.progress()));
+            ProgressMode::Lines => {
+                if let Some(line) = shared.line(statement, ticks) {
+                    eprintln!("{line}");
+                }
+            }
+            _ => {}
         }
     }
+}
+
+/// What a statement is doing that has no plan yet.
+fn before_the_plan() -> String {
+    Stage::current().map_or_else(|| "planning".to_owned(), |stage| stage.to_string())
 }
 
 fn bar() -> ProgressBar {
@@ -181,10 +267,18 @@ pub(crate) fn style(template: &str) -> ProgressStyle {
         .progress_chars("━╸─")
 }
 
-fn print_line(statement: usize, state: &str, progress: Option<Progress>) {
+fn print_line(statement: usize, state: &str, monitor: Option<&ProgressMonitor>) {
+    let mut progress = monitor.map(ProgressMonitor::progress);
+    if state == "finished"
+        && let Some(progress) = &mut progress
+    {
+        progress.remaining = Some(Duration::ZERO);
+        progress.stage = None;
+    }
     let line = Line {
         statement,
         state,
+        stage: Stage::current().filter(|_| progress.is_none()),
         progress,
     };
     match serde_json::to_string(&line) {
@@ -206,11 +300,7 @@ impl StatementProgress {
         let monitor = self.stop();
         if self.display.mode == ProgressMode::Json {
             let state = if succeeded { "finished" } else { "failed" };
-            let mut progress = monitor.map(|monitor| monitor.progress());
-            if succeeded && let Some(progress) = &mut progress {
-                progress.remaining = Some(Duration::ZERO);
-            }
-            print_line(self.statement, state, progress);
+            print_line(self.statement, state, monitor.as_ref());
         }
     }
 
@@ -245,10 +335,13 @@ impl PhysicalOptimizerRule for ObservePlan {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut shared = self.0.lock();
         // The first plan is the work; what CREATE TABLE … AS returns has one of its own.
-        if !shared.watching || shared.monitor.is_some() {
+        if !shared.watching || shared.monitor.is_some() && !shared.several {
             return Ok(plan);
         }
         shared.monitor = Some(ProgressMonitor::new(Arc::clone(&plan)));
+        if shared.several {
+            return Ok(plan);
+        }
         Ok(Arc::new(ObservedExec {
             running: Arc::new(AtomicUsize::new(
                 plan.output_partitioning().partition_count(),
@@ -356,7 +449,32 @@ mod tests {
         let auto = ProgressMode::Auto;
         assert_eq!(auto.resolve(false, true), ProgressMode::Auto);
         assert_eq!(auto.resolve(true, true), ProgressMode::None);
-        assert_eq!(auto.resolve(false, false), ProgressMode::None);
+        assert_eq!(auto.resolve(false, false), ProgressMode::Lines);
+        assert_eq!(auto.resolve(true, false), ProgressMode::None);
         assert_eq!(ProgressMode::Json.resolve(true, false), ProgressMode::Json);
+    }
+
+    #[test]
+    fn lines_come_every_ten_seconds() {
+        let display = ProgressDisplay::new(ProgressMode::Lines);
+        let statement = display.start();
+        let lines = |ticks: std::ops::RangeInclusive<u32>| -> Vec<String> {
+            let shared = display.lock();
+            ticks.filter_map(|tick| shared.line(3, tick)).collect()
+        };
+        assert_eq!(lines(1..=49), [""; 0]);
+        let planning = ["statement 3, 10 s: planning", "statement 3, 20 s: planning"];
+        assert_eq!(lines(50..=149), planning);
+        let mut download = weights::Progress::new("w.h5", weights::Stage::Receiving);
+        (download.received, download.size) = (2_000_000, 9_000_000);
+        display.download(&download);
+        let expected = "statement 3, 10 s: downloading w.h5 · 2.0 of 9.0 MB";
+        assert_eq!(lines(50..=50), [expected]);
+        display.download(&weights::Progress::new("w.h5", weights::Stage::Ended));
+        assert_eq!(lines(50..=50), ["statement 3, 10 s: planning"]);
+        // A download that has not noticed yet that nobody waits for it.
+        drop(statement);
+        display.download(&download);
+        assert!(display.lock().download.is_none());
     }
 }

@@ -1,16 +1,18 @@
-//! The prompt: line editing, completion and backslash commands are datafusion-cli's.
+//! The prompt: reads lines, and runs them as statements or backslash commands.
 
-use std::path::PathBuf;
-
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
+use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion_cli::command::{Command, OutputFormat};
-use datafusion_cli::functions::Function;
+use rustyline::completion::unescape;
 use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
 
-use crate::help;
-use crate::prompt::{Prompt, PromptHelper, command};
+use crate::history::HistoryFile;
+use crate::interrupt::{Signals, interruptible, signal};
+use crate::prompt::{self, Prompt, PromptHelper, command};
+use crate::secrets::lacks_secrets;
 use crate::session::Session;
-use crate::statements;
+use crate::{help, pager, script, statements};
 
 /// Reads and runs lines until the end of the input or `\q`.
 pub(crate) async fn run(session: &mut Session) -> Result<()> {
@@ -21,70 +23,114 @@ pub(crate) async fn run(session: &mut Session) -> Result<()> {
             datafusion::DATAFUSION_VERSION
         );
     }
-    let mut prompt = Prompt::new().map_err(|e| failed(&e))?;
-    let color = session.print_options.color;
-    let dialect = session.ctx.copied_config().options().sql_parser.dialect;
-    prompt.set_helper(Some(PromptHelper::new(&dialect, color)));
-    let history = std::env::home_dir().map(|home| home.join(".featurize_history"));
-    load(&mut prompt, history.as_ref());
+    let config = prompt::config().map_err(|e| failed(&e))?;
+    let history = DefaultHistory::with_config(&config);
+    let mut prompt = new_prompt(session, history)?;
+    let mut file = HistoryFile::load(&mut prompt, &config);
     loop {
+        // What is pressed from the end of the line on is noticed, also before the statement runs.
+        let interrupt = signal(Signals::Interrupt);
         match prompt.readline("> ") {
             Ok(line) => {
-                // History is a convenience: a line that cannot be kept is run all the same.
-                let _ = prompt.add_history_entry(line.trim_end());
-                if !execute(session, &line).await {
-                    break;
-                }
-                let dialect = session.ctx.copied_config().options().sql_parser.dialect;
-                if let Some(helper) = prompt.helper_mut() {
-                    helper.set_dialect(&dialect);
-                }
-            }
-            Err(ReadlineError::Interrupted) => {
-                println!("^C");
-                if let Some(helper) = prompt.helper() {
-                    helper.reset_hint();
+                file.add(&mut prompt, &line, prompt::dialect(&session.ctx).as_ref());
+                match execute(session, &mut prompt, &line, interrupt).await {
+                    Done::Quit => break,
+                    Done::Next => {}
+                    // Nor is run what has been typed behind it, which the editor holds.
+                    Done::Interrupted => {
+                        let history = std::mem::take(prompt.history_mut());
+                        prompt = new_prompt(session, history)?;
+                    }
                 }
             }
+            Err(ReadlineError::Interrupted) => println!("^C"),
             Err(ReadlineError::Eof) => break,
             Err(e) => return Err(failed(&e)),
         }
-    }
-    if let Some(history) = history
-        && let Err(e) = prompt.save_history(&history)
-    {
-        log::warn!("could not write {}: {e}", history.display());
+        if let Some(helper) = prompt.helper() {
+            helper.reset_hint();
+        }
     }
     Ok(())
 }
 
-/// Runs one line; false ends the session.
-async fn execute(session: &mut Session, line: &str) -> bool {
+fn new_prompt(session: &Session, history: DefaultHistory) -> Result<Prompt> {
+    let helper = PromptHelper::new(&session.ctx, session.print_options.color);
+    prompt::config()
+        .and_then(|config| prompt::new(config, history, helper))
+        .map_err(|e| failed(&e))
+}
+
+/// How a line has ended.
+enum Done {
+    Next,
+    Interrupted,
+    Quit,
+}
+
+/// Runs one line, until it ends or is interrupted.
+async fn execute(
+    session: &mut Session,
+    prompt: &mut Prompt,
+    line: &str,
+    interrupt: impl Future<Output = u8> + Send + 'static,
+) -> Done {
     let work = async {
         let Some(command) = command(line) else {
-            return statements::run(session, line, None).await.map(|()| true);
+            // One that fails holds the others up no more than if it were in a line of its own.
+            let dialect = prompt::dialect(&session.ctx);
+            let line = script::clean(line, dialect.as_ref());
+            for statement in script::split(&line, dialect.as_ref()) {
+                let result = run_statement(session, statement.sql, dialect.as_ref()).await;
+                result.unwrap_or_else(|e| tell(&e));
+            }
+            return Ok(Done::Next);
         };
         let words: Vec<_> = command.split_whitespace().collect();
         match words.join(" ").parse() {
-            Ok(Command::Quit) => Ok(false),
-            Ok(command) => execute_command(session, command).await.map(|()| true),
+            Ok(Command::Quit) => Ok(Done::Quit),
+            Ok(command) => {
+                let work = execute_command(session, prompt, command);
+                work.await.map(|()| Done::Next)
+            }
             Err(()) => exec_err!("there is no command '\\{command}'; \\? lists the commands"),
         }
     };
-    let result = tokio::select! {
-        result = work => result,
-        _ = tokio::signal::ctrl_c() => {
+    let result = match interruptible(interrupt, work).await {
+        Ok(result) => result,
+        Err(_) => {
             println!("^C");
-            Ok(true)
+            Ok(Done::Interrupted)
         }
     };
     result.unwrap_or_else(|e| {
-        eprintln!("Error: {}", e.strip_backtrace());
-        true
+        tell(&e);
+        Done::Next
     })
 }
 
-async fn execute_command(session: &mut Session, command: Command) -> Result<()> {
+async fn run_statement(session: &Session, sql: &str, dialect: &dyn Dialect) -> Result<()> {
+    if lacks_secrets(sql, dialect) {
+        return exec_err!(
+            "'***' stands for a secret, which the history does not keep: type it in its place"
+        );
+    }
+    statements::run(session, sql, None).await
+}
+
+fn tell(error: &DataFusionError) {
+    eprintln!("Error: {}", error.strip_backtrace());
+}
+
+async fn execute_command(
+    session: &mut Session,
+    prompt: &mut Prompt,
+    command: Command,
+) -> Result<()> {
+    let mut print = |text: &str| {
+        let rows = prompt.dimensions().map(|(_, rows)| rows);
+        pager::print(text, rows).map_err(Into::into)
+    };
     match command {
         Command::OutputFormat(Some(format)) => {
             let format: OutputFormat = format.parse().map_err(|()| {
@@ -99,28 +145,23 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
             Ok(())
         }
         Command::Include(Some(file)) => {
-            let sql = std::fs::read_to_string(&file)
-                .map_err(|e| exec_datafusion_err!("could not read '{file}': {e}"))?;
+            // As Tab completes it.
+            let escape = (!cfg!(windows)).then_some('\\');
+            let file = match file.strip_prefix('\'') {
+                Some(quoted) => quoted.trim_end_matches('\'').into(),
+                None => unescape(&file, escape),
+            };
+            let sql = script::read(script::in_home(&file).as_ref().as_ref())?;
             statements::run(session, &sql, Some(&file)).await
         }
-        Command::Help => {
-            println!("{}", help::COMMANDS);
-            Ok(())
-        }
-        Command::ListFunctions => {
-            println!("{}", help::list_functions()?);
-            Ok(())
-        }
+        Command::Help => print(help::COMMANDS),
+        Command::ListFunctions => print(&help::list_functions()?),
         // Without the views of information_schema, and in 80 columns.
         Command::ListTables => statements::run(session, help::LIST_TABLES, None).await,
         Command::DescribeTableStmt(name) => {
             statements::run(session, &format!("DESCRIBE {name}"), None).await
         }
-        // Statements, such as `\h SELECT`, are explained by datafusion-cli.
-        Command::SearchFunctions(name) if name.parse::<Function>().is_err() => {
-            println!("{}", help::describe_function(&session.ctx, &name)?);
-            Ok(())
-        }
+        Command::SearchFunctions(name) => print(&help::describe_name(&session.ctx, &name)?),
         command => {
             command
                 .execute(&session.ctx, &mut session.print_options)
@@ -129,15 +170,6 @@ async fn execute_command(session: &mut Session, command: Command) -> Result<()> 
     }
 }
 
-fn load(prompt: &mut Prompt, history: Option<&PathBuf>) {
-    if let Some(history) = history
-        && history.exists()
-        && let Err(e) = prompt.load_history(history)
-    {
-        log::warn!("could not read {}: {e}", history.display());
-    }
-}
-
-fn failed(error: &ReadlineError) -> datafusion::error::DataFusionError {
+fn failed(error: &ReadlineError) -> DataFusionError {
     exec_datafusion_err!("the terminal cannot be read: {error}")
 }

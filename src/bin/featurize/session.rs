@@ -14,7 +14,6 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ExplainFormat;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_cli::catalog::DynamicObjectStoreCatalog;
 use datafusion_cli::cli_context::CliSessionContext;
 use datafusion_cli::functions::{
     ListFilesCacheFunc, MetadataCacheFunc, ParquetMetadataFunc, StatisticsCacheFunc,
@@ -24,7 +23,9 @@ use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::PrintOptions;
 use datafusion_featurize::image::all_scalar_functions_with;
-use datafusion_featurize::{SessionStateBuilderFeaturize, aggregate_functions_of};
+use datafusion_featurize::{
+    SessionStateBuilderFeaturize, aggregate_functions_of, enable_url_tables,
+};
 
 use crate::args::Args;
 use crate::progress::{ObservePlan, ProgressDisplay};
@@ -42,8 +43,6 @@ pub(crate) struct Session {
     pub(crate) ctx: SessionContext,
     pub(crate) print_options: PrintOptions,
     pub(crate) progress: ProgressDisplay,
-    /// Whether somebody reads the results on a screen.
-    on_terminal: bool,
     /// Whether queries run in this process.
     is_local: bool,
 }
@@ -65,13 +64,8 @@ impl Session {
         }
         let terminal = std::io::stderr().is_terminal();
         let progress = ProgressDisplay::new(args.progress.resolve(args.quiet, terminal));
-        let ctx = context(args, runtime.build_arc()?, &progress)
-            .await?
-            .enable_url_table();
-        ctx.register_catalog_list(Arc::new(DynamicObjectStoreCatalog::new(
-            Arc::clone(ctx.state().catalog_list()),
-            ctx.state_weak_ref(),
-        )));
+        let ctx = context(args, runtime.build_arc()?, &progress).await?;
+        enable_url_tables(&ctx);
         register_table_functions(&ctx);
         // Formats that are not ours pass over options of stores only if they know them.
         for scheme in ["s3", "gs"] {
@@ -101,7 +95,6 @@ impl Session {
                 instrumented_registry: stores,
             },
             progress,
-            on_terminal: std::io::stdout().is_terminal(),
             #[cfg(not(feature = "cluster"))]
             is_local: true,
             #[cfg(feature = "cluster")]
@@ -117,11 +110,6 @@ impl Session {
                 self.ctx.register_udaf(function.as_ref().clone());
             }
         }
-    }
-
-    /// Whether values that would flood the screen are shown by their beginning.
-    pub(crate) fn shortens(&self) -> bool {
-        self.on_terminal && self.print_options.format == PrintFormat::Table
     }
 }
 

@@ -1,75 +1,167 @@
-//! What a terminal shows of values that would flood it: the bytes of an image, a vector of features.
+//! What is shown of a value that would flood the screen: of a vector the first items, of an image the first
+//! bytes, of a long text both ends.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
+use console::measure_text_width;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::Result;
 
-/// Items of a list that are shown: with a label beside them they fit into 80 columns.
-const ITEMS: usize = 4;
-/// Bytes of a binary value that are shown.
+/// Items of a list that are shown where there is room.
+pub(crate) const ITEMS: usize = 4;
+/// Bytes of a binary value that are shown where there is room.
 const BYTES: usize = 8;
+/// Lines of a text that is shown whole.
+const LINES: usize = 12;
 
-/// The schema of what [`shorten`] makes of batches of this one.
-pub(crate) fn shortened_schema(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| {
-        if is_long(field.data_type()) {
-            Arc::new(Field::new(field.name(), DataType::Utf8, true))
-        } else {
-            Arc::clone(field)
-        }
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+/// The beginning and the end of a text that is wider: of paths and messages both tell.
+pub(crate) fn both_ends(text: &str, width: usize) -> String {
+    if measure_text_width(text) <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    let beginning = fitting(text.chars(), room.div_ceil(3));
+    let end: Vec<char> = fitting(text.chars().rev(), room - room.div_ceil(3))
+        .chars()
+        .collect();
+    let end: String = end.into_iter().rev().collect();
+    format!("{beginning}…{end}")
 }
 
-/// Lists and binary values as text: the first items, and how many there are.
-pub(crate) fn shorten(batch: &RecordBatch, options: &FormatOptions<'_>) -> Result<RecordBatch> {
-    let columns = batch.columns().iter().map(|column| {
-        let data_type = column.data_type();
-        if !is_long(data_type) {
-            return Ok(Arc::clone(column));
-        }
-        let texts = if data_type.is_binary() {
-            binary(column)?
-        } else {
-            lists(column, options)?
-        };
-        Ok(Arc::new(texts) as ArrayRef)
-    });
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    Ok(RecordBatch::try_new(
-        shortened_schema(&batch.schema()),
-        columns,
-    )?)
+/// A text on as many lines of this width as it takes, within reason.
+pub(crate) fn lines(text: &str, width: usize) -> String {
+    let most = width.max(1) * LINES;
+    let text = both_ends(text, most);
+    let mut rest = text.as_str();
+    let mut lines = vec![];
+    while !rest.is_empty() {
+        let line = fitting(rest.chars(), width.max(2));
+        rest = rest.get(line.len()..).unwrap_or_default();
+        lines.push(line);
+    }
+    lines.join("\n")
 }
 
-/// Characters of a text that are shown of what only says what something is.
-const CHARACTERS: usize = 60;
+/// The characters that have room, from the first on.
+fn fitting(characters: impl Iterator<Item = char>, width: usize) -> String {
+    let mut taken = 0;
+    let fits = |character: &char| {
+        taken += measure_text_width(character.encode_utf8(&mut [0; 4]));
+        taken <= width
+    };
+    characters.take_while(fits).collect()
+}
 
-/// Texts by their beginning.
-pub(crate) fn shorten_texts(batch: &RecordBatch) -> Result<RecordBatch> {
-    let columns = batch.columns().iter().map(|column| {
-        if !column.data_type().is_string() {
-            return Ok(Arc::clone(column));
+/// A number with five digits that tell something.
+fn rounded(number: f64) -> String {
+    let text = format!("{number:.4e}");
+    match text.parse::<f64>() {
+        Ok(number) if number == 0.0 || (1e-4..1e9).contains(&number.abs()) => number.to_string(),
+        Ok(number) if number.is_finite() => text,
+        _ => number.to_string(),
+    }
+}
+
+/// A value as text, with at most so many items of a list.
+pub(crate) fn text(
+    values: &ArrayRef,
+    row: usize,
+    items: usize,
+    options: &FormatOptions<'_>,
+) -> Result<Option<String>> {
+    if values.is_null(row) {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    let shape = Shape {
+        items,
+        rounds: items < ITEMS,
+    };
+    write_value(&mut text, values.as_ref(), row, shape, options)?;
+    Ok(Some(text))
+}
+
+/// How much of a value is shown.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// Most items of a list.
+    items: usize,
+    /// Whether numbers have a few digits only, as where other items are not even shown.
+    rounds: bool,
+}
+
+fn write_value(
+    text: &mut String,
+    values: &dyn Array,
+    row: usize,
+    shape: Shape,
+    options: &FormatOptions<'_>,
+) -> Result<()> {
+    let items = shape.items;
+    let comma = |place| if place > 0 { ", " } else { "" };
+    // Writing to a text cannot fail.
+    match values.data_type() {
+        _ if values.is_null(row) => {
+            let formatter = ArrayFormatter::try_new(values, options)?;
+            let _ = write!(text, "{}", formatter.value(row));
         }
-        let texts = cast(column, &DataType::Utf8)?;
-        let texts = texts.as_string::<i32>().iter().map(|text| {
-            let text = text?;
-            let end = text.char_indices().nth(CHARACTERS).map(|(end, _)| end);
-            Some(match end {
-                Some(end) => format!("{}…", text.get(..end).unwrap_or_default()),
-                None => text.to_owned(),
-            })
-        });
-        let texts: StringArray = texts.collect();
-        Ok(cast(&texts, column.data_type())?)
-    });
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+        DataType::Struct(fields) => {
+            text.push('{');
+            let columns = fields.iter().zip(values.as_struct().columns());
+            for (place, (field, column)) in columns.enumerate() {
+                let _ = write!(text, "{}{}: ", comma(place), field.name());
+                write_value(text, column.as_ref(), row, shape, options)?;
+            }
+            text.push('}');
+        }
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item) => {
+            let item = DataType::LargeList(Arc::clone(item));
+            let list = cast(&values.slice(row, 1), &item)?;
+            let list = list.as_list::<i64>().value(0);
+            let shape = Shape {
+                rounds: shape.rounds || list.len() > items,
+                ..shape
+            };
+            text.push('[');
+            for place in 0..list.len().min(items) {
+                text.push_str(comma(place));
+                write_value(text, list.as_ref(), place, shape, options)?;
+            }
+            if list.len() > items {
+                let _ = write!(text, "{}… {} items", comma(items), list.len());
+            }
+            text.push(']');
+        }
+        data_type if data_type.is_floating() && shape.rounds => {
+            let number = cast(&values.slice(row, 1), &DataType::Float64)?;
+            text.push_str(&rounded(number.as_primitive::<Float64Type>().value(0)));
+        }
+        data_type if data_type.is_binary() => {
+            let value = cast(&values.slice(row, 1), &DataType::BinaryView)?;
+            let value = value.as_binary_view().value(0);
+            // As many bytes for each item as make the same width.
+            let most = items * BYTES / ITEMS;
+            for byte in value.iter().take(most) {
+                let _ = write!(text, "{byte:02x}");
+            }
+            if value.len() > most {
+                let _ = write!(text, "… {} bytes", value.len());
+            }
+        }
+        _ => {
+            let formatter = ArrayFormatter::try_new(values, options)?;
+            let _ = write!(text, "{}", formatter.value(row));
+        }
+    }
+    Ok(())
 }
 
 /// Lists and structs in full as text, which is what CSV can hold: `[1.0, 2.5, -3e-7]`.
@@ -100,113 +192,23 @@ pub(crate) fn nested_to_text(batch: &RecordBatch) -> Result<RecordBatch> {
     )?)
 }
 
-fn is_long(data_type: &DataType) -> bool {
-    data_type.is_binary() || data_type.is_list()
-}
-
-fn binary(column: &ArrayRef) -> Result<StringArray> {
-    let column = cast(column, &DataType::BinaryView)?;
-    let texts = column.as_binary_view().iter().map(|value| {
-        value.map(|value| {
-            let mut text = String::new();
-            for byte in value.iter().take(BYTES) {
-                // Writing to a text cannot fail.
-                let _ = write!(text, "{byte:02x}");
-            }
-            if value.len() > BYTES {
-                let _ = write!(text, "… {} bytes", value.len());
-            }
-            text
-        })
-    });
-    Ok(texts.collect())
-}
-
-fn lists(column: &ArrayRef, options: &FormatOptions<'_>) -> Result<StringArray> {
-    let item = match column.data_type() {
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item) => Arc::clone(item),
-        _ => return Ok(StringArray::new_null(column.len())),
-    };
-    let column = cast(column, &DataType::LargeList(item))?;
-    let texts = column.as_list::<i64>().iter().map(|items| {
-        let Some(items) = items else {
-            return Ok(None);
-        };
-        let shown = items.slice(0, items.len().min(ITEMS));
-        let formatter = ArrayFormatter::try_new(shown.as_ref(), options)?;
-        let mut text = String::from("[");
-        for place in 0..shown.len() {
-            let comma = if place > 0 { ", " } else { "" };
-            let _ = write!(text, "{comma}{}", formatter.value(place));
-        }
-        if items.len() > ITEMS {
-            let _ = write!(text, ", … {} items", items.len());
-        }
-        text.push(']');
-        Ok(Some(text))
-    });
-    texts.collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{BinaryViewArray, FixedSizeListArray, Int32Array, ListArray};
-    use datafusion::arrow::datatypes::{Float32Type, Int32Type};
-    use datafusion::arrow::util::pretty::pretty_format_batches;
-
     use super::*;
 
     #[test]
-    fn long_values_are_shown_by_their_beginning() {
-        let vector = (0..1280).map(|i| Some(i as f32 / 2.0)).collect::<Vec<_>>();
-        let lists = ListArray::from_iter_primitive::<Float32Type, _, _>([
-            Some(vector),
-            Some(vec![Some(1.5), None]),
-            None,
-        ]);
-        let pairs = FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(
-            vec![Some(vec![Some(1), Some(2)]), None, None],
-            2,
-        );
-        let jpeg = [vec![0xff, 0xd8, 0xff], vec![0; 4489]].concat();
-        let contents = BinaryViewArray::from_iter([Some(jpeg.as_slice()), Some(b"\x01"), None]);
-        let columns: [(&str, ArrayRef); 4] = [
-            ("id", Arc::new(Int32Array::from(vec![1, 2, 3]))),
-            ("features", Arc::new(lists)),
-            ("pairs", Arc::new(pairs)),
-            ("content", Arc::new(contents)),
-        ];
-        let batch = RecordBatch::try_from_iter_with_nullable(
-            columns.map(|(name, column)| (name, column, true)),
-        )
-        .unwrap();
-        let options = FormatOptions::default().with_null("NULL");
-        let short = shorten(&batch, &options).unwrap();
-        assert_eq!(short.schema(), shortened_schema(&batch.schema()));
-        let shown = pretty_format_batches(&[short]).unwrap().to_string();
-        let cells: Vec<Vec<&str>> = shown
-            .lines()
-            .filter(|line| line.starts_with("| "))
-            .map(|line| line.split('|').map(str::trim).collect())
-            .collect();
-        let vector = "[0.0, 0.5, 1.0, 1.5, … 1280 items]";
-        let expected = [
-            ["", "id", "features", "pairs", "content", ""],
-            [
-                "",
-                "1",
-                vector,
-                "[1, 2]",
-                "ffd8ff0000000000… 4492 bytes",
-                "",
-            ],
-            ["", "2", "[1.5, NULL]", "", "01", ""],
-            ["", "3", "", "", "", ""],
-        ];
-        assert_eq!(cells, expected, "{shown}");
+    fn of_what_is_not_shown_whole_numbers_are_rounded() {
+        for (number, expected) in [
+            (0.094_223_373, "0.094223"),
+            (-5.325_559_6, "-5.3256"),
+            (122.402_345, "122.4"),
+            (-0.0, "-0"),
+            (1.234_567e-9, "1.2346e-9"),
+            (4.0e12, "4.0000e12"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(rounded(number), expected);
+        }
     }
 }

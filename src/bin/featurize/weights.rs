@@ -1,6 +1,6 @@
 //! `featurize weights`: the folder of downloaded weights.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
@@ -8,15 +8,17 @@ use datafusion::common::instant::Instant;
 use datafusion::common::{Result, config_datafusion_err, exec_err};
 use datafusion::config::FormatOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion_cli::print_format::PrintFormat;
 use datafusion_featurize::image::models::Architecture;
 use datafusion_featurize::image::weights::{
-    FileState, FileStatus, OnProgress, Stage, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
+    FileState, FileStatus, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
 };
 use datafusion_featurize::weights::SessionStores;
-use indicatif::{HumanBytes, ProgressBar};
+use indicatif::HumanBytes;
 
-use crate::progress::{BARS, ProgressDisplay, style};
+use crate::progress::ProgressDisplay;
 use crate::session::Session;
+use crate::table::{fitted, width};
 
 /// Downloaded weights: FEATURIZE_WEIGHTS_DIR, else the platform's cache folder
 #[derive(Debug, Clone, Subcommand)]
@@ -27,7 +29,7 @@ pub(crate) enum WeightsCommand {
     ///
     /// A file at a URL is downloaded again if it has changed.
     Fetch {
-        /// vgg16, mobilenet_v2, or the URL of a .h5, .keras or .safetensors file
+        /// A network such as vgg16 or resnet50, or the URL of a .h5, .keras or .safetensors file
         #[arg(value_name = "MODEL", required = true)]
         models: Vec<String>,
     },
@@ -35,14 +37,11 @@ pub(crate) enum WeightsCommand {
     Verify,
 }
 
-/// How weights are reached by the program: with a progress bar where there are bars.
+/// How weights are reached by the program, which shows downloads as it does statements.
 pub(crate) fn access(runtime: &RuntimeEnv, progress: &ProgressDisplay) -> WeightsAccess {
-    let access = WeightsAccess::new(Arc::new(SessionStores::new(runtime)));
-    if progress.draws_bars() {
-        access.with_progress(progress_bar())
-    } else {
-        access
-    }
+    let display = progress.clone();
+    WeightsAccess::new(Arc::new(SessionStores::new(runtime)))
+        .with_progress(Arc::new(move |progress| display.download(progress)))
 }
 
 pub(crate) fn run(session: &Session, command: &WeightsCommand) -> Result<()> {
@@ -56,7 +55,7 @@ pub(crate) fn run(session: &Session, command: &WeightsCommand) -> Result<()> {
 
 fn list(session: &Session, folder: &WeightsFolder) -> Result<()> {
     let files = folder.files().map_err(failed)?;
-    if session.shortens() {
+    if session.print_options.format == PrintFormat::Table {
         print!("{}", listing(folder, &files));
         return Ok(());
     }
@@ -119,6 +118,7 @@ fn state(file: &FileStatus) -> &'static str {
 fn fetch(session: &Session, folder: &WeightsFolder, models: &[String]) -> Result<()> {
     let access = access(&session.ctx.runtime_env(), &session.progress);
     for model in models {
+        let shown = session.progress.start();
         let (weights, architecture) = if model.contains("://") {
             // The network matters for the file of 'imagenet' only.
             let weights = WeightsSpec::parse(model).map_err(failed)?;
@@ -129,7 +129,9 @@ fn fetch(session: &Session, folder: &WeightsFolder, models: &[String]) -> Result
         };
         let cached = folder
             .fetch(&weights, architecture, &access)
-            .map_err(failed)?;
+            .map_err(failed);
+        shown.finish(cached.is_ok());
+        let cached = cached?;
         // As sha256sum prints it.
         println!("{}  {}", cached.sha256(), cached.path().display());
     }
@@ -185,45 +187,18 @@ fn print(session: &Session, columns: Vec<(&str, ArrayRef)>) -> Result<()> {
             .into_iter()
             .map(|(name, column)| (name, column, true)),
     )?;
-    let (schema, rows) = (batch.schema(), batch.num_rows());
     let options = FormatOptions {
         null: String::new(),
         ..session.ctx.copied_config().options().format.clone()
     };
+    let batch = match session.print_options.format {
+        PrintFormat::Table => fitted(&batch, &(&options).try_into()?, width(), true)?,
+        _ => batch,
+    };
+    let (schema, rows) = (batch.schema(), batch.num_rows());
     session
         .print_options
         .print_batches(schema, &[batch], Instant::now(), rows, &options)
-}
-
-/// Draws a bar on stderr while a file is downloaded.
-fn progress_bar() -> OnProgress {
-    let bar: Mutex<Option<ProgressBar>> = Mutex::default();
-    Arc::new(move |progress| {
-        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
-        if progress.stage == Stage::Ended {
-            if let Some(bar) = bar.take() {
-                bar.finish_and_clear();
-            }
-            return;
-        }
-        let bar = bar.get_or_insert_with(|| {
-            // The name of the file alone takes most of a line.
-            let template =
-                "{msg}\n{bytes} of {total_bytes} · {bytes_per_sec} · {eta} left {wide_bar}";
-            BARS.add(ProgressBar::new(0).with_style(style(template)))
-        });
-        match progress.stage {
-            Stage::Waiting => {
-                bar.set_message(format!("{}: another process downloads it", progress.file));
-            }
-            Stage::Receiving => {
-                bar.set_message(progress.file.to_owned());
-                bar.set_length(progress.size);
-                bar.set_position(progress.received);
-            }
-            _ => bar.set_message(format!("{}: verifying", progress.file)),
-        }
-    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
