@@ -16,6 +16,7 @@ pub mod report;
 mod session;
 pub mod sink;
 mod suggest;
+mod unary;
 mod url_tables;
 pub mod weights;
 

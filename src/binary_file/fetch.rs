@@ -5,22 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{
-    ColumnStatistics, Result, Statistics, assert_eq_or_internal_err, internal_datafusion_err,
-};
+use datafusion::common::{ColumnStatistics, Result, Statistics, internal_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::{Column, col};
+use datafusion::physical_expr::utils::reassign_expr_columns;
 use datafusion::physical_expr::{
-    EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr,
+    EquivalenceProperties, LexOrdering, Partitioning, PhysicalSortExpr,
 };
 use datafusion::physical_plan::execution_plan::{
-    Boundedness, CardinalityEffect, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
-    SchedulingType,
+    Boundedness, CardinalityEffect, EmissionType, SchedulingType,
 };
 use datafusion::physical_plan::metrics::{
     ExecutionPlanMetricsSet, Gauge, MetricBuilder, MetricCategory, MetricsSet,
@@ -42,6 +38,7 @@ use super::schema::{CONTENT, LENGTH, PATH};
 use super::slices::slices;
 use crate::config::FeaturizeOptions;
 use crate::io_runtime;
+use crate::unary::unary_methods;
 
 /// Batches read ahead, in units of `scan_batch_bytes`.
 const READ_AHEAD: usize = 2;
@@ -103,7 +100,7 @@ impl FetchExec {
                 internal_datafusion_err!("FetchExec: its input has no column '{name}'")
             })?;
         }
-        let orderings = by_path(&input, &schema);
+        let orderings = orderings(&input, &schema);
         let properties = PlanProperties::new(
             EquivalenceProperties::new_with_orderings(schema, orderings),
             Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
@@ -119,6 +116,12 @@ impl FetchExec {
             metrics: ExecutionPlanMetricsSet::new(),
             shared: OnceLock::new(),
         })
+    }
+
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        let options = self.options.clone();
+        let replaced = Self::try_new(input, self.schema(), options)?;
+        Ok(replaced.with_listing(self.listing.clone()))
     }
 
     /// Notes what was listed.
@@ -144,18 +147,15 @@ impl FetchExec {
     }
 }
 
-/// The order by path, if the input has it and the output the column.
-fn by_path(input: &Arc<dyn ExecutionPlan>, schema: &SchemaRef) -> Vec<LexOrdering> {
-    let ordering = input.output_ordering().map(LexOrdering::first);
-    let is_by_path = ordering.is_some_and(|first| {
-        let column = first.expr.downcast_ref::<Column>();
-        column.is_some_and(|column| column.name() == PATH)
-    });
-    let column = is_by_path.then(|| col(PATH, schema)).and_then(Result::ok);
-    column
-        .and_then(|path| LexOrdering::new([PhysicalSortExpr::new_default(path)]))
-        .into_iter()
-        .collect()
+/// The orders of the input, as far as the output has their columns.
+fn orderings(input: &Arc<dyn ExecutionPlan>, schema: &Schema) -> Vec<LexOrdering> {
+    let shown = |sort: &PhysicalSortExpr| {
+        let expr = reassign_expr_columns(Arc::clone(&sort.expr), schema).ok()?;
+        Some(PhysicalSortExpr::new(expr, sort.options))
+    };
+    let orderings = input.equivalence_properties().oeq_class();
+    let shown = orderings.iter().map(|order| order.iter().map_while(shown));
+    shown.filter_map(LexOrdering::new).collect()
 }
 
 impl DisplayAs for FetchExec {
@@ -194,50 +194,10 @@ impl DisplayAs for FetchExec {
 }
 
 impl ExecutionPlan for FetchExec {
-    fn name(&self) -> &'static str {
-        "FetchExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    unary_methods!("FetchExec");
 
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true]
-    }
-
-    /// The list is balanced by bytes already; another exchange would only undo that.
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        assert_eq_or_internal_err!(children.len(), 1, "FetchExec has one child");
-        let replaced = Self::try_new(children.swap_remove(0), self.schema(), self.options.clone())?;
-        Ok(Arc::new(replaced.with_listing(self.listing.clone())))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
     }
 
     fn execute(

@@ -9,15 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::unary::{passes_rows, unary_methods};
 use ballista_core::execution_plans::DistributedQueryExec;
 use ballista_core::serde::protobuf::CancelJobParams;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
@@ -45,6 +44,7 @@ pub async fn cancellations() {
 pub(super) struct CancelOnDropExec {
     scheduler_url: String,
     input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
 }
 
 impl CancelOnDropExec {
@@ -56,10 +56,19 @@ impl CancelOnDropExec {
         if !input.is::<QueryExec>() {
             return input;
         }
-        Arc::new(Self {
-            scheduler_url: scheduler_url.to_owned(),
+        Arc::new(Self::new(input, scheduler_url.to_owned()))
+    }
+
+    fn new(input: Arc<dyn ExecutionPlan>, scheduler_url: String) -> Self {
+        Self {
+            properties: Arc::clone(input.properties()),
+            scheduler_url,
             input,
-        })
+        }
+    }
+
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        Ok(Self::new(input, self.scheduler_url.clone()))
     }
 }
 
@@ -70,45 +79,8 @@ impl DisplayAs for CancelOnDropExec {
 }
 
 impl ExecutionPlan for CancelOnDropExec {
-    fn name(&self) -> &'static str {
-        "CancelOnDropExec"
-    }
-
-    fn schema(&self) -> SchemaRef {
-        self.input.schema()
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match <[_; 1]>::try_from(children) {
-            Ok([input]) => Ok(Arc::new(Self {
-                scheduler_url: self.scheduler_url.clone(),
-                input,
-            })),
-            Err(children) => internal_err!("CancelOnDropExec: {} children", children.len()),
-        }
-    }
+    unary_methods!("CancelOnDropExec");
+    passes_rows!();
 
     fn execute(
         &self,

@@ -6,23 +6,18 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::internal_datafusion_err;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Constraints, Result, Statistics, assert_eq_or_internal_err};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Constraints, Result};
 use datafusion::datasource::listing::ListingTable;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::execution_plan::{
-    CardinalityEffect, ChildrenPropertiesMode, ReplaceChildrenOptions,
-};
-use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use super::stores::Stores;
 use super::work_lists::without_projections;
 use crate::sink::PartWriterExec;
+use crate::unary::{passes_rows, unary_methods};
 
 /// A table whose stores are registered by whoever scans it or writes to it. Tables of files are
 /// encoded with their patterns and options of writing.
@@ -117,11 +112,20 @@ pub(super) fn with_stores(
 pub(super) struct WithStoresExec {
     input: Arc<dyn ExecutionPlan>,
     stores: Stores,
+    properties: Arc<PlanProperties>,
 }
 
 impl WithStoresExec {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, stores: Stores) -> Self {
-        Self { input, stores }
+        Self {
+            properties: Arc::clone(input.properties()),
+            input,
+            stores,
+        }
+    }
+
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        Ok(Self::new(input, self.stores.clone()))
     }
 
     pub(super) fn stores(&self) -> &Stores {
@@ -137,50 +141,8 @@ impl DisplayAs for WithStoresExec {
 }
 
 impl ExecutionPlan for WithStoresExec {
-    fn name(&self) -> &'static str {
-        "WithStoresExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        assert_eq_or_internal_err!(children.len(), 1, "WithStoresExec has one child");
-        let input = children.swap_remove(0);
-        Ok(Arc::new(Self::new(input, self.stores.clone())))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
-    }
+    unary_methods!("WithStoresExec");
+    passes_rows!();
 
     fn execute(
         &self,
@@ -189,28 +151,5 @@ impl ExecutionPlan for WithStoresExec {
     ) -> Result<SendableRecordBatchStream> {
         self.stores.register(&context.runtime_env())?;
         self.input.execute(partition, context)
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    fn statistics_from_inputs(
-        &self,
-        input_stats: &[Arc<Statistics>],
-        _args: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        let statistics = input_stats.first().ok_or_else(|| {
-            internal_datafusion_err!("WithStoresExec got no statistics of its child")
-        })?;
-        Ok(Arc::clone(statistics))
-    }
-
-    fn supports_limit_pushdown(&self) -> bool {
-        false
-    }
-
-    fn cardinality_effect(&self) -> CardinalityEffect {
-        CardinalityEffect::Equal
     }
 }

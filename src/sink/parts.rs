@@ -6,16 +6,14 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, assert_eq_or_internal_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{
-    EquivalenceProperties, LexRequirement, OrderingRequirements, Partitioning, PhysicalExpr,
+    EquivalenceProperties, LexRequirement, OrderingRequirements, Partitioning,
 };
 use datafusion::physical_plan::execution_plan::{
-    Boundedness, ChildrenPropertiesMode, EmissionType, EvaluationType, ReplaceChildrenOptions,
-    SchedulingType,
+    Boundedness, EmissionType, EvaluationType, SchedulingType,
 };
 use datafusion::physical_plan::metrics::{
     Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time,
@@ -36,6 +34,7 @@ use super::run::Run;
 use super::slices::Slices;
 use super::spec::{WriteSpec, part_name};
 use super::vectors::{needs_widths, shaped};
+use crate::unary::unary_methods;
 
 /// A part is closed when it has grown so large: S3 copies at most 5 GiB in one request.
 const PART_BYTES: usize = 1024 * 1024 * 1024;
@@ -79,6 +78,10 @@ impl PartWriterExec {
         }
     }
 
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        Ok(Self::new(input, Arc::clone(&self.spec), self.order.clone()))
+    }
+
     /// What is written, and where to.
     pub fn spec(&self) -> &Arc<WriteSpec> {
         &self.spec
@@ -120,17 +123,7 @@ impl DisplayAs for PartWriterExec {
 }
 
 impl ExecutionPlan for PartWriterExec {
-    fn name(&self) -> &'static str {
-        "PartWriterExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    unary_methods!("PartWriterExec");
 
     fn required_input_distribution(&self) -> Vec<Distribution> {
         self.input_distribution_requirements().into_per_child()
@@ -151,36 +144,6 @@ impl ExecutionPlan for PartWriterExec {
     /// In the sense that a part has the rows in the order of the input.
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true]
-    }
-
-    /// Rows that come in one stream may come so because of their order.
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        assert_eq_or_internal_err!(children.len(), 1, "PartWriterExec has one child");
-        let (spec, order) = (Arc::clone(&self.spec), self.order.clone());
-        Ok(Arc::new(Self::new(children.swap_remove(0), spec, order)))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
     }
 
     fn execute(

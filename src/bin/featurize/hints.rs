@@ -23,8 +23,7 @@ pub(crate) fn explained(
     if text.contains("whilst inferring schema") {
         return error.context(
             "the columns cannot be found out from the file: name the columns, CREATE EXTERNAL TABLE t \
-             (a BIGINT, b VARCHAR) …, and if cells hold line breaks, set 'format.newlines_in_values' \
-             to 'true'",
+             (a BIGINT, b VARCHAR) …",
         );
     }
     if let Some(name) = between(&text, "Invalid function '", "'") {

@@ -6,22 +6,10 @@ use crate::model::cache::{self, Stored};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, Int64Array, ListBuilder};
 use arrow::datatypes::DataType;
 use datafusion_common::utils::take_function_args;
-use datafusion_common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Type that a model argument is coerced to.
-pub(crate) fn coerce<M: Stored>(function: &str, data_type: &DataType) -> Result<DataType> {
-    match data_type {
-        DataType::BinaryView | DataType::Binary | DataType::LargeBinary => Ok(data_type.clone()),
-        DataType::Null => Ok(DataType::BinaryView),
-        t => plan_err!(
-            "{function}: model must be the binary value that {} returns, got {t}",
-            M::MADE_BY
-        ),
-    }
-}
 
 /// Decoded models of a batch: each distinct one once.
 pub(crate) struct Models<M> {

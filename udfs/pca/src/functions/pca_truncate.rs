@@ -1,9 +1,9 @@
 //! `pca_truncate(model, n_components)`
 
 use super::fit_arguments::{is_n_components, n_components};
-use super::models::{self, Models};
+use super::models::Models;
 use super::notices;
-use super::signature::listed;
+use super::signature::{self, listed};
 use crate::model::PcaModel;
 use arrow::array::{ArrayRef, BinaryViewBuilder};
 use arrow::datatypes::DataType;
@@ -62,7 +62,7 @@ impl ScalarUDFImpl for PcaTruncate {
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         let mut coerced = arg_types.to_vec();
         if let Some(model) = coerced.first_mut()
-            && let Ok(binary) = models::coerce::<PcaModel>(NAME, model)
+            && let Ok(binary) = signature::coerce_model::<PcaModel>(NAME, model)
         {
             *model = binary;
         }
@@ -76,7 +76,7 @@ impl ScalarUDFImpl for PcaTruncate {
                 arg_types.len()
             );
         };
-        models::coerce::<PcaModel>(NAME, model)?;
+        signature::coerce_model::<PcaModel>(NAME, model)?;
         if !is_n_components(n_components) && !n_components.is_null() {
             return plan_err!(
                 "{NAME}: n_components must be an integer or a ratio, got {n_components}"

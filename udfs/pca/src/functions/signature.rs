@@ -7,7 +7,6 @@
 //! Hence the rule of this crate: `coerce_types` lets an argument of a wrong type through unchanged,
 //! and the return type refuses it, with an error that says what is wrong.
 
-use super::models;
 use crate::features;
 use crate::model::cache::Stored;
 use arrow::datatypes::DataType;
@@ -31,13 +30,25 @@ pub(crate) fn example_features() -> DataType {
     DataType::new_list(DataType::Float64, true)
 }
 
+/// Type that a model argument is coerced to.
+pub(crate) fn coerce_model<M: Stored>(function: &str, data_type: &DataType) -> Result<DataType> {
+    match data_type {
+        DataType::BinaryView | DataType::Binary | DataType::LargeBinary => Ok(data_type.clone()),
+        DataType::Null => Ok(DataType::BinaryView),
+        t => plan_err!(
+            "{function}: model must be the binary value that {} returns, got {t}",
+            M::MADE_BY
+        ),
+    }
+}
+
 /// Types of `([rows,] model)` after coercion; arguments that cannot be coerced keep theirs.
 pub(crate) fn coerce_model_call<M: Stored>(
     function: &str,
     rows: Option<&str>,
     arg_types: &[DataType],
 ) -> Vec<DataType> {
-    let model = |t: &DataType| models::coerce::<M>(function, t).unwrap_or_else(|_| t.clone());
+    let model = |t: &DataType| coerce_model::<M>(function, t).unwrap_or_else(|_| t.clone());
     match (rows, arg_types) {
         (None, [m]) => vec![model(m)],
         (Some(name), [r, m]) => vec![
@@ -55,10 +66,10 @@ pub(crate) fn check_model_call<M: Stored>(
     arg_types: &[DataType],
 ) -> Result<()> {
     match (rows, arg_types) {
-        (None, [model]) => models::coerce::<M>(function, model).map(|_| ()),
+        (None, [model]) => coerce_model::<M>(function, model).map(|_| ()),
         (Some(name), [rows, model]) => {
             features::coerce(function, name, rows)?;
-            models::coerce::<M>(function, model).map(|_| ())
+            coerce_model::<M>(function, model).map(|_| ())
         }
         (None, _) => plan_err!(
             "{function} takes 1 argument (model), got {}",

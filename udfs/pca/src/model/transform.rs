@@ -147,16 +147,16 @@ impl PcaModel {
 
     /// Columns of the scaled row from `start` on, centred if the model is, 0 beyond its end.
     fn standardise<T: Value>(&self, row: &[T], start: usize, target: &mut [f64]) {
-        let columns = start..row.len().min(start + target.len());
-        let row = row.get(columns.clone()).unwrap_or_default();
-        let mean = self.mean.get(columns.clone()).unwrap_or_default();
-        let scale = self.scale.get(columns).unwrap_or_default();
+        let end = row.len().min(self.mean.len()).min(start + target.len());
+        let columns = start..end.max(start);
+        let (target, beyond) = target.split_at_mut(columns.len());
+        let (row, scale) = (&row[columns.clone()], &self.scale[columns.clone()]);
         if self.centred {
-            elementwise::standardise(target, row, mean, scale);
+            elementwise::standardise(target, row, &self.mean[columns], scale);
         } else {
             elementwise::divide(target, row, scale);
         }
-        target.iter_mut().skip(row.len()).for_each(|z| *z = 0.0);
+        beyond.fill(0.0);
     }
 }
 
