@@ -5,6 +5,8 @@ pub mod binary_file;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod config;
+#[cfg(feature = "display")]
+pub mod display;
 pub mod guide;
 mod io_runtime;
 mod lists_as_text;
@@ -15,6 +17,7 @@ pub mod progress;
 pub mod report;
 mod session;
 pub mod sink;
+pub mod sql;
 mod suggest;
 mod unary;
 mod url_tables;

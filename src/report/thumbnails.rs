@@ -52,7 +52,7 @@ pub(super) async fn add(ctx: &SessionContext, points: &mut [Point], limit: usize
         }
     }
     let decoders = Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get));
-    let thumbnails = stream::iter(&paths).map(|path| thumbnail(path, &runtime, &decoders));
+    let thumbnails = stream::iter(&paths).map(|path| fetched(path, &runtime, &decoders));
     let mut thumbnails = stream::iter(points).zip(thumbnails.buffered(CONCURRENCY));
     let mut bytes = 0;
     while let Some((point, thumbnail)) = thumbnails.next().await {
@@ -66,7 +66,7 @@ pub(super) async fn add(ctx: &SessionContext, points: &mut [Point], limit: usize
 }
 
 /// The thumbnail of the image at `path`; none if it cannot be had.
-async fn thumbnail(path: &str, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) -> Option<String> {
+async fn fetched(path: &str, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) -> Option<String> {
     let (url, location) = split_uri(path).ok()?;
     let store = runtime.object_store(&url).ok()?;
     let found = store.get(&location).await.ok()?;
@@ -75,11 +75,12 @@ async fn thumbnail(path: &str, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) 
     }
     let content = found.bytes().await.ok()?;
     let _permit = decoders.acquire().await.ok()?;
-    let task = SpawnedTask::spawn_blocking(move || encode(&content));
+    let task = SpawnedTask::spawn_blocking(move || thumbnail(&content));
     task.await.ok()?
 }
 
-fn encode(content: &[u8]) -> Option<String> {
+/// A picture of at most 64 × 64 pixels of an image: JPEG, in base64. None of what cannot be decoded.
+pub fn thumbnail(content: &[u8]) -> Option<String> {
     let image = decode(content, LIMITS).ok()?;
     let longest = image.width.max(image.height).max(SIDE);
     // Rounded; a very narrow image keeps a pixel.
@@ -108,11 +109,11 @@ mod tests {
         ] {
             let pixels = vec![90; width * height * 3];
             let jpeg = Encoder::new(&pixels, width, height, PixelFormat::Rgb).encode();
-            let bytes = STANDARD.decode(encode(&jpeg.unwrap()).unwrap()).unwrap();
-            let thumbnail = decode(&bytes, LIMITS).unwrap();
-            assert_eq!((thumbnail.width, thumbnail.height), expected);
+            let bytes = STANDARD.decode(thumbnail(&jpeg.unwrap()).unwrap()).unwrap();
+            let small = decode(&bytes, LIMITS).unwrap();
+            assert_eq!((small.width, small.height), expected);
             assert!(bytes.len() < 1500, "{}", bytes.len());
         }
-        assert_eq!(encode(b"no image"), None);
+        assert_eq!(thumbnail(b"no image"), None);
     }
 }

@@ -2,12 +2,12 @@
 
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion_featurize::sql::script::{self, Offsets};
 use rustyline::completion::{FilenameCompleter, Pair};
 
 use crate::help;
 use crate::names::Names;
 use crate::prompt::{command, dialect};
-use crate::script::{self, Offsets};
 
 /// Most names that are offered at once.
 const MOST: usize = 500;

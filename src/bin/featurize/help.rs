@@ -7,9 +7,8 @@ use datafusion::logical_expr::Documentation;
 use datafusion::prelude::SessionContext;
 use datafusion_cli::functions::Function;
 use datafusion_featurize::all_default_documentation;
+use datafusion_featurize::sql::{instead_of, nearest};
 
-use crate::foreign;
-use crate::hints::nearest;
 use crate::markdown::{fill, plain, render};
 use crate::topics::{STATEMENTS, Statement};
 
@@ -129,8 +128,8 @@ fn describe_function(ctx: &SessionContext, name: &str) -> Result<String> {
             let topics: Vec<String> = topics().iter().map(|topic| topic.to_lowercase()).collect();
             let begins = topics.iter().filter(|topic| topic.starts_with(&name));
             let begins = begins.cloned().collect::<Vec<_>>().join(", ");
-            let hint = match nearest(&name, names.chain(&topics)) {
-                _ if let Some(here) = foreign::function(&name) => format!("write {here}"),
+            let hint = match nearest(&name, names.chain(&topics).map(String::as_str)) {
+                _ if let Some(here) = instead_of(&name) => format!("write {here}"),
                 _ if !begins.is_empty() => format!("did you mean {begins}?"),
                 Some(known) => format!("did you mean {known}?"),
                 None => "\\h lists what there is, and SHOW FUNCTIONS all functions".to_owned(),

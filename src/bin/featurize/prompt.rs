@@ -11,6 +11,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::tokenizer::{Token, Whitespace};
 use datafusion_cli::helper::CliHelper;
+use datafusion_featurize::sql::script::{self, Missing};
 use rustyline::completion::{Completer, Pair};
 use rustyline::config::CompletionType;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -23,8 +24,6 @@ use rustyline::{
 };
 
 use crate::complete::Completion;
-use crate::script::{self, Missing};
-use crate::statements;
 
 pub(crate) type Prompt = Editor<PromptHelper, DefaultHistory>;
 
@@ -62,7 +61,7 @@ pub(crate) fn new(config: Config, history: DefaultHistory, helper: PromptHelper)
 }
 
 pub(crate) fn dialect(ctx: &SessionContext) -> Box<dyn Dialect> {
-    statements::dialect(ctx).unwrap_or_else(|_| Box::new(GenericDialect {}))
+    datafusion_featurize::sql::dialect(ctx).unwrap_or_else(|_| Box::new(GenericDialect {}))
 }
 
 /// The command on a line that is no SQL, without its backslash, as psql takes it: also with a semicolon at

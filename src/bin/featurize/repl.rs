@@ -3,6 +3,7 @@
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion_cli::command::{Command, OutputFormat};
+use datafusion_featurize::sql::script;
 use rustyline::completion::unescape;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -12,7 +13,7 @@ use crate::interrupt::{Signals, interruptible, signal};
 use crate::prompt::{self, Prompt, PromptHelper, command};
 use crate::secrets::lacks_secrets;
 use crate::session::Session;
-use crate::{help, pager, script, statements};
+use crate::{help, pager, statements};
 
 /// Reads and runs lines until the end of the input or `\q`.
 pub(crate) async fn run(session: &mut Session) -> Result<()> {

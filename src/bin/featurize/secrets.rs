@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::tokenizer::Token;
-
-use crate::script::{self, Offsets};
+use datafusion_featurize::sql::script::{self, Offsets};
 
 /// What is kept in the place of a secret.
 const MASK: &str = "***";

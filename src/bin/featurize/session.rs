@@ -23,9 +23,8 @@ use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::PrintOptions;
 use datafusion_featurize::image::all_scalar_functions_with;
-use datafusion_featurize::{
-    SessionStateBuilderFeaturize, aggregate_functions_of, enable_url_tables,
-};
+use datafusion_featurize::sql::runtime_has_changed;
+use datafusion_featurize::{SessionStateBuilderFeaturize, enable_url_tables};
 
 use crate::args::Args;
 use crate::progress::{ObservePlan, ProgressDisplay};
@@ -106,9 +105,7 @@ impl Session {
     /// replaced these.
     pub(crate) fn runtime_has_changed(&self) {
         if self.is_local {
-            for function in aggregate_functions_of(&self.ctx.runtime_env()) {
-                self.ctx.register_udaf(function.as_ref().clone());
-            }
+            runtime_has_changed(&self.ctx);
         }
     }
 }

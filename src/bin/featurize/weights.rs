@@ -9,6 +9,7 @@ use datafusion::common::{Result, config_datafusion_err, exec_err};
 use datafusion::config::FormatOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_cli::print_format::PrintFormat;
+use datafusion_featurize::display::{fitted, width};
 use datafusion_featurize::image::models::Architecture;
 use datafusion_featurize::image::weights::{
     FileState, FileStatus, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
@@ -18,7 +19,6 @@ use indicatif::HumanBytes;
 
 use crate::progress::ProgressDisplay;
 use crate::session::Session;
-use crate::table::{fitted, width};
 
 /// Downloaded weights: FEATURIZE_WEIGHTS_DIR, else the platform's cache folder
 #[derive(Debug, Clone, Subcommand)]

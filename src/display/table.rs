@@ -11,7 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::Result;
 
-use crate::shorten::{ITEMS, both_ends, lines, text};
+use super::shorten::{ITEMS, both_ends, lines, text};
 
 /// What a text is cut to before a column is left out.
 const NARROW: usize = 12;
@@ -23,7 +23,7 @@ const NULL: usize = 4;
 const WIDTH: usize = 120;
 
 /// Columns of the screen that the results are read on, as far as can be known.
-pub(crate) fn width() -> usize {
+pub fn width() -> usize {
     let of = |term: Term| Some(usize::from(term.size_checked()?.1)).filter(|columns| *columns > 0);
     of(Term::stdout())
         .or_else(|| std::env::var("COLUMNS").ok()?.parse().ok())
@@ -34,7 +34,7 @@ pub(crate) fn width() -> usize {
 
 /// What may be shown of a batch, so that its vectors and images need not be kept: of each of these a list
 /// of texts, with ever fewer items.
-pub(crate) fn condensed(batch: &RecordBatch, options: &FormatOptions<'_>) -> Result<RecordBatch> {
+pub fn condensed(batch: &RecordBatch, options: &FormatOptions<'_>) -> Result<RecordBatch> {
     let columns = batch.columns().iter().map(|values| {
         if !is_long(values.data_type()) {
             return Ok(Arc::clone(values));
@@ -58,7 +58,7 @@ pub(crate) fn condensed(batch: &RecordBatch, options: &FormatOptions<'_>) -> Res
 }
 
 /// The schema of what [`condensed`] makes of batches of this one.
-pub(crate) fn condensed_schema(schema: &Schema) -> SchemaRef {
+pub fn condensed_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let field = field.as_ref().clone().with_nullable(true);
         match is_long(field.data_type()) {
@@ -75,7 +75,7 @@ fn is_long(data_type: &DataType) -> bool {
 
 /// A table, made of [`condensed`] batches, that takes at most `width` columns of the screen if its numbers
 /// allow it: these are never cut. Texts are, unless they are shown `whole`, on several lines.
-pub(crate) fn fitted(
+pub fn fitted(
     batch: &RecordBatch,
     options: &FormatOptions<'_>,
     width: usize,

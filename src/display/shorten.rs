@@ -12,14 +12,14 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::Result;
 
 /// Items of a list that are shown where there is room.
-pub(crate) const ITEMS: usize = 4;
+pub(super) const ITEMS: usize = 4;
 /// Bytes of a binary value that are shown where there is room.
 const BYTES: usize = 8;
 /// Lines of a text that is shown whole.
 const LINES: usize = 12;
 
 /// The beginning and the end of a text that is wider: of paths and messages both tell.
-pub(crate) fn both_ends(text: &str, width: usize) -> String {
+pub(super) fn both_ends(text: &str, width: usize) -> String {
     if measure_text_width(text) <= width {
         return text.to_owned();
     }
@@ -33,7 +33,7 @@ pub(crate) fn both_ends(text: &str, width: usize) -> String {
 }
 
 /// A text on as many lines of this width as it takes, within reason.
-pub(crate) fn lines(text: &str, width: usize) -> String {
+pub(super) fn lines(text: &str, width: usize) -> String {
     let most = width.max(1) * LINES;
     let text = both_ends(text, most);
     let mut rest = text.as_str();
@@ -67,7 +67,7 @@ fn rounded(number: f64) -> String {
 }
 
 /// A value as text, with at most so many items of a list.
-pub(crate) fn text(
+pub fn text(
     values: &ArrayRef,
     row: usize,
     items: usize,
@@ -165,7 +165,7 @@ fn write_value(
 }
 
 /// Lists and structs in full as text, which is what CSV can hold: `[1.0, 2.5, -3e-7]`.
-pub(crate) fn nested_to_text(batch: &RecordBatch) -> Result<RecordBatch> {
+pub fn nested_to_text(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
     let columns = schema.fields().iter().zip(batch.columns());
     let columns = columns.map(|(field, column)| {

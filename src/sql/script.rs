@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{
 };
 
 /// A path with the home folder for `~`, if it begins with that and a home folder is known.
-pub(crate) fn in_home(path: &str) -> Cow<'_, str> {
+pub fn in_home(path: &str) -> Cow<'_, str> {
     let rest = path.strip_prefix('~');
     let home = rest
         .filter(|rest| rest.is_empty() || rest.starts_with(std::path::is_separator))
@@ -20,7 +20,10 @@ pub(crate) fn in_home(path: &str) -> Cow<'_, str> {
 }
 
 /// The SQL of a file.
-pub(crate) fn read(file: &Path) -> Result<String> {
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub fn read(file: &Path) -> Result<String> {
     let name = file.display().to_string();
     let bytes =
         std::fs::read(file).map_err(|e| exec_datafusion_err!("could not read '{name}': {e}"))?;
@@ -28,8 +31,11 @@ pub(crate) fn read(file: &Path) -> Result<String> {
 }
 
 /// Text as editors write it: UTF-8, or UTF-16 after a byte-order mark, as of Windows' editors and
-/// PowerShell's `>`.
-pub(crate) fn decode(bytes: Vec<u8>, name: &str) -> Result<String> {
+/// PowerShell's `>`. `name` is for the error.
+///
+/// # Errors
+/// When it is neither, with the line.
+pub fn decode(bytes: Vec<u8>, name: &str) -> Result<String> {
     let units: fn([u8; 2]) -> u16 = match bytes.as_slice() {
         [0xFF, 0xFE, ..] => u16::from_le_bytes,
         [0xFE, 0xFF, ..] => u16::from_be_bytes,
@@ -54,16 +60,13 @@ fn from_utf8(bytes: Vec<u8>, name: &str) -> Result<String> {
 }
 
 /// The text as the tokenizer takes it. A byte-order mark is no SQL.
-pub(crate) fn clean<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> {
+pub fn clean<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> {
     let sql = sql.strip_prefix('\u{feff}').unwrap_or(sql);
     with_line_feeds(without_shebang(sql), dialect)
 }
 
 /// Tokens with their places, as far as there are any, and why no more.
-pub(crate) fn tokens(
-    sql: &str,
-    dialect: &dyn Dialect,
-) -> (Vec<TokenWithSpan>, Option<TokenizerError>) {
+pub fn tokens(sql: &str, dialect: &dyn Dialect) -> (Vec<TokenWithSpan>, Option<TokenizerError>) {
     let mut tokens = vec![];
     let result = Tokenizer::new(dialect, sql)
         .with_unescape(false)
@@ -73,7 +76,8 @@ pub(crate) fn tokens(
 
 /// What a line of the prompt still lacks.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Missing {
+pub enum Missing {
+    /// It can be run.
     Nothing,
     /// The semicolon.
     End,
@@ -82,7 +86,7 @@ pub(crate) enum Missing {
 }
 
 /// Whether `sql` can be run, or goes on in another line.
-pub(crate) fn missing(sql: &str, dialect: &dyn Dialect) -> Missing {
+pub fn missing(sql: &str, dialect: &dyn Dialect) -> Missing {
     let (tokens, error) = tokens(sql, dialect);
     if let Some(error) = error {
         return Missing::Quote(error.to_string());
@@ -137,16 +141,18 @@ fn comment_end(sql: &str, dialect: &dyn Dialect) -> Option<usize> {
     })
 }
 
+/// A statement of a script.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Cut<'a> {
-    pub(crate) sql: &'a str,
+pub struct Cut<'a> {
+    /// Its text, without the semicolon.
+    pub sql: &'a str,
     /// The line on which it begins, from 1.
-    pub(crate) line: u64,
+    pub line: u64,
 }
 
 /// Cuts at the semicolons that end statements, which are those outside of strings and comments.
 /// Text that the tokenizer refuses is one statement, so that the parser can say what is wrong.
-pub(crate) fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<Cut<'a>> {
+pub fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<Cut<'a>> {
     let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize_with_location() else {
         return vec![Cut { sql, line: 1 }];
     };
@@ -181,14 +187,16 @@ pub(crate) fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Vec<Cut<'a>> {
 }
 
 /// Turns lines and columns, which count characters, into bytes; asked in ascending order.
-pub(crate) struct Offsets<'a> {
+#[derive(Debug)]
+pub struct Offsets<'a> {
     rest: std::str::CharIndices<'a>,
     end: usize,
     at: Location,
 }
 
 impl<'a> Offsets<'a> {
-    pub(crate) fn new(sql: &'a str) -> Self {
+    /// From the begin of `sql`.
+    pub fn new(sql: &'a str) -> Self {
         Self {
             rest: sql.char_indices(),
             end: sql.len(),
@@ -196,7 +204,8 @@ impl<'a> Offsets<'a> {
         }
     }
 
-    pub(crate) fn of(&mut self, location: Location) -> usize {
+    /// The byte at which `location` is, or the end.
+    pub fn of(&mut self, location: Location) -> usize {
         while self.at < location {
             match self.rest.next() {
                 None => return self.end,

@@ -4,17 +4,17 @@
 //! file types and settings of other names are looked up here: where the error is about the name, and
 //! nowhere else.
 
-use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{DataFusionError, plan_datafusion_err};
 use datafusion::config::ConfigFileType;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{CopyToStatement, ResetStatement, Statement};
 use datafusion::sql::sqlparser::ast::{Set, Statement as SqlStatement};
 
-use crate::foreign;
+use super::foreign;
+use crate::suggest::nearest;
 
 /// The error of a statement, with what was meant if that can be guessed.
-pub(crate) fn explained(
+pub fn explained(
     ctx: &SessionContext,
     statement: &Statement,
     error: DataFusionError,
@@ -44,7 +44,7 @@ pub(crate) fn explained(
 }
 
 /// The error of what is no statement, with what was meant if other engines have it.
-pub(crate) fn unparsed(error: DataFusionError) -> DataFusionError {
+pub(super) fn unparsed(error: DataFusionError) -> DataFusionError {
     match of_other_engines(&error.to_string()) {
         Some(hint) => hinted(error, &hint),
         None => error,
@@ -62,7 +62,8 @@ fn no_function(ctx: &SessionContext, name: &str) -> DataFusionError {
     let state = ctx.state();
     let names = (state.scalar_functions().keys())
         .chain(state.aggregate_functions().keys())
-        .chain(state.window_functions().keys());
+        .chain(state.window_functions().keys())
+        .map(String::as_str);
     let hint = match (foreign::function(name), nearest(name, names)) {
         (Some(here), _) => format!("write {here}"),
         (None, Some(known)) => format!("did you mean {known}?"),
@@ -186,19 +187,6 @@ fn table(ctx: &SessionContext, name: &str) -> Option<String> {
 fn unknown(name: &str, known: &[String]) -> Option<String> {
     match known.iter().any(|known| known == name) {
         true => None,
-        false => nearest(name, known.iter()).cloned(),
+        false => nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
     }
-}
-
-/// The name that most resembles a mistyped one, if one does.
-pub(crate) fn nearest<'a>(
-    mistyped: &str,
-    names: impl Iterator<Item = &'a String>,
-) -> Option<&'a String> {
-    names
-        .map(|name| (levenshtein(mistyped, name), name))
-        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
-        // Of several at the same distance always the same one.
-        .min()
-        .map(|(_, name)| name)
 }

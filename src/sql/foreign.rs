@@ -105,7 +105,7 @@ const FUNCTIONS: &[(&str, &str)] = &[
 ];
 
 /// What to write for the function that other engines call so.
-pub(crate) fn function(name: &str) -> Option<&'static str> {
+pub fn function(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     FUNCTIONS
         .iter()
@@ -113,7 +113,7 @@ pub(crate) fn function(name: &str) -> Option<&'static str> {
 }
 
 /// What to write for the table function that other engines call so.
-pub(crate) fn table_function(name: &str) -> Option<String> {
+pub(super) fn table_function(name: &str) -> Option<String> {
     let format = match name.to_ascii_lowercase().as_str() {
         "read_parquet" | "parquet_scan" | "scan_parquet" => "parquet",
         "read_csv" | "read_csv_auto" | "scan_csv" => "csv",
@@ -196,7 +196,7 @@ const STATEMENTS: &[(&str, &str)] = &[
 ];
 
 /// What to write where an error says this.
-pub(crate) fn statement(error: &str) -> Option<&'static str> {
+pub(super) fn statement(error: &str) -> Option<&'static str> {
     STATEMENTS
         .iter()
         .find_map(|(message, here)| error.contains(message).then_some(*here))
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn what_is_named_exists_and_what_is_asked_for_does_not() {
         let ctx = SessionContext::new();
-        datafusion_featurize::enable_featurize(&ctx).unwrap();
+        crate::enable_featurize(&ctx).unwrap();
         let state = ctx.state();
         let exists = |name: &str| {
             state.scalar_functions().contains_key(name)

@@ -1,0 +1,7 @@
+//! Results as people read them: tables that fit the screen, vectors and images in a few words.
+
+mod shorten;
+mod table;
+
+pub use self::shorten::{nested_to_text, text};
+pub use self::table::{condensed, condensed_schema, fitted, width};
