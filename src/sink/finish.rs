@@ -110,7 +110,10 @@ impl Run {
             parts.push(closed.part);
         }
         let is_new = |name: &str| parts.iter().any(|part| part.path == name);
-        let mut old = target.data_files(store).await?;
+        let mut old = match self.spec.write_mode {
+            WriteMode::ErrorIfExists => target.visible_files(store).await?,
+            _ => target.data_files(store).await?,
+        };
         old.retain(|file| !is_new(&file.name));
         let mut old_manifest = found.manifest;
         match self.spec.write_mode {

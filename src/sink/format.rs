@@ -16,7 +16,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::physical_expr::{LexOrdering, LexRequirement};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
 use super::encode::PartFormat;
@@ -26,6 +26,7 @@ use super::options::{Vectors, WriteMode, WriteOptions};
 use super::place::IS_PLACE;
 use super::spec::WriteSpec;
 use super::target::Target;
+use super::told::ToldExec;
 use super::{CommitExec, PartWriterExec};
 use crate::config::FeaturizeOptions;
 use crate::object_stores::{is_store_option, register_object_store};
@@ -186,6 +187,50 @@ impl WriteFormat {
         )
     }
 
+    /// CSV is read by the position of its columns, whatever the names in each file.
+    ///
+    /// # Errors
+    /// When a file that is appended to has other columns.
+    async fn check_columns(
+        &self,
+        state: &dyn Session,
+        target: &Target,
+        written: &SchemaRef,
+    ) -> Result<()> {
+        if target.is_file() || self.options.vectors == Some(Vectors::Columns) {
+            return Ok(());
+        }
+        let store = state.runtime_env().object_store(target.store())?;
+        let files = target.data_files(store.as_ref()).await?;
+        let Some(file) = files.last() else {
+            return Ok(());
+        };
+        let object = store.head(&target.object(&file.name)?).await?;
+        // A file that cannot be read is found out by whoever reads it.
+        let Ok(there) = self.inner.infer_schema(state, &store, &[object]).await else {
+            return Ok(());
+        };
+        let is_same = match there.fields().first() {
+            None => true,
+            // Of a file without a header.
+            Some(first) if first.name() == "column_1" => {
+                there.fields().len() == written.fields().len()
+            }
+            Some(_) => names(&there) == names(written),
+        };
+        if is_same {
+            return Ok(());
+        }
+        plan_err!(
+            "'{target}': '{}' has the columns {}, and this statement writes {}, but CSV is read by their \
+             position; write the same columns in this order, or to another folder, or say OPTIONS \
+             ('write_mode' 'overwrite')",
+            file.name,
+            names(&there),
+            names(written)
+        )
+    }
+
     /// # Errors
     /// When an option does not suit the target.
     fn check(&self, target: &Target, mode: WriteMode, input: &dyn ExecutionPlan) -> Result<()> {
@@ -331,6 +376,11 @@ impl FileFormat for WriteFormat {
         let format = PartFormat::try_new(self.inner.as_ref(), conf.output_schema(), order)?;
         let Some(format) = format.filter(|_| !is_partitioned) else {
             self.check_stock(&target, write_mode, is_partitioned)?;
+            let told = || -> Arc<dyn ExecutionPlan> {
+                Arc::new(ToldExec::new(Arc::clone(&input), target.clone()))
+            };
+            // INSERT says by its name what it does.
+            let input = if self.is_copy { told() } else { input };
             return self
                 .inner
                 .create_writer_physical_plan(input, state, conf, order_requirements)
@@ -344,6 +394,10 @@ impl FileFormat for WriteFormat {
                 "'{target}': CSV cannot hold lists, so 'vectors' '{vectors}' is for Parquet; use \
                  'text' or 'columns'"
             );
+        }
+        if matches!(format, PartFormat::Csv(_)) && write_mode == WriteMode::Append {
+            self.check_columns(state, &target, conf.output_schema())
+                .await?;
         }
         let extension = match self.compression_type() {
             Some(compression) => self

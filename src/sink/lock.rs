@@ -104,6 +104,10 @@ pub(super) struct Lock {
 }
 
 impl Lock {
+    pub(super) fn run(&self) -> Uuid {
+        self.file.run
+    }
+
     /// Whether this has created the lock, rather than found that its run has it already.
     pub(super) fn is_first(&self) -> bool {
         self.is_first

@@ -175,6 +175,7 @@ mod spec;
 mod table;
 mod target;
 mod text;
+mod told;
 #[cfg(feature = "cluster")]
 mod travel;
 mod vectors;
@@ -190,6 +191,7 @@ pub use options::{Vectors, WriteMode, WriteOptions};
 pub use parts::PartWriterExec;
 pub use place::CopyToPlaces;
 pub(crate) use place::{GLOB_CHARACTERS, Place};
+pub use run::settled;
 pub use spec::WriteSpec;
 pub(crate) use table::VISIBLE;
 pub use table::WriteTableFactory;

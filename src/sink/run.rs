@@ -1,8 +1,9 @@
 //! One execution of a write: the lock, the parts, and giving up.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
@@ -25,10 +26,25 @@ use super::options::WriteMode;
 use super::recover::{recover, remove_empty_temporary, remove_run};
 use super::spec::WriteSpec;
 use super::target::Target;
-use crate::io_runtime;
+use crate::{NOTICE, io_runtime};
 
 /// The runs of this program that go on. All partitions of a write share one.
 static RUNS: LazyLock<Mutex<HashMap<Uuid, Weak<Run>>>> = LazyLock::new(Mutex::default);
+
+/// Runs of this program that were interrupted and are being cleared away.
+static CLEARING: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until nothing writes any more, and what was interrupted has been cleared away: for programs that
+/// end after an interrupt.
+pub async fn settled() {
+    let goes_on = || {
+        let runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.values().any(|run| run.strong_count() > 0) || CLEARING.load(Ordering::Relaxed) > 0
+    };
+    while goes_on() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 /// An execution of a write in this program.
 pub(super) struct Run {
@@ -43,6 +59,10 @@ pub(super) struct Run {
     pub(super) had_files: AtomicUsize,
     /// Set before the first part becomes visible: the folder is not complete any more. How it was.
     pub(super) opened: OnceCell<Found>,
+    /// Rows of an append that readers see already.
+    shown_rows: AtomicU64,
+    /// Nothing is left to be cleared away.
+    has_ended: AtomicBool,
     /// Set when the run is given up: parts that tasks are still closing must not appear any more.
     given_up: RwLock<bool>,
 }
@@ -74,6 +94,8 @@ impl Run {
             store,
             started: OnceCell::new(),
             had_files: AtomicUsize::new(0),
+            shown_rows: AtomicU64::new(0),
+            has_ended: AtomicBool::new(false),
             opened: OnceCell::new(),
             given_up: RwLock::new(false),
         });
@@ -120,7 +142,7 @@ impl Run {
         self.refuse_links().await?;
         let lock = Lock::acquire(store, target, run, self.one_process, Self::is_live).await?;
         if let Err(e) = self.prepare_folder(lock.is_first()).await {
-            self.release(&lock).await;
+            release(store, target, &lock).await;
             return Err(e);
         }
         let lock = Arc::new(lock);
@@ -155,8 +177,8 @@ impl Run {
         if self.spec.write_mode == WriteMode::Append && self.spec.mode_is_explicit {
             return Ok(());
         }
-        let files = target.data_files(store).await?;
         if self.spec.write_mode == WriteMode::ErrorIfExists
+            && let files = target.visible_files(store).await?
             && let Some(file) = files.first()
         {
             return exec_err!(
@@ -166,6 +188,7 @@ impl Run {
                 files.len() - 1
             );
         }
+        let files = target.data_files(store).await?;
         self.had_files.store(files.len(), Ordering::Relaxed);
         Ok(())
     }
@@ -246,6 +269,7 @@ impl Run {
             if path != written {
                 publish(store, target, &written, &path, bytes).await?;
             }
+            self.shown_rows.fetch_add(rows, Ordering::Relaxed);
         }
         let part = Part {
             path: name,
@@ -287,36 +311,63 @@ impl Run {
     /// recognised by the next run.
     pub(super) async fn abort(&self) {
         *self.given_up.write().await = true;
-        if self.spec.target.is_file() {
-            return;
+        if let Some(Some(started)) = self.started.get() {
+            clear_away(&self.store, &self.spec.target, &started.lock).await;
         }
-        if let Some(Some(_)) = self.started.get() {
-            let (store, target) = (self.store.as_ref(), &self.spec.target);
-            // A commit that could neither be finished nor taken back needs what is there.
-            let is_in_doubt = exists(store, &target.journal(self.spec.run)).await;
-            if matches!(is_in_doubt, Ok(false))
-                && let Err(e) = remove_run(store, target, self.spec.run).await
-            {
-                log::warn!("{target}: could not clear away after a failed write: {e}");
-            }
-        }
-        self.end().await;
+        self.has_ended.store(true, Ordering::Relaxed);
     }
 
     /// Gives the lock up, for the run may be over; if it is not, its next task takes it again.
     pub(super) async fn end(&self) {
         if let Some(Some(started)) = self.started.get() {
-            self.release(&started.lock).await;
-            remove_empty_temporary(&self.spec.target);
+            release(&self.store, &self.spec.target, &started.lock).await;
         }
+        self.has_ended.store(true, Ordering::Relaxed);
     }
+}
 
-    async fn release(&self, lock: &Lock) {
-        let target = &self.spec.target;
-        if let Err(e) = lock.release(self.store.as_ref(), target).await {
-            log::warn!("{target}: could not remove the lock: {e}");
+impl Drop for Run {
+    /// What was interrupted is cleared away as what has failed is. Tasks of other programs may go on.
+    fn drop(&mut self) {
+        if self.has_ended.load(Ordering::Relaxed) || !self.one_process {
+            return;
         }
+        let (Some(Some(started)), Ok(runtime)) = (self.started.take(), io_runtime::handle()) else {
+            return;
+        };
+        let (store, target) = (Arc::clone(&self.store), self.spec.target.clone());
+        let shown_rows = self.shown_rows.load(Ordering::Relaxed);
+        if shown_rows > 0 {
+            log::warn!(
+                target: NOTICE,
+                "'{target}' has {shown_rows} rows of the statement, which was interrupted; they stay"
+            );
+        }
+        CLEARING.fetch_add(1, Ordering::Relaxed);
+        runtime.spawn(async move {
+            clear_away(&store, &target, &started.lock).await;
+            CLEARING.fetch_sub(1, Ordering::Relaxed);
+        });
     }
+}
+
+/// Removes what a run has staged, and its lock.
+async fn clear_away(store: &Arc<dyn ObjectStore>, target: &Target, lock: &Lock) {
+    // A commit that could neither be finished nor taken back needs what is there.
+    let is_in_doubt = exists(store.as_ref(), &target.journal(lock.run())).await;
+    if matches!(is_in_doubt, Ok(false))
+        && let Err(e) = remove_run(store.as_ref(), target, lock.run()).await
+    {
+        log::warn!("{target}: could not clear away after a write that was given up: {e}");
+    }
+    release(store, target, lock).await;
+}
+
+async fn release(store: &Arc<dyn ObjectStore>, target: &Target, lock: &Lock) {
+    if let Err(e) = lock.release(store.as_ref(), target).await {
+        log::warn!("{target}: could not remove the lock: {e}");
+    }
+    remove_empty_temporary(target);
 }
 
 async fn exists(store: &dyn ObjectStore, path: &Path) -> Result<bool> {

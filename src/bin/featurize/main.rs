@@ -149,7 +149,8 @@ async fn interrupted(
         Err(status) => {
             eprintln!("Interrupted");
             *temporary = session.ctx.runtime_env().disk_manager.temp_dir_paths();
-            // The work has been dropped by now.
+            // The work has been dropped by now. What it was writing is cleared away.
+            let _ = tokio::time::timeout(PATIENCE, datafusion_featurize::sink::settled()).await;
             #[cfg(feature = "cluster")]
             datafusion_featurize::cluster::cancellations().await;
             Ok(ExitCode::from(status))
