@@ -208,7 +208,6 @@ impl Planner {
         let Window { size, stride, .. } = conv.window;
         let channels = self.shapes[conv.input.0].2;
         let before = before(&conv.window, self.extent(conv.input.0));
-        let (height, width) = self.extent(layer);
         Some(if conv.input.0 == 0 {
             Way::Direct
         } else if conv.groups > 1
@@ -218,7 +217,7 @@ impl Planner {
         {
             Way::Depthwise
         } else if size == (3, 3) && stride == 1 && before.top.max(before.left) <= 2 {
-            let fastest = || TileSize::for_map(height, width);
+            let fastest = || TileSize::for_map(self.extent(layer));
             Way::Winograd(self.options.tile.unwrap_or_else(fastest))
         } else {
             Way::Taps
