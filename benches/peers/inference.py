@@ -6,7 +6,7 @@
         torch==2.15.0 tensorflow-cpu==2.21.0 openvino==2026.4.1
     cargo bench --bench inference --no-run
     venv/bin/python benches/peers/inference.py [--rounds N] [--threads N,N] [--networks a,b]
-        [--engines a,b] [--quick] [--json FILE] [--update-readme]
+        [--engines a,b] [--quick] [--cpu] [--json FILE] [--update-readme]
 
 Every engine runs in a process of its own, gets the same random weights and images in f32, and
 computes when it is told to. Engines take turns in each round, so that a noisy machine disturbs all
@@ -23,7 +23,8 @@ Configurations, the best that the engines' own documents name:
   tensorflow    NHWC, graph with frozen weights, oneDNN
   openvino      f32, latency hint for one image, one stream of all threads for a batch
 
---update-readme writes the table between its two markers in README.md.
+--cpu counts images per second of processor time: the right measure, with --threads 1, on a machine that
+is busy otherwise. --update-readme writes the table between its two markers in README.md.
 """
 
 import argparse
@@ -382,10 +383,10 @@ def worker(engine, folder):
                     answer["batches"].append(batch)
             else:
                 run, images = loaded[request["run"], request["batch"]]
-                start = time.perf_counter()
+                start, cpu = time.perf_counter(), time.process_time()
                 for _ in range(request["images"] // request["batch"]):
                     run(images)
-                answer = dict(seconds=time.perf_counter() - start)
+                answer = dict(seconds=time.perf_counter() - start, cpu=time.process_time() - cpu)
         except Exception as error:  # Reported in the table, and the others go on.
             answer = dict(error=f"{type(error).__name__}: {error}")
         print(json.dumps(answer), file=answers, flush=True)
@@ -461,7 +462,8 @@ def measure(network, threads, arguments, folder, binary):
                 count = batch if round_ == 0 else count
                 answer = engine.ask(run=network, batch=batch, images=count)
                 if "seconds" in answer and round_ > 0:  # The first round warms up.
-                    figures[name]["rates"][batch].append(count / answer["seconds"])
+                    time_ = answer["cpu" if arguments.cpu else "seconds"]
+                    figures[name]["rates"][batch].append(count / time_)
                 elif "error" in answer:
                     figures[name]["error"] = answer["error"]
     for engine in engines.values():
@@ -524,7 +526,7 @@ def text(results, arguments):
     rows, goals = table(results, arguments)
     date = datetime.date.today().isoformat()
     note = (
-        f"Images per second in f32, one image at a time / batches of {max(BATCHES)}; in brackets, how many times "
+        f"Images per second {'of processor time ' if arguments.cpu else ''}in f32, one image at a time / batches of {max(BATCHES)}; in brackets, how many times "
         f"faster ours is, best against best. Medians of {arguments.rounds} interleaved rounds on "
         f"{machine()}, {date}, by `python benches/peers/inference.py --update-readme`."
     )
@@ -571,6 +573,7 @@ def main():
     parser.add_argument("--networks", type=words(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--engines", type=words(ENGINES), default=ENGINES)
     parser.add_argument("--quick", action="store_true", help="eight images a turn: to see that it works")
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of elapsed time")
     parser.add_argument("--binary", help="the inference bench, if it is built already")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--update-readme", action="store_true")
