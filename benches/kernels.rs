@@ -1,8 +1,9 @@
-//! Speed of every layer of both networks, beside Candle's own convolution.
+//! Speed of every layer of the networks, beside Candle's own convolution.
 //!
 //! ```text
-//! cargo bench --bench kernels -- [vgg16|mobilenet_v2]... [--threads N] [--images N] [--rounds N]
-//!                                [--cpu] [--no-candle] [--json FILE] [--check] [--test]
+//! cargo bench --bench kernels -- [vgg16|mobilenet_v2|resnet50|inception_v3]... [--threads N]
+//!                                [--images N] [--rounds N] [--cpu] [--no-candle] [--json FILE]
+//!                                [--check] [--test]
 //! ```
 //!
 //! Each round computes `--images` images (default 8) layer by layer with the kernels, then each layer
@@ -29,9 +30,9 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use cpu_time::ProcessTime;
-use featurize_kernels::{ComputePool, StepReport};
+use featurize_kernels::{ComputePool, Conv, Graph, Layer, StepReport};
 use networks::reference::relative_error;
-use networks::{IMAGE_LEN, Kind, Layer, Numbers, Outcome, Step, expected, median, processor};
+use networks::{Kind, Numbers, Outcome, expected, median, processor};
 use serde_json::json;
 
 struct Arguments {
@@ -100,9 +101,9 @@ fn main() -> Outcome<()> {
 
 fn measure(arguments: &Arguments, network: Kind) -> Outcome<Vec<serde_json::Value>> {
     let mut numbers = Numbers::Random(1);
-    let steps = network.steps(&mut numbers);
+    let graph = network.graph(&mut numbers)?;
     let loading = Instant::now();
-    let stack = network.stack(&steps)?;
+    let stack = network.stack(graph.clone())?;
     let (packed, workspace) = stack.bytes();
     println!(
         "\n{} on {} ({}), {} threads: packed {:.1} MB in {:.2} s, workspace {:.1} MB",
@@ -115,24 +116,20 @@ fn measure(arguments: &Arguments, network: Kind) -> Outcome<Vec<serde_json::Valu
         workspace as f64 / 1e6,
     );
     let pool = ComputePool::new(arguments.threads)?;
-    let images = numbers.take(arguments.images * IMAGE_LEN, network.scale());
+    let images = numbers.take(arguments.images * network.image_len(), network.scale());
     let mut out = vec![0.0; arguments.images * stack.output_len()];
     stack.run(&images, &mut out, &pool)?;
     if arguments.check {
-        let expected = expected(network, &steps, &images[..IMAGE_LEN])?;
+        let expected = expected(network, &graph, &images[..network.image_len()]);
         let error = relative_error(&out[..stack.output_len()], &expected);
         println!("relative error of the first image against f64: {error:.2e}");
         return Ok(Vec::new());
     }
 
-    let fused = fused(network, &steps);
-    let candle = if arguments.candle {
-        fused
-            .iter()
-            .map(|layers| on_candle(layers))
-            .collect::<Outcome<Vec<_>>>()?
+    let mut candle = if arguments.candle {
+        on_candle(network, &graph)?
     } else {
-        Vec::new()
+        VecDeque::new()
     };
     let epoch = Instant::now();
     let clock = || {
@@ -142,10 +139,14 @@ fn measure(arguments: &Arguments, network: Kind) -> Outcome<Vec<serde_json::Valu
             epoch.elapsed()
         }
     };
-    let mut ours = vec![Vec::new(); fused.len()];
-    let mut candles = vec![Vec::new(); candle.len()];
+    let mut reports = stack.profile(&images, &mut out, &pool, clock)?;
+    let fused: Vec<_> = reports
+        .iter()
+        .map(|report| fused(&mut candle, report.operations / arguments.images))
+        .collect();
+    let mut ours = vec![Vec::new(); reports.len()];
+    let mut candles = vec![Vec::new(); reports.len()];
     let mut whole = Vec::new();
-    let mut reports = Vec::new();
     for _ in 0..arguments.rounds {
         reports = stack.profile(&images, &mut out, &pool, clock)?;
         for (times, report) in ours.iter_mut().zip(&reports) {
@@ -154,7 +155,10 @@ fn measure(arguments: &Arguments, network: Kind) -> Outcome<Vec<serde_json::Valu
         let begun = clock();
         stack.run(&images, &mut out, &pool)?;
         whole.push(arguments.images as f64 / (clock() - begun).as_secs_f64());
-        for (times, convolutions) in candles.iter_mut().zip(&candle) {
+        for (times, convolutions) in candles.iter_mut().zip(&fused) {
+            if convolutions.is_empty() {
+                continue;
+            }
             let begun = clock();
             pool.install(|| convolutions.iter().try_for_each(Convolution::run))?;
             times.push(milliseconds(clock() - begun));
@@ -174,13 +178,12 @@ fn print(
         "{:34} {:>9} {:>9} {:>10} {:>9} {:>7}",
         "layer", "ms/image", "GFLOP/s", "Candle ms", "GFLOP/s", "ratio"
     );
-    let mut candles: VecDeque<_> = candles.into();
     let (mut sum, mut candle_sum) = (0.0, 0.0);
     let mut rows = Vec::new();
-    for (report, times) in reports.iter().zip(ours) {
+    for ((report, times), candle) in reports.iter().zip(ours).zip(candles) {
         let giga = report.operations as f64 / arguments.images as f64 / 1e9;
         let time = median(times);
-        let candle = candles.pop_front().map(median);
+        let candle = (!candle.is_empty()).then(|| median(candle));
         sum += time;
         candle_sum += candle.unwrap_or_default();
         print!("{:34} {time:9.3} {:9.1}", report.name, giga / time * 1e3);
@@ -208,45 +211,51 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// The convolutions that the kernels compute as one, and report as one.
-fn fused(network: Kind, steps: &[Step]) -> Vec<Vec<&Layer>> {
-    let layers: Vec<&Layer> = steps.iter().filter_map(Step::layer).collect();
-    let together = match network {
-        Kind::Vgg16 => 1,
-        Kind::MobileNetV2 => 3,
-    };
-    layers.chunks(together).map(<[_]>::to_vec).collect()
+/// The convolutions that the kernels compute as one, and report as one: as many as it has operations.
+fn fused(convolutions: &mut VecDeque<Convolution>, operations: usize) -> Vec<Convolution> {
+    let (mut fused, mut sum) = (Vec::new(), 0);
+    while sum < operations {
+        let Some(next) = convolutions.pop_front() else {
+            break;
+        };
+        sum += next.operations;
+        fused.push(next);
+    }
+    fused
 }
 
-/// A convolution as Candle computes it.
+/// A convolution as Candle computes it. It pads both directions alike, so zeros are part of the map.
 struct Convolution {
     map: Tensor,
     kernel: Tensor,
-    padding: usize,
     stride: usize,
     groups: usize,
+    operations: usize,
 }
 
-fn on_candle(layers: &[&Layer]) -> Outcome<Vec<Convolution>> {
-    layers
-        .iter()
-        .map(|layer| {
-            let Layer {
-                size,
-                inputs,
-                groups,
-                extent,
-                ..
-            } = **layer;
-            let device = &Device::Cpu;
-            let shape = (size, size, inputs / groups, layer.outputs());
-            let kernel = Tensor::from_slice(&layer.kernel, shape, device)?;
+fn on_candle(network: Kind, graph: &Graph) -> Outcome<VecDeque<Convolution>> {
+    let shapes = graph.shapes((network.side(), network.side()))?;
+    let device = &Device::Cpu;
+    let layers = graph.layers().zip(&shapes);
+    let convolutions = layers.filter_map(|(layer, shape)| match layer {
+        Layer::Conv(conv) => Some((conv, shape)),
+        _ => None,
+    });
+    convolutions
+        .map(|(conv, (out_height, out_width, outputs))| {
+            let Conv { window, groups, .. } = conv;
+            let (height, width, inputs) = shapes[graph.index(conv.input)];
+            let (rows, columns) = window.size;
+            let shape = (rows, columns, inputs / groups, *outputs);
+            let kernel = Tensor::from_slice(&conv.kernel, shape, device)?;
+            let [(top, bottom), (left, right)] = window.zeros((height, width));
+            let map = (1, inputs, height + top + bottom, width + left + right);
             Ok(Convolution {
-                map: Tensor::rand(-1f32, 1f32, (1, inputs, extent, extent), device)?,
+                map: Tensor::rand(-1f32, 1f32, map, device)?,
                 kernel: kernel.permute((3, 2, 0, 1))?.contiguous()?,
-                padding: layer.padding,
-                stride: layer.stride,
-                groups,
+                stride: window.stride,
+                groups: *groups,
+                operations: 2 * conv.kernel.len() * out_height * out_width,
             })
         })
         .collect()
@@ -256,7 +265,7 @@ impl Convolution {
     fn run(&self) -> candle_core::Result<()> {
         let out = self
             .map
-            .conv2d(&self.kernel, self.padding, self.stride, 1, self.groups)?;
+            .conv2d(&self.kernel, 0, self.stride, 1, self.groups)?;
         std::hint::black_box(out);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
-use crate::networks::{Outcome, SIZE};
+use crate::networks::Outcome;
 
 /// A JPEG of these many pixels, with 4:2:0 subsampling and quality 90 as cameras and Pillow's users
 /// choose: 59 KB at 500×375, 4.5 KB at 100×100.
@@ -19,26 +19,23 @@ pub(crate) fn jpeg(width: usize, height: usize, seed: u32) -> Outcome<Vec<u8>> {
     )?)
 }
 
-/// A bitmap of the networks' own size: nothing to decompress, nothing to resize.
-pub(crate) fn bitmap(seed: u32) -> Vec<u8> {
-    let (row, rows) = (SIZE * 3, SIZE);
-    // BITMAPFILEHEADER and BITMAPINFOHEADER; rows of 224 pixels need no padding.
+/// A square bitmap of a network's own size: nothing to decompress, nothing to resize.
+pub(crate) fn bitmap(side: usize, seed: u32) -> Vec<u8> {
+    let row = (side * 3).next_multiple_of(4);
+    // BITMAPFILEHEADER and BITMAPINFOHEADER.
     let mut bytes = b"BM".to_vec();
-    for number in [
-        54 + (row * rows) as u32,
-        0,
-        54,
-        40,
-        SIZE as u32,
-        rows as u32,
-    ] {
+    let length = 54 + (row * side) as u32;
+    for number in [length, 0, 54, 40, side as u32, side as u32] {
         bytes.extend(number.to_le_bytes());
     }
     for number in [1u16, 24] {
         bytes.extend(number.to_le_bytes());
     }
     bytes.extend([0; 24]);
-    bytes.extend(pixels(SIZE, rows, seed));
+    for pixels in pixels(side, side, seed).chunks(side * 3) {
+        bytes.extend(pixels);
+        bytes.resize(bytes.len() + row - pixels.len(), 0);
+    }
     bytes
 }
 

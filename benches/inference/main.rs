@@ -1,16 +1,16 @@
 //! Images a second of whole networks, and of everything around them.
 //!
 //! ```text
-//! cargo bench --bench inference -- [vgg16|mobilenet_v2|decode]... [--threads N] [--images N]
-//!                                  [--rounds N] [--jpeg WxH] [--cpu] [--json FILE] [--test]
-//!                                  [--serve]
+//! cargo bench --bench inference -- [vgg16|mobilenet_v2|resnet50|inception_v3|decode]...
+//!                                  [--threads N] [--images N] [--rounds N] [--jpeg WxH] [--cpu]
+//!                                  [--json FILE] [--test] [--serve]
 //! ```
 //!
 //! For each network, taking turns in every round:
 //!
-//! * **kernels**: preprocessed images in, features out; batches of 8 (VGG16) or 64 (MobileNetV2);
-//! * **featurizer**: bitmaps of 224×224 in, Arrow lists out, through Candle tensors, as `featurize`
-//!   calls it with a batch of 64 rows;
+//! * **kernels**: preprocessed images in, features out; batches of 64 (MobileNetV2) or 8 (the others);
+//! * **featurizer**: bitmaps of the network's size in, Arrow lists out, as `featurize` calls it with a
+//!   batch of 64 rows;
 //! * **SQL**: `SELECT featurize(content, …)` over a table of JPEG files that lie in the page cache;
 //!   on all threads only.
 //!
@@ -20,8 +20,8 @@
 //! 3,000 at 100×100.
 //!
 //! * `--threads N`: only so many threads; 1 and all cores if absent.
-//! * `--images N`: images in each turn; 48 of VGG16 and 512 of MobileNetV2 if absent, and an eighth
-//!   of it on one thread.
+//! * `--images N`: images in each turn; 512 of MobileNetV2 and 48 of the others if absent, and an
+//!   eighth of it on one thread.
 //! * `--rounds N`: 5 if absent.
 //! * `--jpeg WxH`: size of the JPEG files of the SQL path, 100x100 if absent.
 //! * `--cpu`: images per second of processor time, summed over all threads, instead of elapsed time:
@@ -56,7 +56,7 @@ use datafusion_featurize::image::settings::DEFAULT_MAX_PIXELS;
 use datafusion_featurize::image::weights::WeightsSpec;
 use featurize_kernels::ComputePool as Threads;
 use futures::StreamExt;
-use networks::{IMAGE_LEN, Kind, Numbers, Outcome, SIZE, Stack, median, processor};
+use networks::{Kind, Numbers, Outcome, median, processor};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -175,7 +175,7 @@ fn decoding(arguments: &Arguments, width: usize, height: usize) -> Outcome<Value
         for file in files.iter().cycle().take(passes * files.len()) {
             let image = decode(file, LIMITS)?;
             let size = (image.width, image.height);
-            std::hint::black_box(resize_rgb(image.data, size, (SIZE, SIZE)));
+            std::hint::black_box(resize_rgb(image.data, size, (224, 224)));
         }
         rates.push((passes * files.len()) as f64 / (arguments.now() - begun).as_secs_f64());
     }
@@ -203,10 +203,7 @@ fn measure(
     threads: usize,
     cores: usize,
 ) -> Outcome<Vec<Value>> {
-    let images = arguments.images.unwrap_or(match network {
-        Kind::Vgg16 => 48,
-        Kind::MobileNetV2 => 512,
-    });
+    let images = arguments.images.unwrap_or(network.images().1);
     let images = if threads == 1 && cores > 1 {
         images.div_ceil(8)
     } else {
@@ -281,23 +278,19 @@ fn kernels(
     threads: usize,
     images: usize,
 ) -> Outcome<(usize, usize, Box<dyn FnMut() -> Outcome<()>>)> {
-    let batch = match network {
-        Kind::Vgg16 => 8,
-        Kind::MobileNetV2 => 64,
-    };
-    let batch = batch.min(images);
+    let (batch, image_len) = (network.images().0.min(images), network.image_len());
     let mut numbers = Numbers::Random(1);
-    let stack: Stack = network.stack(&network.steps(&mut numbers))?;
+    let stack = network.stack(network.graph(&mut numbers)?)?;
     let (packed, workspace) = stack.bytes();
     let pool = Threads::new(threads)?;
-    let input = numbers.take(batch * IMAGE_LEN, network.scale());
+    let input = numbers.take(batch * image_len, network.scale());
     let mut out = vec![0.0; batch * stack.output_len()];
     let run = move || {
         let mut left = images;
         while left > 0 {
             let now = left.min(batch);
             let out = &mut out[..now * stack.output_len()];
-            stack.run(&input[..now * IMAGE_LEN], out, &pool)?;
+            stack.run(&input[..now * image_len], out, &pool)?;
             left -= now;
         }
         Ok(())
@@ -314,7 +307,8 @@ fn featurizer(
     let model = Model::shared(architecture, &WeightsSpec::Seeded, DeviceKind::Cpu)?;
     let pool = ComputePool::shared(threads)?;
     let featurizer = Featurizer::new(model, architecture.default_pooling(), LIMITS, pool);
-    let bitmaps: Vec<Vec<u8>> = (0..BATCH_ROWS as u32).map(images::bitmap).collect();
+    let bitmap = |seed| images::bitmap(network.side(), seed);
+    let bitmaps: Vec<Vec<u8>> = (0..BATCH_ROWS as u32).map(bitmap).collect();
     Ok(Box::new(move || {
         let mut left = images;
         while left > 0 {

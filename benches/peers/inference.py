@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Images a second of VGG16 and MobileNetV2 (no top): this project's kernels beside other engines.
+"""Images a second of convolutional networks without their tops: this project's kernels beside other engines.
 
     python3 -m venv venv && venv/bin/pip install \
         numpy==2.4.6 ncnn==1.0.20261020 pnnx==20261020 onnx==1.23.2 onnxruntime==1.31.1 \
         torch==2.15.0 tensorflow-cpu==2.21.0 openvino==2026.4.1
     cargo bench --bench inference --no-run
     venv/bin/python benches/peers/inference.py [--rounds N] [--threads N,N] [--networks a,b]
-        [--engines a,b] [--quick] [--json FILE] [--update-readme]
+        [--engines a,b] [--quick] [--cpu] [--json FILE] [--update-readme]
 
 Every engine runs in a process of its own, gets the same random weights and images in f32, and
 computes when it is told to. Engines take turns in each round, so that a noisy machine disturbs all
 alike; figures are medians over the rounds. Before anything is timed, the features of each engine
 are compared with ours: one that computes something else (in bf16, say) is listed as wrong.
+The layers are those of `benches/networks`, as our own process describes them.
 Each takes its images as it likes them (NCHW or NHWC); converting them is not timed.
 
 Configurations, the best that the engines' own documents name:
@@ -22,7 +23,8 @@ Configurations, the best that the engines' own documents name:
   tensorflow    NHWC, graph with frozen weights, oneDNN
   openvino      f32, latency hint for one image, one stream of all threads for a batch
 
---update-readme writes the table between its two markers in README.md.
+--cpu counts images per second of processor time: the right measure, with --threads 1, on a machine that
+is busy otherwise. --update-readme writes the table between its two markers in README.md.
 """
 
 import argparse
@@ -47,49 +49,29 @@ TITLES = {
     "tensorflow": "TensorFlow",
     "openvino": "OpenVINO",
 }
-NETWORKS = {"vgg16": "VGG16", "mobilenet_v2": "MobileNetV2"}
-GOALS = {"vgg16": ("ncnn", 1.4), "mobilenet_v2": ("onnxruntime", 1.35)}
+NETWORKS = {
+    "vgg16": "VGG16",
+    "mobilenet_v2": "MobileNetV2",
+    "resnet50": "ResNet50",
+    "inception_v3": "InceptionV3",
+}
+# How many times faster than the fastest of these.
+FASTEST = ["ncnn", "onnxruntime", "openvino"]
+GOALS = {
+    "vgg16": (["ncnn"], 1.6),
+    "mobilenet_v2": (["onnxruntime"], 1.35),
+    "resnet50": (FASTEST, 1.3),
+    "inception_v3": (FASTEST, 1.3),
+}
 BATCHES = [1, 8]
 # Images of a turn: about one second on two cores.
-TURN = {"vgg16": 8, "mobilenet_v2": 128}
+TURN = {"vgg16": 8, "mobilenet_v2": 128, "resnet50": 16, "inception_v3": 16}
 # Relative L2 distance from our features: rounding in f32 gives 1e-6 to 1e-5, bf16 1e-2.
 TOLERANCE = 1e-3
 
 
-# The networks. Kernels are (height, width, input channel of the group, output channel).
-
-
-def layers(network):
-    """Convolutions as dicts, and the words 'pool', 'keep', 'add' and 'average' between them."""
-    out, channels = [], 3
-
-    def conv(size, outputs, stride=1, groups=1, relu=None):
-        nonlocal channels
-        out.append(
-            dict(size=size, inputs=channels, outputs=outputs, stride=stride, groups=groups, relu=relu)
-        )
-        channels = outputs
-
-    if network == "vgg16":
-        for count, outputs in [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]:
-            for _ in range(count):
-                conv(3, outputs, relu="relu")
-            out.append("pool")
-        return out
-    conv(3, 32, 2, relu="relu6")
-    conv(3, 32, groups=32, relu="relu6")
-    conv(1, 16)
-    for outputs, count, first in [(24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1)]:
-        for index in range(count):
-            stride, inputs = first if index == 0 else 1, channels
-            skip = stride == 1 and inputs == outputs
-            out += ["keep"] if skip else []
-            conv(1, 6 * inputs, relu="relu6")
-            conv(3, 6 * inputs, stride, 6 * inputs, relu="relu6")
-            conv(1, outputs)
-            out += ["add"] if skip else []
-    conv(1, 1280, relu="relu6")
-    return out + ["average"]
+# The networks. A layer has a kind, the places of the layers that it reads (0 are the images), and for a
+# convolution its kernel, (height, width, input channel of the group, output channel), and bias.
 
 
 def make_weights(network):
@@ -97,20 +79,21 @@ def make_weights(network):
     import numpy as np
 
     rng, numbers = np.random.default_rng(7), []
-    for layer in layers(network):
-        if isinstance(layer, dict):
-            fan_in = layer["size"] ** 2 * layer["inputs"] // layer["groups"]
-            numbers.append(rng.normal(0, (2 / fan_in) ** 0.5, fan_in * layer["outputs"]))
-            numbers.append(rng.normal(0, 0.1, layer["outputs"]))
+    for layer in network["layers"]:
+        if layer["kind"] == "conv":
+            inputs, outputs = layer["channels"]
+            fan_in = layer["size"][0] * layer["size"][1] * inputs // layer["groups"]
+            numbers.append(rng.normal(0, (2 / fan_in) ** 0.5, fan_in * outputs))
+            numbers.append(rng.normal(0, 0.1, outputs))
     return np.concatenate(numbers).astype("<f4")
 
 
 def make_images(network):
-    """(8, 224, 224, 3), like photographs after the network's preprocessing."""
+    """Like photographs after the network's preprocessing."""
     import numpy as np
 
-    scale = 60 if network == "vgg16" else 0.5
-    return np.random.default_rng(8).normal(0, scale, (max(BATCHES), 224, 224, 3)).astype("<f4")
+    shape = (max(BATCHES), network["side"], network["side"], 3)
+    return np.random.default_rng(8).normal(0, network["scale"], shape).astype("<f4")
 
 
 def weighted(network, path):
@@ -118,13 +101,14 @@ def weighted(network, path):
     import numpy as np
 
     numbers, at, out = np.fromfile(path, "<f4"), 0, []
-    for layer in layers(network):
-        if isinstance(layer, dict):
-            shape = (layer["size"], layer["size"], layer["inputs"] // layer["groups"], layer["outputs"])
+    for layer in network["layers"]:
+        if layer["kind"] == "conv":
+            inputs, outputs = layer["channels"]
+            shape = (*layer["size"], inputs // layer["groups"], outputs)
             length = int(np.prod(shape))
             kernel = numbers[at : at + length].reshape(shape)
-            bias = numbers[at + length : at + length + layer["outputs"]]
-            at += length + layer["outputs"]
+            bias = numbers[at + length : at + length + outputs]
+            at += length + outputs
             layer = dict(layer, kernel=kernel, bias=bias)
         out.append(layer)
     assert at == len(numbers)
@@ -138,41 +122,37 @@ def torch_module(network, path):
     import torch
     from torch import nn
 
+    activations = {"Relu": nn.functional.relu, "Relu6": nn.functional.relu6}
+
     class Network(nn.Module):
         def __init__(self):
             super().__init__()
-            self.steps = []
-            for index, layer in enumerate(weighted(network, path)):
-                if isinstance(layer, dict):
-                    size = layer["size"]
-                    conv = nn.Conv2d(
-                        layer["inputs"], layer["outputs"], size, layer["stride"], size // 2, groups=layer["groups"]
-                    )
+            self.layers = weighted(network, path)
+            for index, layer in enumerate(self.layers):
+                if layer["kind"] == "conv":
+                    shape = (layer["size"], layer["stride"], layer["padding"])
+                    conv = nn.Conv2d(*layer["channels"], *shape, groups=layer["groups"])
                     conv.weight.data = torch.from_numpy(layer["kernel"].transpose(3, 2, 0, 1).copy())
                     conv.bias.data = torch.from_numpy(layer["bias"].copy())
                     self.add_module(f"conv{index}", conv)
-                    self.steps.append((conv, layer["relu"]))
-                else:
-                    self.steps.append((layer, None))
 
         def forward(self, x):
-            kept = None
-            for step, relu in self.steps:
-                if step == "pool":
-                    x = nn.functional.max_pool2d(x, 2)
-                elif step == "keep":
-                    kept = x
-                elif step == "add":
-                    x = x + kept
-                elif step == "average":
-                    x = nn.functional.adaptive_avg_pool2d(x, 1)
+            maps = [x]
+            for index, layer in enumerate(self.layers):
+                inputs = [maps[place] for place in layer["inputs"]]
+                shape = (layer.get("size"), layer.get("stride"), layer.get("padding"))
+                if layer["kind"] == "conv":
+                    x = getattr(self, f"conv{index}")(*inputs)
+                elif layer["kind"] == "max":
+                    x = nn.functional.max_pool2d(*inputs, *shape)
+                elif layer["kind"] == "mean":
+                    x = nn.functional.avg_pool2d(*inputs, *shape)
+                elif layer["kind"] == "add":
+                    x = inputs[0] + inputs[1]
                 else:
-                    x = step(x)
-                    if relu == "relu":
-                        x = nn.functional.relu(x)
-                    elif relu == "relu6":
-                        x = nn.functional.relu6(x)
-            return x
+                    x = torch.cat(inputs, 1)
+                maps.append(activations.get(layer.get("activation"), lambda x: x)(x))
+            return nn.functional.adaptive_avg_pool2d(maps[-1], 1) if network["average"] else maps[-1]
 
     return Network().eval()
 
@@ -183,8 +163,8 @@ def onnx_file(network, path, folder):
     from onnx import TensorProto, helper, numpy_helper
     import numpy as np
 
-    nodes, constants, x, kept, shape = [], [], "images", None, ["n", 3, 224, 224]
-    constants += [numpy_helper.from_array(np.float32(value), name) for name, value in [("zero", 0), ("six", 6)]]
+    nodes, maps = [], ["images"]
+    constants = [numpy_helper.from_array(np.float32(value), name) for name, value in [("zero", 0), ("six", 6)]]
 
     def node(kind, inputs, **attributes):
         name = f"{kind.lower()}{len(nodes)}"
@@ -192,38 +172,32 @@ def onnx_file(network, path, folder):
         return name
 
     for index, layer in enumerate(weighted(network, path)):
-        if layer == "pool":
-            x = node("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
-        elif layer == "keep":
-            kept = x
-        elif layer == "add":
-            x = node("Add", [x, kept])
-        elif layer == "average":
-            x = node("GlobalAveragePool", [x])
-        else:
+        inputs, window = [maps[place] for place in layer["inputs"]], {}
+        if "size" in layer:
+            window = dict(kernel_shape=layer["size"], strides=[layer["stride"]] * 2, pads=layer["padding"] * 2)
+        if layer["kind"] == "conv":
             kernel = np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1))
             constants.append(numpy_helper.from_array(kernel, f"kernel{index}"))
             constants.append(numpy_helper.from_array(layer["bias"].copy(), f"bias{index}"))
-            size, stride = layer["size"], layer["stride"]
-            x = node(
-                "Conv",
-                [x, f"kernel{index}", f"bias{index}"],
-                kernel_shape=[size] * 2,
-                strides=[stride] * 2,
-                pads=[size // 2] * 4,
-                group=layer["groups"],
-            )
-            if layer["relu"] == "relu":
-                x = node("Relu", [x])
-            elif layer["relu"] == "relu6":
-                x = node("Clip", [x, "zero", "six"])
-    nodes.append(helper.make_node("Identity", [x], ["features"]))
+            x = node("Conv", [*inputs, f"kernel{index}", f"bias{index}"], group=layer["groups"], **window)
+        elif layer["kind"] == "mean":
+            x = node("AveragePool", inputs, count_include_pad=1, **window)
+        elif layer["kind"] == "concat":
+            x = node("Concat", inputs, axis=1)
+        else:
+            x = node({"max": "MaxPool", "add": "Add"}[layer["kind"]], inputs, **window)
+        if layer.get("activation") == "Relu":
+            x = node("Relu", [x])
+        elif layer.get("activation") == "Relu6":
+            x = node("Clip", [x, "zero", "six"])
+        maps.append(x)
+    nodes.append(helper.make_node("GlobalAveragePool" if network["average"] else "Identity", [maps[-1]], ["features"]))
     result = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", None, None, None])
-    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)
-    graph = helper.make_graph(nodes, network, [images], [result], constants)
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, network["side"], network["side"]])
+    graph = helper.make_graph(nodes, "network", [images], [result], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 8
-    file = str(pathlib.Path(folder) / f"{network}.onnx")
+    file = str(pathlib.Path(folder) / "network.onnx")
     onnx.save(model, file)
     return file
 
@@ -243,13 +217,14 @@ def load_ncnn(network, path, folder, threads, batch):
     if batch != 1:
         return None, "", None
     os.chdir(folder)
-    pnnx.export(torch_module(network, path), f"{network}.pt", torch.rand(1, 3, 224, 224), fp16=False)
+    example = torch.rand(1, 3, network["side"], network["side"])
+    pnnx.export(torch_module(network, path), "network.pt", example, fp16=False)
     net = ncnn.Net()
     net.opt.num_threads = threads
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
     net.opt.use_bf16_storage = False
-    net.load_param(f"{network}.ncnn.param")
-    net.load_model(f"{network}.ncnn.bin")
+    net.load_param("network.ncnn.param")
+    net.load_model("network.ncnn.bin")
 
     def prepare(images):
         return [ncnn.Mat(image).clone() for image in nchw(images)]  # A Mat only borrows NumPy's memory.
@@ -298,7 +273,7 @@ def load_torch(network, path, folder, threads, batch):
     def prepare(images):
         return torch.from_numpy(nchw(images)).to(memory_format=torch.channels_last)
 
-    example = torch.zeros(batch, 3, 224, 224).to(memory_format=torch.channels_last)
+    example = torch.zeros(batch, 3, network["side"], network["side"]).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         traced = torch.jit.freeze(torch.jit.trace(module, example))
         traced = torch.jit.optimize_for_inference(traced)
@@ -316,41 +291,38 @@ def load_tensorflow(network, path, folder, threads, batch):
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    steps = weighted(network, path)
-    for step in steps:
-        if isinstance(step, dict):
-            kernel = step["kernel"]
-            kernel = kernel.transpose(0, 1, 3, 2) if step["groups"] > 1 else kernel
-            step["kernel"], step["bias"] = tf.Variable(kernel), tf.Variable(step["bias"])
+    layers = weighted(network, path)
+    activations = {"Relu": tf.nn.relu, "Relu6": tf.nn.relu6}
+
+    def window(x, layer, fill=0):  # SAME would pad one side only; depthwise takes no explicit padding.
+        rows, columns = layer["padding"]
+        return tf.pad(x, [[0, 0], [rows] * 2, [columns] * 2, [0, 0]], constant_values=fill)
 
     @tf.function
     def network_function(x):
-        kept = None
-        for step in steps:
-            if step == "pool":
-                x = tf.nn.max_pool2d(x, 2, 2, "VALID")
-            elif step == "keep":
-                kept = x
-            elif step == "add":
-                x = x + kept
-            elif step == "average":
-                x = tf.reduce_mean(x, [1, 2], keepdims=True)
+        maps = [x]
+        for layer in layers:
+            inputs, size, stride = [maps[place] for place in layer["inputs"]], layer.get("size"), layer.get("stride")
+            if layer["kind"] == "conv" and layer["groups"] > 1:
+                kernel = tf.constant(layer["kernel"].transpose(0, 1, 3, 2))
+                x = tf.nn.depthwise_conv2d(window(*inputs, layer), kernel, [1, stride, stride, 1], "VALID")
+            elif layer["kind"] == "conv":
+                rows, columns = layer["padding"]
+                padding = [[0, 0], [rows] * 2, [columns] * 2, [0, 0]]
+                x = tf.nn.conv2d(*inputs, tf.constant(layer["kernel"]), stride, padding)
+            elif layer["kind"] == "max":
+                x = tf.nn.max_pool2d(window(*inputs, layer, float("-inf")), size, stride, "VALID")
+            elif layer["kind"] == "mean":
+                x = tf.nn.avg_pool2d(window(*inputs, layer), size, stride, "VALID")
+            elif layer["kind"] == "add":
+                x = inputs[0] + inputs[1]
             else:
-                stride, border, padding = step["stride"], step["size"] // 2, "SAME"
-                if stride > 1:  # SAME would pad one side only; depthwise takes no explicit padding.
-                    x, padding = tf.pad(x, [[0, 0], [border] * 2, [border] * 2, [0, 0]]), "VALID"
-                if step["groups"] > 1:
-                    x = tf.nn.depthwise_conv2d(x, step["kernel"], [1, stride, stride, 1], padding)
-                else:
-                    x = tf.nn.conv2d(x, step["kernel"], stride, padding)
-                x = tf.nn.bias_add(x, step["bias"])
-                if step["relu"] == "relu":
-                    x = tf.nn.relu(x)
-                elif step["relu"] == "relu6":
-                    x = tf.nn.relu6(x)
-        return x
+                x = tf.concat(inputs, -1)
+            x = tf.nn.bias_add(x, layer["bias"]) if layer["kind"] == "conv" else x
+            maps.append(activations.get(layer.get("activation"), tf.identity)(x))
+        return tf.reduce_mean(maps[-1], [1, 2], keepdims=True) if network["average"] else maps[-1]
 
-    concrete = network_function.get_concrete_function(tf.TensorSpec([batch, 224, 224, 3], tf.float32))
+    concrete = network_function.get_concrete_function(tf.TensorSpec([batch, network["side"], network["side"], 3], tf.float32))
     frozen = convert_variables_to_constants_v2(concrete)
 
     def run(images):
@@ -364,7 +336,7 @@ def load_openvino(network, path, folder, threads, batch):
 
     core = openvino.Core()
     model = core.read_model(onnx_file(network, path, folder))
-    model.reshape([batch, 3, 224, 224])
+    model.reshape([batch, 3, network["side"], network["side"]])
     compiled = core.compile_model(
         model,
         "CPU",
@@ -394,8 +366,8 @@ def worker(engine, folder):
         request = json.loads(line)
         try:
             if "load" in request:
-                network, images = request["load"], np.fromfile(request["images"], "<f4")
-                images = images.reshape(-1, 224, 224, 3)
+                name, network = request["load"], request["network"]
+                images = np.fromfile(request["images"], "<f4").reshape(-1, network["side"], network["side"], 3)
                 for batch in BATCHES:
                     run, version, ways = globals()[f"load_{engine}"](
                         network, request["weights"], folder, request["threads"], batch
@@ -403,18 +375,18 @@ def worker(engine, folder):
                     if run is None:
                         continue
                     prepare, features = ways
-                    loaded[network, batch] = (run, prepare(images[:batch]))
-                    out = np.asarray(features(run(loaded[network, batch][1])), "<f4")
+                    loaded[name, batch] = (run, prepare(images[:batch]))
+                    out = np.asarray(features(run(loaded[name, batch][1])), "<f4")
                     if batch == 1:
                         answer = dict(version=version, batches=[])
                         out.tofile(request["output"])
                     answer["batches"].append(batch)
             else:
                 run, images = loaded[request["run"], request["batch"]]
-                start = time.perf_counter()
+                start, cpu = time.perf_counter(), time.process_time()
                 for _ in range(request["images"] // request["batch"]):
                     run(images)
-                answer = dict(seconds=time.perf_counter() - start)
+                answer = dict(seconds=time.perf_counter() - start, cpu=time.process_time() - cpu)
         except Exception as error:  # Reported in the table, and the others go on.
             answer = dict(error=f"{type(error).__name__}: {error}")
         print(json.dumps(answer), file=answers, flush=True)
@@ -450,12 +422,15 @@ def measure(network, threads, arguments, folder, binary):
     import numpy as np
 
     files = {name: str(pathlib.Path(folder) / f"{network}.{name}") for name in ["weights", "images"]}
-    make_weights(network).tofile(files["weights"])
-    make_images(network).tofile(files["images"])
+    own = Engine("ours", threads, folder, binary)
+    layers = own.ask(describe=network)
+    make_weights(layers).tofile(files["weights"])
+    make_images(layers).tofile(files["images"])
     engines, figures, ours = {}, {}, None
     for name in ["ours"] + arguments.engines:
-        engine, output = Engine(name, threads, folder, binary), str(pathlib.Path(folder) / f"{name}.features")
-        answer = engine.ask(load=network, threads=threads, output=output, **files)
+        engine = own if name == "ours" else Engine(name, threads, folder, binary)
+        output = str(pathlib.Path(folder) / f"{name}.features")
+        answer = engine.ask(load=network, network=layers, threads=threads, output=output, **files)
         figure = dict(version=answer.get("version"), error=answer.get("error"), rates={})
         if figure["error"] is None:
             features = np.fromfile(output, "<f4").astype("f8")
@@ -487,7 +462,8 @@ def measure(network, threads, arguments, folder, binary):
                 count = batch if round_ == 0 else count
                 answer = engine.ask(run=network, batch=batch, images=count)
                 if "seconds" in answer and round_ > 0:  # The first round warms up.
-                    figures[name]["rates"][batch].append(count / answer["seconds"])
+                    time_ = answer["cpu" if arguments.cpu else "seconds"]
+                    figures[name]["rates"][batch].append(count / time_)
                 elif "error" in answer:
                     figures[name]["error"] = answer["error"]
     for engine in engines.values():
@@ -538,10 +514,11 @@ def table(results, arguments):
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     goals = []
     for network, threads in columns:
-        peer, goal = GOALS[network]
-        if threads == max(arguments.threads) and peer in arguments.engines and results[network, threads][peer]["medians"]:
-            ratio = best(results[network, threads]["ours"]) / best(results[network, threads][peer])
-            goals.append(f"{NETWORKS[network]}: {ratio:.2f} × {TITLES[peer]}, goal {goal}")
+        peers, goal = GOALS[network]
+        rates = {best(results[network, threads][peer]) or 0: peer for peer in peers if peer in arguments.engines}
+        if threads == max(arguments.threads) and max(rates, default=0) > 0:
+            ratio = best(results[network, threads]["ours"]) / max(rates)
+            goals.append(f"{NETWORKS[network]}: {ratio:.2f} × {TITLES[rates[max(rates)]]}, goal {goal}")
     return "\n".join(lines), goals
 
 
@@ -549,7 +526,7 @@ def text(results, arguments):
     rows, goals = table(results, arguments)
     date = datetime.date.today().isoformat()
     note = (
-        f"Images per second in f32, one image at a time / batches of {max(BATCHES)}; in brackets, how many times "
+        f"Images per second {'of processor time ' if arguments.cpu else ''}in f32, one image at a time / batches of {max(BATCHES)}; in brackets, how many times "
         f"faster ours is, best against best. Medians of {arguments.rounds} interleaved rounds on "
         f"{machine()}, {date}, by `python benches/peers/inference.py --update-readme`."
     )
@@ -596,6 +573,7 @@ def main():
     parser.add_argument("--networks", type=words(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--engines", type=words(ENGINES), default=ENGINES)
     parser.add_argument("--quick", action="store_true", help="eight images a turn: to see that it works")
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of elapsed time")
     parser.add_argument("--binary", help="the inference bench, if it is built already")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--update-readme", action="store_true")

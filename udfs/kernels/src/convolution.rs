@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use crate::activation::clamp;
-use crate::gemm::{Panels, multiply, with_rows};
+use crate::gemm::{Panels, UNROLLED, multiply, with_rows};
 use crate::graph::Activation;
 use crate::layout::{Rows, RowsMut, Sides, Source, Target};
 use crate::parallel::Team;
@@ -17,6 +17,11 @@ use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, to_lanes};
 
 /// Bytes that a task reads of the map: with a group's weights they stay in a core's second cache.
 const TASK_BYTES: usize = 384 << 10;
+
+/// Weights of one group of output channels that leave room for pixels in a core's first cache.
+const SMALL_GROUP_BYTES: usize = 16 << 10;
+/// Weights of all groups that pixels go through at once: about half of the second cache.
+const GROUPS_BYTES: usize = 192 << 10;
 
 /// A convolution with bias and activation, of a map of one fixed size.
 #[derive(Debug)]
@@ -47,19 +52,26 @@ impl Convolution {
         let out_channels = bias.len();
         let vectors = arch.gemm_vectors();
         let bias = to_lanes(bias);
-        let mut weights = Vec::with_capacity(kernel.len() / out_channels * bias.len());
+        let in_channels = kernel.len() / out_channels / (size.0 * size.1);
+        let mut weights = Vec::new();
         for group in (0..bias.len()).step_by(vectors) {
-            for row in kernel.chunks_exact(out_channels) {
-                for block in group..(group + vectors).min(bias.len()) {
-                    weights.push(Lanes::from_slice(&row[block * LANES..]));
+            let group = group..(group + vectors).min(bias.len());
+            for tap in kernel.chunks_exact(in_channels * out_channels) {
+                for row in tap.chunks_exact(out_channels) {
+                    let line = |block: usize| Lanes::from_slice(&row[block * LANES..]);
+                    weights.extend(group.clone().map(line));
                 }
+                // The next tap begins with a block; after the only one, no more than must be.
+                let multiple = if size == (1, 1) { UNROLLED } else { LANES };
+                let zeros = in_channels.next_multiple_of(multiple) - in_channels;
+                weights.extend(vec![Lanes::ZERO; zeros * group.len()]);
             }
         }
         Self {
             size,
             stride,
             before,
-            in_channels: kernel.len() / out_channels / (size.0 * size.1),
+            in_channels,
             activation,
             weights,
             bias,
@@ -70,6 +82,21 @@ impl Convolution {
     /// Memory held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.weights.as_slice()) + size_of_val(self.bias.as_slice())
+    }
+
+    /// Lines of a group of weights.
+    fn group_lines(&self) -> usize {
+        self.weights.len() / self.bias.len() * self.arch.gemm_vectors()
+    }
+
+    /// Groups that a few pixels go through before the next pixels are read. Small groups stay in a
+    /// core's first cache for all pixels; large ones do not, but the pixels do for several groups.
+    fn groups_together(&self) -> usize {
+        let bytes = self.group_lines() * size_of::<Lanes>();
+        if bytes <= SMALL_GROUP_BYTES {
+            return 1;
+        }
+        (GROUPS_BYTES / bytes).max(1)
     }
 
     /// Groups of output channels.
@@ -114,9 +141,12 @@ impl Convolution {
     ) {
         let taps =
             (0..self.size.0).flat_map(|y| (0..self.size.1).map(move |x| y * source.row_lines + x));
+        let blocks = self.in_channels.div_ceil(LANES);
+        let blocks =
+            taps.flat_map(|tap| (0..blocks).map(move |block| tap + block * source.columns));
         self.arch.run(Tiles {
             layer: self,
-            taps: taps.collect(),
+            blocks: blocks.collect(),
             groups,
             width,
             source,
@@ -128,8 +158,8 @@ impl Convolution {
 
 struct Tiles<'a> {
     layer: &'a Convolution,
-    /// Lines from the first tap of a pixel to each.
-    taps: Vec<usize>,
+    /// Lines from the first tap of a pixel to each block of sixteen channels of each tap.
+    blocks: Vec<usize>,
     groups: Range<usize>,
     width: usize,
     source: &'a Rows<'a>,
@@ -140,22 +170,22 @@ struct Tiles<'a> {
 impl Kernel for Tiles<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let layer = self.layer;
-        let depth = layer.in_channels * self.taps.len();
-        let group_lines = depth * S::GEMM_VECTORS;
-        let groups = layer.weights.chunks(group_lines).enumerate();
         // Pixels further apart are computed one by one.
-        let most = if layer.stride <= 2 { S::GEMM_ROWS } else { 1 };
-        for (group, weights) in groups.skip(self.groups.start).take(self.groups.len()) {
-            // One group's weights serve all rows before the next group's are read.
+        let most = if self.layer.stride <= 2 {
+            S::GEMM_ROWS
+        } else {
+            1
+        };
+        let panels = Panels::new(self.width, most);
+        let together = self.layer.groups_together();
+        for first in self.groups.clone().step_by(together) {
+            let groups = first..self.groups.end.min(first + together);
             for row in 0..self.source.starts.len() {
-                for (x, pixels) in Panels::new(self.width, most).iter() {
-                    let wide = weights.len() == 2 * depth;
-                    with_rows!(S, pixels, M => match (wide, layer.stride) {
-                        (true, 2) => self.tile::<S, M, 2, 2>(simd, weights, group, row, x),
-                        (true, _) => self.tile::<S, M, 2, 1>(simd, weights, group, row, x),
-                        (false, 2) => self.tile::<S, M, 1, 2>(simd, weights, group, row, x),
-                        (false, _) => self.tile::<S, M, 1, 1>(simd, weights, group, row, x),
+                for (x, pixels) in panels.iter() {
+                    let groups = groups.clone();
+                    with_rows!(S, pixels, M => match self.layer.stride {
+                        2 => self.panel::<S, M, 2>(simd, groups, row, x),
+                        _ => self.panel::<S, M, 1>(simd, groups, row, x),
                     });
                 }
             }
@@ -164,6 +194,27 @@ impl Kernel for Tiles<'_> {
 }
 
 impl Tiles<'_> {
+    /// Computes some pixels of some groups.
+    #[inline(always)]
+    fn panel<S: Simd, const M: usize, const STRIDE: usize>(
+        &mut self,
+        simd: S,
+        groups: Range<usize>,
+        row: usize,
+        x: usize,
+    ) {
+        let lines = self.layer.group_lines();
+        for group in groups {
+            let weights = &self.layer.weights[group * lines..];
+            if S::GEMM_VECTORS == 2 && weights.len() >= lines {
+                self.tile::<S, M, 2, STRIDE>(simd, &weights[..lines], group, row, x);
+            } else {
+                let lines = lines / S::GEMM_VECTORS;
+                self.tile::<S, M, 1, STRIDE>(simd, &weights[..lines], group, row, x);
+            }
+        }
+    }
+
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const N: usize, const STRIDE: usize>(
         &mut self,
@@ -182,13 +233,9 @@ impl Tiles<'_> {
         for n in 0..N {
             start[n] = simd.load(&bias[n]);
         }
-        let mut sums = [start; M];
         let source = &self.source.lines[self.source.starts[row] + x * layer.stride..];
-        let columns = self.source.columns;
-        let weights = weights.chunks_exact(layer.in_channels * N);
-        for (tap, weights) in self.taps.iter().zip(weights) {
-            sums = multiply::<S, M, N, STRIDE>(simd, &source[*tap..], columns, weights, sums);
-        }
+        let blocks = self.blocks.iter().copied();
+        let sums = multiply::<S, M, N, STRIDE>(simd, source, blocks, weights, [start; M]);
         let bounds = layer.activation.bounds(simd);
         let here = block - self.groups.start * S::GEMM_VECTORS;
         for n in 0..N {

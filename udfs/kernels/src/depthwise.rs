@@ -12,9 +12,6 @@ use crate::layout::{Rows, RowsMut, Sides, Source, Target};
 use crate::parallel::Team;
 use crate::simd::{Arch, Kernel, Lanes, Simd, to_lanes};
 
-/// Pixels computed together: enough independent sums to hide the latency of an addition, few enough
-/// for the nine weights to stay in registers beside them, and a divisor of the usual widths.
-const PIXELS: usize = 7;
 /// Output rows of a task.
 const TASK_ROWS: usize = 8;
 
@@ -90,20 +87,27 @@ struct Tiles<'a> {
     target: RowsMut<'a>,
 }
 
+/// Pixels computed together: enough independent sums to hide the latency of an addition, few enough
+/// to stay in registers beside three weights, and a divisor of the usual widths.
+const fn most_pixels<S: Simd>() -> usize {
+    match (S::GEMM_ROWS, S::GEMM_VECTORS) {
+        (14.., 2) => 7,
+        (6.., _) => 4,
+        (rows, _) => rows,
+    }
+}
+
 impl Kernel for Tiles<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
+        let panels = Panels::new(self.width, most_pixels::<S>());
         for block in 0..self.layer.weights.len() {
-            let mut weights = [simd.splat(0.0); 9];
-            for tap in 0..9 {
-                weights[tap] = simd.load(&self.layer.weights[block][tap]);
-            }
             for row in 0..self.source.starts.len() {
-                for (x, pixels) in Panels::new(self.width, PIXELS.min(S::GEMM_ROWS)).iter() {
-                    with_rows!(S, pixels, M => if M <= PIXELS {
+                for (x, pixels) in panels.iter() {
+                    with_rows!(S, pixels, M => if M <= most_pixels::<S>() {
                         match self.layer.stride {
-                            1 => self.tile::<S, M, 1>(simd, &weights, block, row, x),
-                            _ => self.tile::<S, M, 2>(simd, &weights, block, row, x),
+                            1 => self.tile::<S, M, 1>(simd, block, row, x),
+                            _ => self.tile::<S, M, 2>(simd, block, row, x),
                         }
                     });
                 }
@@ -117,26 +121,30 @@ impl Tiles<'_> {
     fn tile<S: Simd, const M: usize, const STRIDE: usize>(
         &mut self,
         simd: S,
-        weights: &[S::V; 9],
         block: usize,
         row: usize,
         x: usize,
     ) {
-        let bias = simd.load(&self.layer.bias[block]);
-        let mut sums = [bias; M];
-        let source = self.source;
-        for tap in 0..3 {
+        let (layer, source) = (self.layer, self.source);
+        let mut sums = [simd.load(&layer.bias[block]); M];
+        let (weights, _) = layer.weights[block].as_chunks::<3>();
+        for (tap, weights) in weights.iter().enumerate() {
             let row = source.starts[row] + tap * source.row_lines;
             let at = row + block * source.columns + x * STRIDE;
             let line = &source.lines[at..][..(M - 1) * STRIDE + 3];
-            for m in 0..M {
+            let weights = [0, 1, 2].map(|k| simd.load(&weights[k]));
+            // Every pixel is read once, for all sums that it is part of.
+            for at in 0..(M - 1) * STRIDE + 3 {
+                let value = simd.load(&line[at]);
                 for k in 0..3 {
-                    let value = simd.load(&line[m * STRIDE + k]);
-                    sums[m] = simd.mul_add(value, weights[tap * 3 + k], sums[m]);
+                    if at >= k && (at - k).is_multiple_of(STRIDE) && (at - k) / STRIDE < M {
+                        let m = (at - k) / STRIDE;
+                        sums[m] = simd.mul_add(value, weights[k], sums[m]);
+                    }
                 }
             }
         }
-        let bounds = self.layer.activation.bounds(simd);
+        let bounds = layer.activation.bounds(simd);
         let at = block * self.target.columns + self.target.left + x;
         if let Some(target) = self.target.rows[row][at..].first_chunk_mut::<M>() {
             for m in 0..M {

@@ -106,7 +106,7 @@ impl Kernel for PoolRows<'_> {
                             });
                         }
                     }
-                    let mut value = sum.unwrap_or(simd.splat(0.0));
+                    let mut value = sum.unwrap_or_else(|| simd.splat(0.0));
                     if summary != Summary::Max {
                         value = simd.mul(value, simd.splat(1.0 / counted as f32));
                     }

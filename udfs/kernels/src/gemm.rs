@@ -16,63 +16,46 @@ use crate::simd::{LANES, Lanes, Simd};
 /// the end of each page.
 const PREFETCH_LINES: usize = 64;
 
+/// The number of columns must be a multiple of this: so many `k` are computed without a branch.
+pub(crate) const UNROLLED: usize = 4;
+
 /// Multiplies `M` rows by `N` vectors of columns, adding to `sums`.
 ///
-/// * `rows` holds, for each block of sixteen `k`, one line per row, `STRIDE` lines apart; the blocks
-///   are `step` lines apart, so that rows can be pixels of a blocked feature map as well as packed
-///   tiles.
-/// * `columns` holds, for each `k`, `N` lines. Its length decides how far the sum goes; the last
-///   block may have fewer than sixteen `k`.
+/// * `rows` holds, for each block of sixteen `k`, one line per row, `STRIDE` lines apart; `blocks` says
+///   where. So rows can be pixels of a blocked feature map as well as packed tiles.
+/// * `columns` holds, for each `k`, `N` lines. Their number, a multiple of [`UNROLLED`], decides how
+///   far the sum goes; the last block may have fewer than sixteen `k`.
 #[inline(always)]
 pub(crate) fn multiply<S: Simd, const M: usize, const N: usize, const STRIDE: usize>(
     simd: S,
     rows: &[Lanes],
-    step: usize,
+    blocks: impl Iterator<Item = usize>,
     columns: &[Lanes],
     mut sums: [[S::V; N]; M],
 ) -> [[S::V; N]; M] {
     let (columns, _) = columns.as_chunks::<N>();
-    let (blocks, rest) = columns.as_chunks::<LANES>();
-    let mut rows = rows.chunks(step);
-    for (block, rows) in blocks.iter().zip(rows.by_ref()) {
-        let Some(rows) = rows.get(..(M - 1) * STRIDE + 1) else {
+    for (columns, block) in columns.chunks(LANES).zip(blocks) {
+        let Some(rows) = rows.get(block..block + (M - 1) * STRIDE + 1) else {
             break;
         };
-        for k in 0..LANES {
-            multiply_add::<S, M, N, STRIDE>(simd, rows, k, &block[k], &mut sums);
-        }
-    }
-    let last = rows
-        .next()
-        .and_then(|rows| rows.get(..(M - 1) * STRIDE + 1));
-    if let Some(rows) = last {
-        for (k, columns) in rest.iter().enumerate() {
-            multiply_add::<S, M, N, STRIDE>(simd, rows, k, columns, &mut sums);
+        let (quarters, _) = columns.as_chunks::<UNROLLED>();
+        for (quarter, columns) in quarters.iter().enumerate().take(LANES / UNROLLED) {
+            for k in 0..UNROLLED {
+                let mut column = [simd.splat(0.0); N];
+                for n in 0..N {
+                    column[n] = simd.load(&columns[k][n]);
+                    simd.prefetch((&raw const columns[k][n]).wrapping_add(PREFETCH_LINES));
+                }
+                for m in 0..M {
+                    let row = simd.splat(rows[m * STRIDE].0[quarter * UNROLLED + k]);
+                    for n in 0..N {
+                        sums[m][n] = simd.mul_add(row, column[n], sums[m][n]);
+                    }
+                }
+            }
         }
     }
     sums
-}
-
-/// `rows` has `(M - 1) * STRIDE + 1` lines.
-#[inline(always)]
-fn multiply_add<S: Simd, const M: usize, const N: usize, const STRIDE: usize>(
-    simd: S,
-    rows: &[Lanes],
-    k: usize,
-    columns: &[Lanes; N],
-    sums: &mut [[S::V; N]; M],
-) {
-    let mut column = [simd.splat(0.0); N];
-    for n in 0..N {
-        column[n] = simd.load(&columns[n]);
-        simd.prefetch((&raw const columns[n]).wrapping_add(PREFETCH_LINES));
-    }
-    for m in 0..M {
-        let row = simd.splat(rows[m * STRIDE].0[k]);
-        for n in 0..N {
-            sums[m][n] = simd.mul_add(row, column[n], sums[m][n]);
-        }
-    }
 }
 
 /// Calls `$body` with the constant `$m` equal to `$rows`, which must not exceed
@@ -145,7 +128,8 @@ mod tests {
         fn run<S: Simd>(self, simd: S) {
             with_rows!(S, self.rows, M => {
                 let b = &self.b[..self.k];
-                let sums = multiply::<S, M, 1, 1>(simd, self.a, M, b, [[simd.splat(0.5)]; M]);
+                let blocks = (0..).step_by(M);
+                let sums = multiply::<S, M, 1, 1>(simd, self.a, blocks, b, [[simd.splat(0.5)]; M]);
                 for (out, [sum]) in self.out.iter_mut().zip(sums) {
                     simd.store(out, sum);
                 }
@@ -168,7 +152,7 @@ mod tests {
         #[test]
         fn products_agree_with_the_definition(
             rows in 1usize..=14,
-            k in 1usize..70,
+            k in (1usize..18).prop_map(|k| k * UNROLLED),
             seed in any::<u32>(),
         ) {
             let mut state = seed | 1;

@@ -325,7 +325,8 @@ fn product<S: Simd, const M: usize, const N: usize>(
     matrix: &[Lanes],
     sums: &mut [Lanes],
 ) {
-    let values = multiply::<S, M, N, 1>(simd, panel, M, matrix, [[simd.splat(0.0); N]; M]);
+    let start = [[simd.splat(0.0); N]; M];
+    let values = multiply::<S, M, N, 1>(simd, panel, (0..).step_by(M), matrix, start);
     // By index: consuming the array by value would take it through memory.
     if let Some(sums) = sums.as_chunks_mut::<N>().0.first_chunk_mut::<M>() {
         for m in 0..M {

@@ -50,12 +50,19 @@ impl TileSize {
         )
     }
 
-    /// The tile size that computes a `height` × `width` map in the least time.
+    /// The tile size that computes a map in the least time.
     ///
     /// Large maps have many tiles per weight and little waste at their edges, so the larger tile
-    /// pays there; on small ones its transforms and weights cost more than it saves.
-    pub(crate) const fn for_map(height: usize, width: usize) -> Self {
-        if height >= 84 && width >= 84 {
+    /// pays there; on small ones its transforms and weights cost more than it saves, unless it fits
+    /// them much better: 6×6 is one tile instead of four.
+    pub(crate) fn for_map(map: (usize, usize)) -> Self {
+        let products = |size: Self| {
+            let (y, x) = size.tiles(map, false);
+            y * x * size.inputs().pow(2)
+        };
+        if map.0.min(map.1) >= 84
+            || 1.3 * (products(Self::Six) as f32) < products(Self::Four) as f32
+        {
             Self::Six
         } else {
             Self::Four
