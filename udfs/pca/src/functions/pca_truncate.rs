@@ -4,7 +4,7 @@ use super::fit_arguments::{is_n_components, n_components};
 use super::models::Models;
 use super::notices;
 use super::signature::{self, listed};
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use arrow::array::{ArrayRef, BinaryViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion_common::utils::take_function_args;

@@ -5,7 +5,7 @@
 //! far cheaper than decoding and its checksum.
 
 use crate::error::Result;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use crate::model::scaler::Scaler;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
