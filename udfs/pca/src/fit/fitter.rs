@@ -11,9 +11,7 @@ use crate::fit::{covariance, gram};
 use crate::model::pca::PcaModel;
 use crate::options::FitOptions;
 use crate::value::{Value, check_row};
-use datafusion_execution::disk_manager::DiskManager;
 use featurize_kernels::Isa;
-use std::sync::Arc;
 
 /// Bytes of the centred block that updates the moments, within [`BLOCK_ROWS`].
 const BLOCK_BYTES: usize = 2 << 20;
@@ -76,12 +74,6 @@ impl<T: Value> PcaFitter<T> {
             disk: Disk::default(),
             cancellation: Cancellation::default(),
         }
-    }
-
-    /// Sets where rows go that do not fit in memory (default: the temporary folder of the system).
-    #[must_use]
-    pub fn with_disk_manager(self, manager: Arc<DiskManager>) -> Self {
-        self.with_disk(Disk::new(manager))
     }
 
     /// Sets what [`Self::fit`] asks from time to time to know whether to go on. A full decomposition, which

@@ -194,12 +194,6 @@ impl PcaModel {
         self.convention
     }
 
-    /// True if the columns were standardised before the analysis.
-    #[must_use]
-    pub fn is_scaled(&self) -> bool {
-        self.scaled
-    }
-
     /// True if the mean is subtracted from rows before they are projected.
     #[must_use]
     pub fn is_centred(&self) -> bool {
@@ -243,16 +237,5 @@ impl PcaModel {
     #[must_use]
     pub fn explained_variance_ratio(&self) -> &[f64] {
         &self.explained_variance_ratio
-    }
-
-    /// Bytes held.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let values = self.mean.capacity()
-            + self.scale.capacity()
-            + self.components.capacity()
-            + self.explained_variance.capacity()
-            + self.explained_variance_ratio.capacity();
-        size_of::<Self>() + values * size_of::<f64>()
     }
 }

@@ -48,12 +48,6 @@ impl Scaler {
         &self.scale
     }
 
-    /// Bytes held.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        size_of::<Self>() + (self.mean.capacity() + self.scale.capacity()) * size_of::<f64>()
-    }
-
     /// Appends the standardised rows, row-major. Values beyond the width of the scaler are not read;
     /// the SQL function checks the length first.
     pub fn transform<'a, T: Value>(
