@@ -54,12 +54,11 @@ impl Statistics {
             .chunks_mut(STRIP)
             .zip(self.squares.chunks_mut(STRIP));
         let columns = columns.zip(self.shift.chunks(STRIP)).enumerate();
-        let add =
-            |(strip, ((mean, squares), shift)): (usize, ((&mut [f64], &mut [f64]), &[f64]))| {
-                let columns = strip * STRIP..strip * STRIP + mean.len();
-                let rows = block.iter().map(|row| &row[columns.clone()]);
-                add_strip(rows, seen, shift, mean, squares);
-            };
+        let add = |(strip, ((mean, squares), shift)): Strip<'_>| {
+            let columns = strip * STRIP..strip * STRIP + mean.len();
+            let rows = block.iter().map(|row| &row[columns.clone()]);
+            add_strip(rows, seen, shift, mean, squares);
+        };
         if threaded {
             columns.collect::<Vec<_>>().into_par_iter().for_each(add);
         } else {
@@ -99,6 +98,9 @@ impl Statistics {
         Standard::try_new(self.rows, self.shift, self.mean, &self.squares, options)
     }
 }
+
+/// A strip: its number, its means, its squared deviations and its part of the first row.
+type Strip<'a> = (usize, ((&'a mut [f64], &'a mut [f64]), &'a [f64]));
 
 /// Adds a strip of a block of rows to what is known of its columns from the rows `seen` before.
 fn add_strip<'a, T: Value>(
