@@ -30,10 +30,11 @@ mod value;
 
 pub use cancellation::IsCancelled;
 pub use error::{PcaError, Result};
-pub use fit::{PcaFitter, fits_running};
+pub use fit::fitter::PcaFitter;
+pub use fit::running::fits_running;
 pub use functions::{CancellationSource, expr_fn, looks_for_cancellation};
-pub use model::PcaModel;
 pub use model::container::FORMAT_VERSION;
+pub use model::pca::PcaModel;
 pub use model::scaler::{Scaler, ScalerFitter};
 pub use options::{DEFAULT_MEMORY_LIMIT, FitOptions, NComponents};
 pub use scaling::{Convention, Scaling};

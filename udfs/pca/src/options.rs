@@ -161,11 +161,6 @@ impl FitOptions {
         };
         self
     }
-
-    /// Scale of a column of this mean and sum of squared deviations over `n` rows.
-    pub(crate) fn column_scale(&self, n: u64, mean: f64, squares: f64) -> f64 {
-        self.scaling.column_scale(n, mean, squares)
-    }
 }
 
 #[cfg(test)]

@@ -76,8 +76,20 @@ impl Scaling {
         self.convention.centres() || self.centres()
     }
 
+    /// Scales of columns of these means and sums of squared deviations over `n` rows.
+    ///
+    /// # Errors
+    /// If values were too large to be squared.
+    pub(crate) fn scales(&self, n: u64, means: &[f64], squares: &[f64]) -> Result<Vec<f64>> {
+        if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
+            return Err(PcaError::Overflow { column });
+        }
+        let columns = means.iter().zip(squares);
+        Ok(columns.map(|(m, s)| self.column_scale(n, *m, *s)).collect())
+    }
+
     /// Scale of a column of this mean and sum of squared deviations over `n` rows.
-    pub(crate) fn column_scale(&self, n: u64, mean: f64, squares: f64) -> f64 {
+    fn column_scale(&self, n: u64, mean: f64, squares: f64) -> f64 {
         let n = n as f64;
         if !self.scale {
             return 1.0;

@@ -1,5 +1,6 @@
 //! The two element types of a feature vector.
 
+use crate::error::{PcaError, Result};
 use arrow::datatypes::{ArrowNativeType, ArrowPrimitiveType, Float32Type, Float64Type};
 
 mod sealed {
@@ -22,6 +23,7 @@ pub trait Value: ArrowNativeType + Into<f64> + sealed::Sealed {
 impl Value for f32 {
     type Arrow = Float32Type;
 
+    #[inline]
     fn finite(self) -> bool {
         self.is_finite()
     }
@@ -30,19 +32,37 @@ impl Value for f32 {
 impl Value for f64 {
     type Arrow = Float64Type;
 
+    #[inline]
     fn finite(self) -> bool {
         self.is_finite()
     }
 }
 
-/// Index of the first value that is NaN or infinite.
-pub(crate) fn first_not_finite<T: Value>(row: &[T]) -> Option<usize> {
+/// Refuses a row that cannot follow rows of this width: `number` is what errors call it.
+pub(crate) fn check_row<T: Value>(row: &[T], number: u64, width: Option<usize>) -> Result<()> {
+    let found = row.len();
+    match width {
+        Some(expected) if expected != found => {
+            return Err(PcaError::RowWidth {
+                row: number,
+                expected,
+                found,
+            });
+        }
+        None if found == 0 => return Err(PcaError::EmptyRow { row: number }),
+        _ => {}
+    }
     // Without the early exit inside a chunk the test compiles to vector instructions.
-    let chunk = 1024;
-    let dirty = row
-        .chunks(chunk)
-        .position(|c| !c.iter().fold(true, |all, v| all & v.finite()))?;
-    let start = dirty * chunk;
-    let within = row.iter().skip(start).position(|v| !v.finite())?;
-    Some(start + within)
+    let is_clean = |chunk: &[T]| chunk.iter().fold(true, |all, v| all & v.finite());
+    if row.chunks(1024).all(is_clean) {
+        return Ok(());
+    }
+    let dirty = row.iter().enumerate().find(|(_, v)| !v.finite());
+    dirty.map_or(Ok(()), |(index, &value)| {
+        Err(PcaError::NotFinite {
+            row: number,
+            index,
+            value: value.into(),
+        })
+    })
 }

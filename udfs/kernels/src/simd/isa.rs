@@ -49,7 +49,8 @@ impl Isa {
     }
 
     /// The fastest instruction set of this machine, unless the environment variable
-    /// `FEATURIZE_KERNELS_ISA` names another.
+    /// `FEATURIZE_KERNELS_ISA` names another. It rules the loops of this workspace: faer, which multiplies and
+    /// decomposes matrices for `pca_fit`, takes the best that the machine has, whatever the variable says.
     ///
     /// # Errors
     /// [`KernelError::Setting`] if the variable names no instruction set, or one that this machine

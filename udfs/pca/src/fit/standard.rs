@@ -1,8 +1,8 @@
 //! What every way of fitting begins and ends with: the standardisation of the columns, and the model.
 
-use crate::error::{PcaError, Result, check_total};
+use crate::error::{Result, check_total};
 use crate::linalg::elementwise;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use crate::options::{FitOptions, NComponents};
 use crate::value::Value;
 use faer::MatRef;
@@ -13,65 +13,122 @@ use rayon::prelude::*;
 pub(crate) const STRIP: usize = 512;
 
 /// Means and squared deviations of each column, of blocks of rows, merged as [`crate::fit::moments`] does.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Statistics {
-    rows: usize,
+    pub(crate) rows: u64,
     /// The first row: what is left of a mean after rounding would look like a component where means are
     /// much larger than deviations.
-    shift: Vec<f64>,
+    pub(crate) shift: Vec<f64>,
     /// Relative to the shift.
-    mean: Vec<f64>,
-    squares: Vec<f64>,
+    pub(crate) mean: Vec<f64>,
+    pub(crate) squares: Vec<f64>,
 }
 
 impl Statistics {
-    /// Adds a block of rows of the same width, on all threads of rayon's.
-    pub(crate) fn add<T: Value>(&mut self, block: &[&[T]]) {
+    /// Number of columns, once there are rows.
+    pub(crate) fn width(&self) -> Option<usize> {
+        (self.rows > 0).then_some(self.mean.len())
+    }
+
+    /// Bytes held.
+    pub(crate) fn size(&self) -> usize {
+        3 * self.mean.capacity() * size_of::<f64>()
+    }
+
+    /// The means.
+    pub(crate) fn means(&self) -> Vec<f64> {
+        sums(&self.shift, &self.mean)
+    }
+
+    /// Adds a block of rows of the same width; on all threads of rayon's if `threaded`.
+    pub(crate) fn add<T: Value>(&mut self, block: &[&[T]], threaded: bool) {
         let Some(first) = block.first() else {
             return;
         };
         if self.rows == 0 {
-            self.shift = first.iter().map(|&x| x.into()).collect();
-            self.mean = vec![0.0; first.len()];
-            self.squares = vec![0.0; first.len()];
+            self.start(first.iter().map(|&x| x.into()).collect());
         }
-        let (seen, count) = (self.rows as f64, block.len() as f64);
-        let share = count / (seen + count);
-        self.mean
-            .par_chunks_mut(STRIP)
-            .zip(self.squares.par_chunks_mut(STRIP))
-            .zip(self.shift.par_chunks(STRIP))
-            .enumerate()
-            .for_each(|(strip, ((mean, squares), shift))| {
-                let columns = strip * STRIP..strip * STRIP + mean.len();
-                let rows = || block.iter().filter_map(|row| row.get(columns.clone()));
-                let mut own_mean = vec![0.0_f64; mean.len()];
-                for row in rows() {
-                    elementwise::add_deviations(&mut own_mean, row, shift);
-                }
-                own_mean.iter_mut().for_each(|sum| *sum /= count);
-                for row in rows() {
-                    elementwise::add_squares(squares, row, shift, &own_mean);
-                }
-                for ((mean, squares), own) in mean.iter_mut().zip(squares).zip(&own_mean) {
-                    let delta = own - *mean;
-                    *mean += delta * share;
-                    *squares += delta * delta * seen * share;
-                }
-            });
-        self.rows += block.len();
+        let seen = self.rows as f64;
+        let columns = self
+            .mean
+            .chunks_mut(STRIP)
+            .zip(self.squares.chunks_mut(STRIP));
+        let columns = columns.zip(self.shift.chunks(STRIP)).enumerate();
+        let add = |(strip, ((mean, squares), shift)): Strip<'_>| {
+            let columns = strip * STRIP..strip * STRIP + mean.len();
+            let rows = block.iter().map(|row| &row[columns.clone()]);
+            add_strip(rows, seen, shift, mean, squares);
+        };
+        if threaded {
+            columns.collect::<Vec<_>>().into_par_iter().for_each(add);
+        } else {
+            columns.for_each(add);
+        }
+        self.rows += block.len() as u64;
+    }
+
+    fn start(&mut self, shift: Vec<f64>) {
+        self.mean = vec![0.0; shift.len()];
+        self.squares = vec![0.0; shift.len()];
+        self.shift = shift;
+    }
+
+    /// Adds the statistics of other rows of the same width.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        if other.rows == 0 {
+            return;
+        }
+        if self.rows == 0 {
+            self.start(other.shift.clone());
+        }
+        let (seen, count) = (self.rows as f64, other.rows as f64);
+        let shifts = other.shift.iter().zip(&self.shift);
+        let theirs = other.mean.iter().zip(&other.squares).zip(shifts);
+        let ours = self.mean.iter_mut().zip(&mut self.squares);
+        for ((mean, squares), ((m, s), (their_shift, our_shift))) in ours.zip(theirs) {
+            let delta = (their_shift - our_shift) + m - *mean;
+            *mean += delta * (count / (seen + count));
+            *squares += s + delta * delta * (seen * count / (seen + count));
+        }
+        self.rows += other.rows;
     }
 
     /// The standardisation that the options ask for.
     pub(crate) fn standard(self, options: &FitOptions) -> Result<Standard> {
-        Standard::try_new(
-            self.rows as u64,
-            self.shift,
-            self.mean,
-            &self.squares,
-            options,
-        )
+        Standard::try_new(self.rows, self.shift, self.mean, &self.squares, options)
     }
+}
+
+/// A strip: its number, its means, its squared deviations and its part of the first row.
+type Strip<'a> = (usize, ((&'a mut [f64], &'a mut [f64]), &'a [f64]));
+
+/// Adds a strip of a block of rows to what is known of its columns from the rows `seen` before.
+fn add_strip<'a, T: Value>(
+    rows: impl ExactSizeIterator<Item = &'a [T]> + Clone,
+    seen: f64,
+    shift: &[f64],
+    mean: &mut [f64],
+    squares: &mut [f64],
+) {
+    let count = rows.len() as f64;
+    let share = count / (seen + count);
+    let mut own_mean = vec![0.0_f64; mean.len()];
+    for row in rows.clone() {
+        elementwise::add_deviations(&mut own_mean, row, shift);
+    }
+    own_mean.iter_mut().for_each(|sum| *sum /= count);
+    for row in rows {
+        elementwise::add_squares(squares, row, shift, &own_mean);
+    }
+    for ((mean, squares), own) in mean.iter_mut().zip(squares).zip(&own_mean) {
+        let delta = own - *mean;
+        *mean += delta * share;
+        *squares += delta * delta * seen * share;
+    }
+}
+
+fn sums(shift: &[f64], mean: &[f64]) -> Vec<f64> {
+    shift.iter().zip(mean).map(|(s, m)| s + m).collect()
 }
 
 /// How the columns of the rows are standardised: Z = (x − shift − mean) / scale.
@@ -96,14 +153,7 @@ impl Standard {
         squares: &[f64],
         options: &FitOptions,
     ) -> Result<Self> {
-        if let Some(column) = squares.iter().position(|s| !s.is_finite()) {
-            return Err(PcaError::Overflow { column });
-        }
-        let means = shift.iter().zip(&mean).map(|(shift, mean)| shift + mean);
-        let columns = squares.iter().zip(means);
-        let scale: Vec<f64> = columns
-            .map(|(squares, mean)| options.column_scale(n, mean, *squares))
-            .collect();
+        let scale = options.scaling.scales(n, &sums(&shift, &mean), squares)?;
         // A scale of 0, Spark's for a constant column, makes the column 0.
         let standardised = squares.iter().zip(&scale).filter(|(_, s)| **s != 0.0);
         let total = standardised.map(|(squares, s)| squares / (s * s)).sum();
@@ -146,8 +196,7 @@ impl Standard {
         orient(&mut components, width);
         let degrees = self.n as f64 - 1.0;
         let variances = values.iter().take(k).map(|v| v / degrees).collect();
-        let means = self.shift.iter().zip(&self.mean);
-        let mean = means.map(|(shift, mean)| shift + mean).collect();
+        let mean = sums(&self.shift, &self.mean);
         let total = self.total / degrees;
         PcaModel::try_new(mean, self.scale, components, variances, total, self.n)
             .map(|m| m.with_null_rows(null_rows).with_options(options))
@@ -202,8 +251,8 @@ mod tests {
             .collect();
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let (mut whole, mut parts) = (Statistics::default(), Statistics::default());
-        whole.add(&rows);
-        rows.chunks(7).for_each(|block| parts.add(block));
+        whole.add(&rows, true);
+        rows.chunks(7).for_each(|block| parts.add(block, false));
         assert_eq!(whole.rows, parts.rows);
         for (a, b) in whole.mean.iter().zip(&parts.mean) {
             assert!((a - b).abs() < 1e-12, "{a} {b}");

@@ -2,7 +2,7 @@
 //!
 //! Two Arrow columns, so that a state can be shuffled like any other row:
 //!
-//! * `header`, BinaryView: version, precision, counts, width (see [`Header`]), and the blocks if they are
+//! * `header`, BinaryView: version, precision, counts, width (see [`counts`]), and the blocks if they are
 //!   small, each after its length;
 //! * `blocks`, List(BinaryView): if the header announces moments, their shift and the means relative
 //!   to it (2 d `f64`) and the lower triangle of M₂ ([`crate::linalg::triangle`], d (d + 1) / 2 `f64`);
@@ -14,7 +14,7 @@
 //! in the process that issued it; elsewhere the merge fails and says why.
 
 use crate::error::{PcaError, Result};
-use crate::fit::Parts;
+use crate::fit::fitter::Parts;
 use crate::fit::moments::Moments;
 use crate::fit::rows::Rows;
 use crate::fit::spill::{issue_ticket, redeem_ticket};
@@ -53,66 +53,24 @@ fn block_field() -> FieldRef {
     Arc::new(Field::new_list_field(DataType::BinaryView, true))
 }
 
-/// Counts at the head of a state, eight bytes each.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Header {
-    version: u64,
-    /// Bytes of a value of a buffered row.
-    value_bytes: u64,
-    width: u64,
-    null_rows: u64,
-    /// Rows in the moments; 0 if there are none.
-    moment_rows: u64,
-    /// Rows on disk; 0 if there are none.
-    disk_rows: u64,
-}
-
-impl Header {
-    fn encode(self) -> Vec<u8> {
-        let fields = [
-            self.version,
-            self.value_bytes,
-            self.width,
-            self.null_rows,
-            self.moment_rows,
-            self.disk_rows,
-        ];
-        fields.iter().flat_map(|v| v.to_le_bytes()).collect()
+/// The counts at the head of a state, eight bytes each, and the bytes that follow them: version, bytes of
+/// a value of a buffered row, width, NULL rows, rows in the moments and rows on disk (0 if there are none).
+fn counts(header: &[u8]) -> Result<([u64; 6], &[u8])> {
+    let (words, _) = header.as_chunks();
+    let Some((words, _)) = words.split_first_chunk() else {
+        return Err(PcaError::State(format!(
+            "its header has {} bytes",
+            header.len()
+        )));
+    };
+    let counts = words.map(u64::from_le_bytes);
+    if counts[0] != VERSION {
+        return Err(PcaError::State(format!(
+            "it has version {} instead of {VERSION}",
+            counts[0]
+        )));
     }
-
-    /// The header, and the bytes that follow it.
-    fn decode(bytes: &[u8]) -> Result<(Self, &[u8])> {
-        let (fields, _) = bytes.as_chunks();
-        let Some((fields, _)) = fields.split_first_chunk() else {
-            return Err(PcaError::State(format!(
-                "its header has {} bytes",
-                bytes.len()
-            )));
-        };
-        let [
-            version,
-            value_bytes,
-            width,
-            null_rows,
-            moment_rows,
-            disk_rows,
-        ] = fields.map(u64::from_le_bytes);
-        let header = Self {
-            version,
-            value_bytes,
-            width,
-            null_rows,
-            moment_rows,
-            disk_rows,
-        };
-        if header.version != VERSION {
-            return Err(PcaError::State(format!(
-                "it has version {} instead of {VERSION}",
-                header.version
-            )));
-        }
-        Ok((header, &bytes[size_of_val(fields)..]))
-    }
+    Ok((counts, &header[size_of_val(words)..]))
 }
 
 /// Appends small blocks to the header.
@@ -147,14 +105,14 @@ fn appended_blocks(mut bytes: &[u8]) -> Result<BinaryViewArray> {
 /// Encodes what an accumulator holds.
 pub(crate) fn encode<T: Value>(mut parts: Parts<T>) -> Result<Vec<ScalarValue>> {
     let segments = parts.rows.take_segments();
-    let header = Header {
-        version: VERSION,
-        value_bytes: size_of::<T>() as u64,
-        width: parts.width as u64,
-        null_rows: parts.null_rows,
-        moment_rows: parts.moments.as_ref().map_or(0, Moments::n),
-        disk_rows: segments.iter().map(|s| s.rows() as u64).sum(),
-    };
+    let counts = [
+        VERSION,
+        size_of::<T>() as u64,
+        parts.width as u64,
+        parts.null_rows,
+        parts.moments.as_ref().map_or(0, Moments::n),
+        segments.iter().map(|s| s.rows() as u64).sum(),
+    ];
     let mut buffers = Vec::new();
     if let Some(moments) = parts.moments.take() {
         buffers.push(Buffer::from_vec(moments.packed_means()));
@@ -166,7 +124,7 @@ pub(crate) fn encode<T: Value>(mut parts: Parts<T>) -> Result<Vec<ScalarValue>> 
         buffers.push(issue_ticket(segments));
     }
     buffers.extend(parts.rows.take_buffers());
-    let mut header = header.encode();
+    let mut header: Vec<u8> = counts.iter().flat_map(|n| n.to_le_bytes()).collect();
     if is_movable && buffers.iter().map(Buffer::len).sum::<usize>() <= SMALL {
         append_blocks(&mut header, std::mem::take(&mut buffers));
     }
@@ -206,7 +164,7 @@ fn block_array(buffers: Vec<Buffer>) -> Result<BinaryViewArray, ArrowError> {
 
 /// Decodes one state. Blocks stay where they are if they are aligned.
 pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Result<Parts<T>> {
-    let (header, rest) = Header::decode(header)?;
+    let ([_, value_bytes, width, null_rows, moment_rows, disk_rows], rest) = counts(header)?;
     let appended;
     let blocks = if rest.is_empty() {
         blocks
@@ -214,25 +172,23 @@ pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Resul
         appended = appended_blocks(rest)?;
         &appended
     };
-    if header.value_bytes != size_of::<T>() as u64 {
+    if value_bytes != size_of::<T>() as u64 {
         return Err(PcaError::State(format!(
-            "its values have {} bytes instead of {}",
-            header.value_bytes,
+            "its values have {value_bytes} bytes instead of {}",
             size_of::<T>()
         )));
     }
-    let width = usize::try_from(header.width).map_err(|e| PcaError::State(e.to_string()))?;
+    let width = usize::try_from(width).map_err(|e| PcaError::State(e.to_string()))?;
     let mut blocks = Blocks { blocks, at: 0 };
-    let moments = blocks.moments(header.moment_rows, width)?;
+    let moments = blocks.moments(moment_rows, width)?;
     let mut rows = Rows::new(width);
-    if header.disk_rows > 0 {
+    if disk_rows > 0 {
         let ticket: ScalarBuffer<u8> = blocks.take()?;
         rows.push_segments(redeem_ticket(&ticket)?);
-        if rows.len() as u64 != header.disk_rows {
+        if rows.len() as u64 != disk_rows {
             return Err(PcaError::State(format!(
-                "{} rows on disk instead of {}",
-                rows.len(),
-                header.disk_rows
+                "{} rows on disk instead of {disk_rows}",
+                rows.len()
             )));
         }
     }
@@ -247,7 +203,7 @@ pub(crate) fn decode<T: Value>(header: &[u8], blocks: &BinaryViewArray) -> Resul
         rows.push_block(block);
     }
     Ok(Parts {
-        null_rows: header.null_rows,
+        null_rows,
         width,
         rows,
         moments,

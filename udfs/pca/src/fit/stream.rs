@@ -19,7 +19,7 @@ use crate::fit::standard::{STRIP, Standard, Statistics};
 use crate::krylov::lanczos::leading_of;
 use crate::krylov::operator::{Cancellable, Operator, Space, Wanted};
 use crate::linalg::elementwise;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use crate::options::{FitOptions, NComponents};
 use crate::value::Value;
 use faer::linalg::matmul::matmul;
@@ -197,7 +197,7 @@ impl<'a, T: Value> Standardised<'a, T> {
         let mut statistics = Statistics::default();
         rows.for_each_block(block_rows, |block| {
             let rows: Vec<&[T]> = block.chunks_exact(rows.width()).collect();
-            statistics.add(&rows);
+            statistics.add(&rows, true);
             Ok(())
         })?;
         Ok(Self {

@@ -5,7 +5,7 @@ use super::notices;
 use super::session::Session;
 use crate::error::{Counted, PcaError};
 use crate::features::Features;
-use crate::fit::PcaFitter;
+use crate::fit::fitter::PcaFitter;
 use crate::fit::state;
 use crate::options::FitOptions;
 use crate::value::Value;

@@ -1,7 +1,7 @@
 //! What the functions `f(rows, model)` have in common: each row meets its model, rows of the same
 //! model go through it together.
 
-use super::models::Models;
+use super::models::{self, Models};
 use super::udf::Function;
 use crate::error::{Counted, PcaError};
 use crate::features::{self, Features, Precision};
@@ -11,7 +11,7 @@ use arrow::array::{Array, ArrayRef, Float64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::utils::take_function_args;
-use datafusion_common::{Result, ScalarValue, exec_datafusion_err};
+use datafusion_common::{Result, exec_datafusion_err};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ fn invoke<O: Operation>(
     build: impl FnOnce(Outputs) -> Result<ArrayRef>,
 ) -> Result<ColumnarValue> {
     let [rows, model] = take_function_args(O::NAME, &args.args)?;
-    let models = Models::<O::Model>::try_new(O::NAME, model)?;
+    let decoded = Models::<O::Model>::try_new(O::NAME, model)?;
     let (rows, constant) = match rows {
         ColumnarValue::Array(array) => (Arc::clone(array), false),
         // One row stands for all: repeating a wide one would take gigabytes.
@@ -88,16 +88,10 @@ fn invoke<O: Operation>(
     let all_scalar = constant && matches!(model, ColumnarValue::Scalar(_));
     let len = if all_scalar { 1 } else { args.number_rows };
     let outputs = match features::precision(rows.data_type())? {
-        Precision::Single => outputs::<O, f32>(&rows, constant, &models, len),
-        Precision::Double => outputs::<O, f64>(&rows, constant, &models, len),
+        Precision::Single => outputs::<O, f32>(&rows, constant, &decoded, len),
+        Precision::Double => outputs::<O, f64>(&rows, constant, &decoded, len),
     }?;
-    let column = build(outputs)?;
-    if all_scalar {
-        return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
-            &column, 0,
-        )?));
-    }
-    Ok(ColumnarValue::Array(column))
+    models::result(build(outputs)?, all_scalar)
 }
 
 /// Numbers of all rows, one after the other; a row that is not valid has none.

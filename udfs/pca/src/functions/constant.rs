@@ -41,6 +41,12 @@ impl Arguments {
         &self,
         args: &AccumulatorArgs,
     ) -> Result<Vec<(&'static str, ScalarValue)>> {
+        if args.is_distinct {
+            return plan_err!(
+                "{} does not support DISTINCT: select the distinct rows in a subquery",
+                self.function
+            );
+        }
         let given = (1..args.exprs.len()).map(|index| self.constant(args, index));
         let mut named = self.named(given.collect::<Result<_>>()?, fields)?;
         named.retain(|(_, value)| !value.is_null());

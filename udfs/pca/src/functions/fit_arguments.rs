@@ -46,6 +46,37 @@ pub(crate) fn examples() -> Vec<Vec<DataType>> {
     ]
 }
 
+/// What the two aggregate functions answer alike, out of their `NAME`, `ARGUMENTS` and signature.
+macro_rules! methods {
+    () => {
+        fn name(&self) -> &str {
+            NAME
+        }
+
+        fn signature(&self) -> &Signature {
+            &self.signature
+        }
+
+        fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+            Ok(fit_arguments::coerce(NAME, arg_types))
+        }
+
+        fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+            fit_arguments::check(&ARGUMENTS, arg_types)?;
+            Ok(DataType::BinaryView)
+        }
+
+        fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+            AggregateOrderSensitivity::Insensitive
+        }
+
+        fn documentation(&self) -> Option<&Documentation> {
+            self.doc()
+        }
+    };
+}
+pub(crate) use methods;
+
 /// The argument types after coercion; features that cannot be coerced keep their type. The others
 /// keep theirs because they are constants, and 1 and 1.0 mean different things.
 pub(crate) fn coerce(function: &str, arg_types: &[DataType]) -> Vec<DataType> {

@@ -33,92 +33,55 @@ use datafusion_functions::make_udf_function;
 use datafusion_functions_aggregate::create_func;
 use std::sync::Arc;
 
-make_udf_function!(Udf<pca_components::PcaComponents>, pca_components);
-make_udf_function!(
-    Udf<pca_explained_variance::PcaExplainedVariance>,
-    pca_explained_variance
-);
-make_udf_function!(
-    Udf<pca_explained_variance_ratio::PcaExplainedVarianceRatio>,
-    pca_explained_variance_ratio
-);
-make_udf_function!(Udf<pca_info::PcaInfo>, pca_info);
-make_udf_function!(
-    Udf<pca_inverse_transform::PcaInverseTransform>,
-    pca_inverse_transform
-);
-make_udf_function!(Udf<pca_mean::PcaMean>, pca_mean);
-make_udf_function!(Udf<pca_n_components::PcaNComponents>, pca_n_components);
-make_udf_function!(Udf<pca_n_samples::PcaNSamples>, pca_n_samples);
-make_udf_function!(
-    Udf<pca_reconstruction_error::PcaReconstructionError>,
-    pca_reconstruction_error
-);
-make_udf_function!(Udf<pca_scale::PcaScale>, pca_scale);
-make_udf_function!(Udf<pca_scree::PcaScree>, pca_scree);
-make_udf_function!(Udf<pca_transform::PcaTransform>, pca_transform);
-make_udf_function!(pca_truncate::PcaTruncate, pca_truncate);
-make_udf_function!(Udf<scaler_transform::ScalerTransform>, scaler_transform);
 create_func!(pca_fit::PcaFit, pca_fit_udaf);
 create_func!(scaler_fit::ScalerFit, scaler_fit_udaf);
 
-/// The functions as builders of expressions.
-pub mod expr_fn {
-    use datafusion_expr::Expr;
-    use datafusion_functions::export_functions;
+/// From one list: the functions of DataFusion, the builders of expressions, and the list itself.
+macro_rules! scalar_functions {
+    ($($name:ident($($argument:ident),*): $function:ty, $description:literal;)*) => {
+        $(make_udf_function!($function, $name);)*
 
-    /// Fits a model; `args` are `features` and optionally `n_components`, `scale`, `convention`,
-    /// `memory_limit` and `with_mean`.
-    pub fn pca_fit(args: Vec<Expr>) -> Expr {
-        super::pca_fit_udaf().call(args)
-    }
+        /// The functions as builders of expressions.
+        pub mod expr_fn {
+            use datafusion_expr::Expr;
 
-    /// Fits a scaler; `args` are `features` and optionally `convention`, `scale` and
-    /// `with_mean`.
-    pub fn scaler_fit(args: Vec<Expr>) -> Expr {
-        super::scaler_fit_udaf().call(args)
-    }
+            /// Fits a model; `args` are `features` and optionally `n_components`, `scale`, `convention`,
+            /// `memory_limit` and `with_mean`.
+            pub fn pca_fit(args: Vec<Expr>) -> Expr {
+                super::pca_fit_udaf().call(args)
+            }
 
-    export_functions!(
-        (pca_components, "Components of a model, a list of lists.", model),
-        (pca_explained_variance, "Variance along each component of a model.", model),
-        (
-            pca_explained_variance_ratio,
-            "Share of each component of a model in the total variance.",
-            model
-        ),
-        (pca_info, "One struct per component of a model.", model),
-        (pca_inverse_transform, "Turns scores back into features.", components model),
-        (pca_mean, "Mean of each column of a model.", model),
-        (pca_n_components, "Number of components of a model.", model),
-        (pca_n_samples, "Number of rows that a model was fitted on.", model),
-        (pca_reconstruction_error, "Mean squared error of the reconstruction of standardised features.", features model),
-        (pca_scale, "What a model divides each column by.", model),
-        (pca_scree, "Scree plot of a model as text.", model),
-        (pca_transform, "Projects features on the components of a model.", features model),
-        (pca_truncate, "The model of the first components of a model.", model n_components),
-        (scaler_transform, "Standardises features.", features model)
-    );
+            /// Fits a scaler; `args` are `features` and optionally `convention`, `scale` and
+            /// `with_mean`.
+            pub fn scaler_fit(args: Vec<Expr>) -> Expr {
+                super::scaler_fit_udaf().call(args)
+            }
+
+            datafusion_functions::export_functions!($(($name, $description, $($argument)*)),*);
+        }
+
+        /// The scalar functions.
+        pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
+            vec![$($name()),*]
+        }
+    };
 }
 
-/// The scalar functions.
-pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![
-        pca_components(),
-        pca_explained_variance(),
-        pca_explained_variance_ratio(),
-        pca_info(),
-        pca_inverse_transform(),
-        pca_mean(),
-        pca_n_components(),
-        pca_n_samples(),
-        pca_reconstruction_error(),
-        pca_scale(),
-        pca_scree(),
-        pca_transform(),
-        pca_truncate(),
-        scaler_transform(),
-    ]
+scalar_functions! {
+    pca_components(model): Udf<pca_components::PcaComponents>, "Components of a model, a list of lists.";
+    pca_explained_variance(model): Udf<pca_explained_variance::PcaExplainedVariance>, "Variance along each component of a model.";
+    pca_explained_variance_ratio(model): Udf<pca_explained_variance_ratio::PcaExplainedVarianceRatio>, "Share of each component of a model in the total variance.";
+    pca_info(model): Udf<pca_info::PcaInfo>, "One struct per component of a model.";
+    pca_inverse_transform(components, model): Udf<pca_inverse_transform::PcaInverseTransform>, "Turns scores back into features.";
+    pca_mean(model): Udf<pca_mean::PcaMean>, "Mean of each column of a model.";
+    pca_n_components(model): Udf<pca_n_components::PcaNComponents>, "Number of components of a model.";
+    pca_n_samples(model): Udf<pca_n_samples::PcaNSamples>, "Number of rows that a model was fitted on.";
+    pca_reconstruction_error(features, model): Udf<pca_reconstruction_error::PcaReconstructionError>, "Mean squared error of the reconstruction of standardised features.";
+    pca_scale(model): Udf<pca_scale::PcaScale>, "What a model divides each column by.";
+    pca_scree(model): Udf<pca_scree::PcaScree>, "Scree plot of a model as text.";
+    pca_transform(features, model): Udf<pca_transform::PcaTransform>, "Projects features on the components of a model.";
+    pca_truncate(model, n_components): pca_truncate::PcaTruncate, "The model of the first components of a model.";
+    scaler_transform(features, model): Udf<scaler_transform::ScalerTransform>, "Standardises features.";
 }
 
 /// The aggregate functions.

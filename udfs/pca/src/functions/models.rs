@@ -110,12 +110,15 @@ pub(crate) fn invoke<F: Function>(
     let [argument] = take_function_args(F::NAME, &args.args)?;
     let models = Models::<F::Model>::try_new(F::NAME, argument)?;
     let column = build(&mut (0..models.len()).map(|row| models.get(row)))?;
-    match argument {
-        ColumnarValue::Scalar(_) => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
-            &column, 0,
-        )?)),
-        ColumnarValue::Array(_) => Ok(ColumnarValue::Array(column)),
-    }
+    result(column, matches!(argument, ColumnarValue::Scalar(_)))
+}
+
+/// A column, or its only value if all arguments were scalars.
+pub(crate) fn result(column: ArrayRef, scalar: bool) -> Result<ColumnarValue> {
+    Ok(match scalar {
+        true => ColumnarValue::Scalar(ScalarValue::try_from_array(&column, 0)?),
+        false => ColumnarValue::Array(column),
+    })
 }
 
 /// Evaluates a function that gives a List(Float64) of each model.

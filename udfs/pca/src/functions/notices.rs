@@ -1,6 +1,6 @@
 //! What a user should hear although it is no error.
 
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 

@@ -2,33 +2,21 @@
 
 use super::models;
 use super::udf::{function, list_of_floats};
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use arrow::array::{Float64Builder, ListBuilder};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
-use datafusion_macros::user_doc;
 use std::sync::Arc;
 
-#[user_doc(
-    doc_section(label = "PCA Functions"),
+function! {
+    PcaComponents: "pca_components"(PcaModel) -> DataType::new_list(list_of_floats(), true),
+    invoke;
     description = "Components of a model: a list of unit vectors, each of the length of the features, in descending order of explained variance.",
     syntax_example = "pca_components(model)",
     sql_example = r#"```sql
 > SELECT pca_components(pca)[1] AS first_component FROM model;
-```"#,
-    argument(
-        name = "model",
-        description = "A model, as `pca_fit` returns it. NULL gives NULL."
-    )
-)]
-/// The SQL function `pca_components`.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct PcaComponents;
-
-function! {
-    PcaComponents: "pca_components"(PcaModel) -> DataType::new_list(list_of_floats(), true),
-    invoke
+```"#
 }
 
 fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {

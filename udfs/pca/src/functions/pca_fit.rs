@@ -12,7 +12,7 @@ use crate::options::DEFAULT_MEMORY_LIMIT;
 use crate::scaling::Convention;
 use crate::settings;
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_execution::disk_manager::DiskManager;
 use datafusion_execution::memory_pool::MemoryPool;
 use datafusion_expr::expr::AggregateFunction;
@@ -114,29 +114,9 @@ impl PcaFit {
 }
 
 impl AggregateUDFImpl for PcaFit {
-    fn name(&self) -> &str {
-        NAME
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(fit_arguments::coerce(NAME, arg_types))
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        fit_arguments::check(&ARGUMENTS, arg_types)?;
-        Ok(DataType::BinaryView)
-    }
+    fit_arguments::methods!();
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if args.is_distinct {
-            return plan_err!(
-                "{NAME} does not support DISTINCT: select the distinct rows in a subquery"
-            );
-        }
         let options = fit_arguments::options(&args)?;
         let Some(features) = args.expr_fields.first() else {
             return internal_err!("{NAME} without arguments");
@@ -155,10 +135,6 @@ impl AggregateUDFImpl for PcaFit {
         Ok(state::fields(args.name))
     }
 
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Insensitive
-    }
-
     /// Turns the session's memory limit into an argument. An accumulator does not see the session,
     /// and an argument travels to the machines of a cluster.
     fn simplify(&self) -> Option<AggregateFunctionSimplification> {
@@ -170,10 +146,6 @@ impl AggregateUDFImpl for PcaFit {
             }
             Ok(Expr::AggregateFunction(function))
         }))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
     }
 }
 

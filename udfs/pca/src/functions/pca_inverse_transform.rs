@@ -3,33 +3,20 @@
 use super::apply::{self, Operation, WrongWidth};
 use super::udf::{function, list_of_floats};
 use crate::error::PcaError;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use crate::value::Value;
-use datafusion_macros::user_doc;
 
-#[user_doc(
-    doc_section(label = "PCA Functions"),
+function! {
+    PcaInverseTransform: "pca_inverse_transform"(
+        "components": "List of numbers, as many as the model has components: what `pca_transform` returns. NULL gives NULL.",
+        PcaModel: "A model, as `pca_fit` returns it: a scalar subquery, a column or a literal. NULL gives NULL."
+    ) -> list_of_floats(),
+    apply::invoke_lists::<PcaInverseTransform>;
     description = "Turns scores back into features: multiplies by the components, then by the scale, and adds the mean where `pca_transform` subtracts it. What the dropped components explained is lost.",
     syntax_example = "pca_inverse_transform(components, model)",
     sql_example = r#"```sql
 > SELECT pca_inverse_transform(features_pca, (SELECT pca FROM model)) FROM scores;
-```"#,
-    argument(
-        name = "components",
-        description = "List of numbers, as many as the model has components: what `pca_transform` returns. NULL gives NULL."
-    ),
-    argument(
-        name = "model",
-        description = "A model, as `pca_fit` returns it: a scalar subquery, a column or a literal. NULL gives NULL."
-    )
-)]
-/// The SQL function `pca_inverse_transform`.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct PcaInverseTransform;
-
-function! {
-    PcaInverseTransform: "pca_inverse_transform"("components", PcaModel) -> list_of_floats(),
-    apply::invoke_lists::<PcaInverseTransform>
+```"#
 }
 
 impl Operation for PcaInverseTransform {

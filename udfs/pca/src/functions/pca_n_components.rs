@@ -2,12 +2,12 @@
 
 use super::models;
 use super::udf::function;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use arrow::datatypes::DataType;
-use datafusion_macros::user_doc;
 
-#[user_doc(
-    doc_section(label = "PCA Functions"),
+function! {
+    PcaNComponents: "pca_n_components"(PcaModel) -> DataType::Int64,
+    |args| models::integers::<PcaNComponents>(args, |m| m.n_components() as i64);
     description = "Number of components of a model.",
     syntax_example = "pca_n_components(model)",
     sql_example = r#"```sql
@@ -17,17 +17,5 @@ use datafusion_macros::user_doc;
 +-----------------------------+
 | 123                         |
 +-----------------------------+
-```"#,
-    argument(
-        name = "model",
-        description = "A model, as `pca_fit` returns it. NULL gives NULL."
-    )
-)]
-/// The SQL function `pca_n_components`.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct PcaNComponents;
-
-function! {
-    PcaNComponents: "pca_n_components"(PcaModel) -> DataType::Int64,
-    |args| models::integers::<PcaNComponents>(args, |m| m.n_components() as i64)
+```"#
 }

@@ -2,12 +2,12 @@
 
 use super::models;
 use super::udf::function;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use arrow::datatypes::DataType;
-use datafusion_macros::user_doc;
 
-#[user_doc(
-    doc_section(label = "PCA Functions"),
+function! {
+    PcaNSamples: "pca_n_samples"(PcaModel) -> DataType::Int64,
+    |args| models::integers::<PcaNSamples>(args, |m| m.n_samples() as i64);
     description = "Number of rows that a model was fitted on. NULL rows are not counted.",
     syntax_example = "pca_n_samples(model)",
     sql_example = r#"```sql
@@ -17,17 +17,5 @@ use datafusion_macros::user_doc;
 +--------------------------+
 | 22688                    |
 +--------------------------+
-```"#,
-    argument(
-        name = "model",
-        description = "A model, as `pca_fit` returns it. NULL gives NULL."
-    )
-)]
-/// The SQL function `pca_n_samples`.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct PcaNSamples;
-
-function! {
-    PcaNSamples: "pca_n_samples"(PcaModel) -> DataType::Int64,
-    |args| models::integers::<PcaNSamples>(args, |m| m.n_samples() as i64)
+```"#
 }

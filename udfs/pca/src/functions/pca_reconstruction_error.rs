@@ -2,34 +2,21 @@
 
 use super::apply::{self, Operation};
 use super::udf::function;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use crate::value::Value;
 use arrow::datatypes::DataType;
-use datafusion_macros::user_doc;
 
-#[user_doc(
-    doc_section(label = "PCA Functions"),
+function! {
+    PcaReconstructionError: "pca_reconstruction_error"(
+        "features": "List of numbers, as long as those the model was fitted on. NULL gives NULL.",
+        PcaModel: "A model, as `pca_fit` returns it: a scalar subquery, a column or a literal. NULL gives NULL."
+    ) -> DataType::Float64,
+    apply::invoke_numbers::<PcaReconstructionError>;
     description = "Mean over the columns of the squared difference between the standardised features and their reconstruction from the components of a model. Rows unlike those the model was fitted on have a large one, which makes it a measure for anomalies.",
     syntax_example = "pca_reconstruction_error(features, model)",
     sql_example = r#"```sql
 > SELECT path FROM features ORDER BY pca_reconstruction_error(features, (SELECT pca FROM model)) DESC LIMIT 10;
-```"#,
-    argument(
-        name = "features",
-        description = "List of numbers, as long as those the model was fitted on. NULL gives NULL."
-    ),
-    argument(
-        name = "model",
-        description = "A model, as `pca_fit` returns it: a scalar subquery, a column or a literal. NULL gives NULL."
-    )
-)]
-/// The SQL function `pca_reconstruction_error`.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct PcaReconstructionError;
-
-function! {
-    PcaReconstructionError: "pca_reconstruction_error"("features", PcaModel) -> DataType::Float64,
-    apply::invoke_numbers::<PcaReconstructionError>
+```"#
 }
 
 impl Operation for PcaReconstructionError {

@@ -2,26 +2,14 @@
 
 use super::models;
 use super::udf::{function, list_of_floats};
-use crate::model::PcaModel;
-use datafusion_macros::user_doc;
+use crate::model::pca::PcaModel;
 
-#[user_doc(
-    doc_section(label = "PCA Functions"),
+function! {
+    PcaScale: "pca_scale"(PcaModel) -> list_of_floats(),
+    |args| models::float_lists::<PcaScale>(args, PcaModel::scale);
     description = "What `pca_transform` divides each column by: its standard deviation with n in the denominator, 1 if the column is constant or the model was fitted with `scale => false`. In the convention 'spark' it has n - 1 in the denominator, and 0, for which `pca_transform` gives 0, stands for a constant column.",
     syntax_example = "pca_scale(model)",
     sql_example = r#"```sql
 > SELECT pca_scale(pca) FROM model;
-```"#,
-    argument(
-        name = "model",
-        description = "A model, as `pca_fit` returns it. NULL gives NULL."
-    )
-)]
-/// The SQL function `pca_scale`.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct PcaScale;
-
-function! {
-    PcaScale: "pca_scale"(PcaModel) -> list_of_floats(),
-    |args| models::float_lists::<PcaScale>(args, PcaModel::scale)
+```"#
 }

@@ -2,35 +2,23 @@
 
 use super::models;
 use super::udf::function;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use crate::model::scree;
 use arrow::array::StringArray;
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
-use datafusion_macros::user_doc;
 use std::sync::Arc;
 
-#[user_doc(
-    doc_section(label = "PCA Functions"),
+function! {
+    PcaScree: "pca_scree"(PcaModel) -> DataType::Utf8,
+    invoke;
     description = "Scree plot of a model as text, for a terminal of 80 columns: for each component its eigenvalue, its share in the total variance, the sum of the shares up to it, and a bar; and a line where the sum reaches 90 %. Of many components it shows the first 16, the one at the line, and the last.",
     syntax_example = "pca_scree(model)",
     sql_example = r#"```sql
 > SELECT pca_scree(pca) FROM model;
 ```"#,
-    argument(
-        name = "model",
-        description = "A model, as `pca_fit` returns it. NULL gives NULL."
-    ),
     related_udf(name = "pca_info")
-)]
-/// The SQL function `pca_scree`.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct PcaScree;
-
-function! {
-    PcaScree: "pca_scree"(PcaModel) -> DataType::Utf8,
-    invoke
 }
 
 fn invoke(args: &ScalarFunctionArgs) -> Result<ColumnarValue> {

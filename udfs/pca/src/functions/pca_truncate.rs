@@ -1,11 +1,11 @@
 //! `pca_truncate(model, n_components)`
 
 use super::fit_arguments::{is_n_components, n_components};
-use super::models::Models;
+use super::models::{self, Models};
 use super::notices;
 use super::signature::{self, listed};
-use crate::model::PcaModel;
-use arrow::array::{ArrayRef, BinaryViewBuilder};
+use crate::model::pca::PcaModel;
+use arrow::array::BinaryViewBuilder;
 use arrow::datatypes::DataType;
 use datafusion_common::utils::take_function_args;
 use datafusion_common::{Result, ScalarValue, plan_err};
@@ -87,7 +87,7 @@ impl ScalarUDFImpl for PcaTruncate {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [model, counts] = take_function_args(NAME, &args.args)?;
-        let models = Models::<PcaModel>::try_new(NAME, model)?;
+        let decoded = Models::<PcaModel>::try_new(NAME, model)?;
         let is_scalar = |value: &ColumnarValue| matches!(value, ColumnarValue::Scalar(_));
         let all_scalar = is_scalar(model) && is_scalar(counts);
         let rows = if all_scalar { 1 } else { args.number_rows };
@@ -98,7 +98,7 @@ impl ScalarUDFImpl for PcaTruncate {
                 ColumnarValue::Scalar(value) => value.clone(),
                 ColumnarValue::Array(array) => ScalarValue::try_from_array(array, row)?,
             };
-            match models.get(row).filter(|_| !count.is_null()) {
+            match decoded.get(row).filter(|_| !count.is_null()) {
                 Some(model) => {
                     let model = model
                         .truncate(n_components(NAME, &count)?)
@@ -109,11 +109,7 @@ impl ScalarUDFImpl for PcaTruncate {
                 None => cut.append_null(),
             }
         }
-        let cut: ArrayRef = Arc::new(cut.finish());
-        if all_scalar {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cut, 0)?));
-        }
-        Ok(ColumnarValue::Array(cut))
+        models::result(Arc::new(cut.finish()), all_scalar)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

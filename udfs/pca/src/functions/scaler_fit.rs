@@ -5,13 +5,15 @@ use super::fit_arguments;
 use super::signature::{example_features, listed};
 use crate::error::{Counted, PcaError};
 use crate::features::{self, Features, Precision};
+use crate::fit::standard::Statistics;
 use crate::model::scaler::ScalerFitter;
+use crate::model::transform::BLOCK_ROWS;
 use crate::scaling::Scaling;
-use crate::value::Value;
-use arrow::array::{Array, ArrayRef, AsArray};
+use crate::value::{Value, check_row};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, UInt64Type};
 use datafusion_common::utils::SingleRowListArrayBuilder;
-use datafusion_common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion_expr::{Accumulator, AggregateUDFImpl, Documentation, Signature};
@@ -84,29 +86,9 @@ impl ScalerFit {
 }
 
 impl AggregateUDFImpl for ScalerFit {
-    fn name(&self) -> &str {
-        NAME
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(fit_arguments::coerce(NAME, arg_types))
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        fit_arguments::check(&ARGUMENTS, arg_types)?;
-        Ok(DataType::BinaryView)
-    }
+    fit_arguments::methods!();
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if args.is_distinct {
-            return plan_err!(
-                "{NAME} does not support DISTINCT: select the distinct rows in a subquery"
-            );
-        }
         Ok(Box::new(ScalerAccumulator {
             fitter: ScalerFitter::new(),
             scaling: fit_arguments::scaling(&ARGUMENTS, &args)?,
@@ -126,14 +108,6 @@ impl AggregateUDFImpl for ScalerFit {
             |(name, data_type)| Field::new(format_state_name(args.name, name), data_type, true);
         Ok(fields.into_iter().map(field).map(Arc::new).collect())
     }
-
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Insensitive
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
 }
 
 /// Accumulates rows of one group in one partition.
@@ -146,18 +120,37 @@ struct ScalerAccumulator {
 impl ScalerAccumulator {
     fn update<T: Value>(&mut self, features: &ArrayRef) -> Result<()> {
         let features = Features::<T>::try_new(features)?;
-        let mut push = |i| -> Result<(), PcaError> {
-            match features.row(i, self.fitter.next_row())? {
-                Some(row) => self.fitter.push(row),
-                None => {
-                    self.fitter.push_nulls(1);
-                    Ok(())
-                }
+        let ScalerFitter { seen, null_rows } = &mut self.fitter;
+        let mut rows: Vec<&[T]> = Vec::with_capacity(features.len());
+        for i in 0..features.len() {
+            let number = seen.rows + *null_rows + rows.len() as u64;
+            let row = features.row(i, number).and_then(|row| {
+                let before = rows.first().map(|row| row.len());
+                row.map(|row| check_row(row, number, seen.width().or(before)).map(|()| row))
+                    .transpose()
+            });
+            match row.map_err(|e| e.in_rows(NAME, Counted::Aggregated))? {
+                Some(row) => rows.push(row),
+                None => *null_rows += 1,
             }
-        };
-        (0..features.len())
-            .try_for_each(&mut push)
-            .map_err(|e| e.in_rows(NAME, Counted::Aggregated))
+        }
+        rows.chunks(BLOCK_ROWS)
+            .for_each(|block| seen.add(block, false));
+        Ok(())
+    }
+
+    /// Statistics that another accumulator has sent.
+    fn merge(&mut self, null_rows: u64, other: &Statistics) -> Result<(), PcaError> {
+        self.fitter.null_rows += null_rows;
+        match (self.fitter.seen.width(), other.width()) {
+            (Some(expected), Some(found)) if expected != found => {
+                Err(PcaError::PartialWidth { expected, found })
+            }
+            _ => {
+                self.fitter.seen.merge(other);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -173,54 +166,50 @@ impl Accumulator for ScalerAccumulator {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let scaler = self
-            .fitter
-            .fit(self.scaling)
-            .map_err(|e| e.in_function(NAME))?;
+        let fitted = self.fitter.fit(self.scaling);
+        let scaler = fitted.map_err(|e| e.in_function(NAME))?;
         Ok(ScalarValue::BinaryView(Some(scaler.encode())))
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.fitter.size()
+        size_of_val(self) + self.fitter.seen.size()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let fitter = std::mem::take(&mut self.fitter);
+        let ScalerFitter { seen, null_rows } = std::mem::take(&mut self.fitter);
         let list = |values: Vec<f64>| {
-            let values = arrow::array::Float64Array::from(values);
-            SingleRowListArrayBuilder::new(Arc::new(values)).build_list_scalar()
+            SingleRowListArrayBuilder::new(Arc::new(Float64Array::from(values))).build_list_scalar()
         };
         Ok(vec![
-            ScalarValue::UInt64(Some(fitter.n)),
-            ScalarValue::UInt64(Some(fitter.null_rows)),
-            list(fitter.shift),
-            list(fitter.mean),
-            list(fitter.squares),
+            ScalarValue::UInt64(Some(seen.rows)),
+            ScalarValue::UInt64(Some(null_rows)),
+            list(seen.shift),
+            list(seen.mean),
+            list(seen.squares),
         ])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let [n, nulls, shift, mean, squares] = states else {
+        let [rows, nulls, shift, mean, squares] = states else {
             return internal_err!("{NAME}: {} state columns instead of 5", states.len());
         };
-        let (n, nulls) = (
-            n.as_primitive::<UInt64Type>(),
-            nulls.as_primitive::<UInt64Type>(),
-        );
-        let [shift, mean, squares] = [shift, mean, squares].map(|a| a.as_list::<i32>());
-        let floats = |a: ArrayRef| a.as_primitive::<Float64Type>().values().to_vec();
-        for i in 0..n.len() {
-            if n.is_null(i) || shift.is_null(i) || mean.is_null(i) || squares.is_null(i) {
+        let [rows, nulls] = [rows, nulls].map(|a| a.as_primitive::<UInt64Type>());
+        for i in 0..rows.len() {
+            if states.iter().any(|column| column.is_null(i)) {
                 continue;
             }
-            let other = ScalerFitter {
-                n: n.value(i),
-                null_rows: nulls.value(i),
-                shift: floats(shift.value(i)),
-                mean: floats(mean.value(i)),
-                squares: floats(squares.value(i)),
+            let floats = |column: &ArrayRef| {
+                let list = column.as_list::<i32>().value(i);
+                list.as_primitive::<Float64Type>().values().to_vec()
             };
-            self.fitter.merge(&other).map_err(|e| e.in_function(NAME))?;
+            let other = Statistics {
+                rows: rows.value(i),
+                shift: floats(shift),
+                mean: floats(mean),
+                squares: floats(squares),
+            };
+            self.merge(nulls.value(i), &other)
+                .map_err(|e| e.in_function(NAME))?;
         }
         Ok(())
     }

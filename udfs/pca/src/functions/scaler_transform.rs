@@ -4,31 +4,18 @@ use super::apply::{self, Operation};
 use super::udf::{function, list_of_floats};
 use crate::model::scaler::Scaler;
 use crate::value::Value;
-use datafusion_macros::user_doc;
 
-#[user_doc(
-    doc_section(label = "PCA Functions"),
+function! {
+    ScalerTransform: "scaler_transform"(
+        "features": "List of numbers, as long as those the model was fitted on. NULL gives NULL.",
+        Scaler: "A scaler, as `scaler_fit` returns it: a scalar subquery, a column or a literal. NULL gives NULL."
+    ) -> list_of_floats(),
+    apply::invoke_lists::<ScalerTransform>;
     description = "Standardises features: subtracts the mean and divides by the scale of each column. A scaler of the convention 'spark' subtracts the mean only if it was fitted `with_mean`.",
     syntax_example = "scaler_transform(features, model)",
     sql_example = r#"```sql
 > SELECT scaler_transform(features, (SELECT scaler_fit(features) FROM features)) FROM features;
-```"#,
-    argument(
-        name = "features",
-        description = "List of numbers, as long as those the model was fitted on. NULL gives NULL."
-    ),
-    argument(
-        name = "model",
-        description = "A scaler, as `scaler_fit` returns it: a scalar subquery, a column or a literal. NULL gives NULL."
-    )
-)]
-/// The SQL function `scaler_transform`.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct ScalerTransform;
-
-function! {
-    ScalerTransform: "scaler_transform"("features", Scaler) -> list_of_floats(),
-    apply::invoke_lists::<ScalerTransform>
+```"#
 }
 
 impl Operation for ScalerTransform {

@@ -31,14 +31,44 @@ pub(crate) trait Function: Debug + Default + Eq + Hash + Send + Sync + 'static {
     fn documentation(&self) -> Option<&Documentation>;
 }
 
-/// Says what a [`Function`] is: its name, arguments, type, and how it is evaluated.
+/// Makes a [`Function`]: its name in SQL, its arguments, its type, how it is evaluated, and what
+/// `#[user_doc]` writes about it beside the arguments.
 macro_rules! function {
-    ($function:ty: $name:literal($($rows:literal,)? $model:ty) -> $type:expr, $invoke:expr) => {
+    ($function:ident: $name:tt($model:ty) -> $type:expr, $invoke:expr; $($docs:tt)*) => {
+        $crate::functions::udf::function! {
+            @make $function, $name, None, $model, $type, $invoke,
+            $($docs)*,
+            argument(
+                name = "model",
+                description = "A model, as `pca_fit` returns it. NULL gives NULL."
+            )
+        }
+    };
+    (
+        $function:ident: $name:tt($rows:tt: $rows_are:tt, $model:ty: $model_is:tt) -> $type:expr,
+        $invoke:expr; $($docs:tt)*
+    ) => {
+        $crate::functions::udf::function! {
+            @make $function, $name, Some($rows), $model, $type, $invoke,
+            $($docs)*,
+            argument(name = $rows, description = $rows_are),
+            argument(name = "model", description = $model_is)
+        }
+    };
+    (
+        @make $function:ident, $name:tt, $rows:expr, $model:ty, $type:expr, $invoke:expr,
+        $($docs:tt)*
+    ) => {
+        #[datafusion_macros::user_doc(doc_section(label = "PCA Functions"), $($docs)*)]
+        /// The SQL function that the file is named after.
+        #[derive(Debug, Default, PartialEq, Eq, Hash)]
+        pub(crate) struct $function;
+
         impl $crate::functions::udf::Function for $function {
             type Model = $model;
 
             const NAME: &'static str = $name;
-            const ROWS: Option<&'static str> = $crate::functions::udf::function!(@rows $($rows)?);
+            const ROWS: Option<&'static str> = $rows;
 
             fn return_type() -> arrow::datatypes::DataType {
                 $type
@@ -54,12 +84,6 @@ macro_rules! function {
                 self.doc()
             }
         }
-    };
-    (@rows) => {
-        None
-    };
-    (@rows $rows:literal) => {
-        Some($rows)
     };
 }
 pub(crate) use function;

@@ -2,7 +2,8 @@
 //!
 //! Every value is computed by itself, by the same operations in the same order whatever the width of a
 //! vector, so that all machines get the same bits. The variable `FEATURIZE_KERNELS_ISA` chooses their instruction
-//! set, as it does for the networks.
+//! set, as it does for the networks. The products and decompositions are faer's, which takes the best that
+//! the machine has: no variable changes that.
 
 use crate::value::Value;
 use faer::traits::RealField;

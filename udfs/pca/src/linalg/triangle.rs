@@ -14,8 +14,9 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows and columns of a square: the larger, the less time goes into packing it; the smaller, the more
-/// evenly threads share the work. Small in tests, so that there are several.
-const SIDE: usize = if cfg!(test) { 8 } else { 320 };
+/// evenly threads share the work. A multiple of the rows of a tile in either precision (24 and 12 with
+/// AVX2, 48 and 24 with AVX-512), so that no tile is cut. Small in tests, so that there are several.
+const SIDE: usize = if cfg!(test) { 8 } else { 384 };
 
 /// The lower triangle of a symmetric matrix, in squares from the diagonal downwards, column of squares
 /// after column of squares. Nothing reads what lies above the diagonal in those on it.

@@ -5,7 +5,7 @@
 //! far cheaper than decoding and its checksum.
 
 use crate::error::Result;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use crate::model::scaler::Scaler;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -24,40 +24,33 @@ pub(crate) trait Stored: Sized + Send + Sync + 'static {
     fn cache() -> &'static Mutex<ModelCache<Self>>;
 }
 
-static MODELS: LazyLock<Mutex<ModelCache<PcaModel>>> = LazyLock::new(Mutex::default);
-static SCALERS: LazyLock<Mutex<ModelCache<Scaler>>> = LazyLock::new(Mutex::default);
+/// What is stored of a type: which function makes it, and how many values it holds.
+macro_rules! stored {
+    ($model:ty, $made_by:literal, |$this:ident| $values:expr) => {
+        impl Stored for $model {
+            const MADE_BY: &'static str = $made_by;
 
-impl Stored for PcaModel {
-    const MADE_BY: &'static str = "pca_fit";
+            fn decode(bytes: &[u8]) -> Result<Self> {
+                Self::decode(bytes)
+            }
 
-    fn decode(bytes: &[u8]) -> Result<Self> {
-        Self::decode(bytes)
-    }
+            fn size(&self) -> usize {
+                let $this = self;
+                size_of::<Self>() + $values * size_of::<f64>()
+            }
 
-    fn size(&self) -> usize {
-        self.size()
-    }
-
-    fn cache() -> &'static Mutex<ModelCache<Self>> {
-        &MODELS
-    }
+            fn cache() -> &'static Mutex<ModelCache<Self>> {
+                static CACHE: LazyLock<Mutex<ModelCache<$model>>> = LazyLock::new(Mutex::default);
+                &CACHE
+            }
+        }
+    };
 }
 
-impl Stored for Scaler {
-    const MADE_BY: &'static str = "scaler_fit";
-
-    fn decode(bytes: &[u8]) -> Result<Self> {
-        Self::decode(bytes)
-    }
-
-    fn size(&self) -> usize {
-        self.size()
-    }
-
-    fn cache() -> &'static Mutex<ModelCache<Self>> {
-        &SCALERS
-    }
-}
+stored!(PcaModel, "pca_fit", |model| {
+    2 * model.n_features() + model.n_components() * (model.n_features() + 2)
+});
+stored!(Scaler, "scaler_fit", |scaler| 2 * scaler.n_features());
 
 /// Most models kept.
 const MAX_MODELS: usize = 1024;

@@ -16,8 +16,8 @@
 //! [safetensors]: https://github.com/huggingface/safetensors
 
 use crate::error::{PcaError, Result};
-use crate::model::PcaModel;
 use crate::model::container::{self, N_REQUESTED, Reader, Tensor, WITH_MEAN};
+use crate::model::pca::PcaModel;
 use crate::scaling::Convention;
 
 const FORMAT: &str = "datafusion-featurize.pca";

@@ -1,16 +1,17 @@
 //! The standardisation of a PCA by itself: the `StandardScaler` of scikit-learn and of Spark ML.
 
 use crate::error::{PcaError, Result};
+use crate::fit::standard::Statistics;
 use crate::linalg::elementwise;
 use crate::model::container::{self, Reader, Tensor, WITH_MEAN};
 use crate::scaling::{Convention, Scaling};
-use crate::value::{Value, first_not_finite};
+use crate::value::{Value, check_row};
 
 const FORMAT: &str = "datafusion-featurize.scaler";
 const MEAN: &str = "mean";
 const SCALE: &str = "scale";
 
-/// Means and scales of columns: what [`ScalerFitter::fit`] returns and `scaler_transform` applies.
+/// Means and scales of columns: what `scaler_fit` returns and `scaler_transform` applies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaler {
     n_samples: u64,
@@ -45,12 +46,6 @@ impl Scaler {
     #[must_use]
     pub fn scale(&self) -> &[f64] {
         &self.scale
-    }
-
-    /// Bytes held.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        size_of::<Self>() + (self.mean.capacity() + self.scale.capacity()) * size_of::<f64>()
     }
 
     /// Appends the standardised rows, row-major. Values beyond the width of the scaler are not read;
@@ -132,17 +127,11 @@ impl Scaler {
     }
 }
 
-/// Collects count, mean and squared deviations of each column, row by row (B. P. Welford, "Note on a
-/// method for calculating corrected sums of squares and products", Technometrics 4, 1962), and merges
-/// as [`crate::PcaFitter`] does.
-#[derive(Debug, Clone, Default)]
+/// Collects rows for a [`Scaler`], and merges as [`crate::PcaFitter`] does.
+#[derive(Debug, Default)]
 pub struct ScalerFitter {
-    pub(crate) n: u64,
+    pub(crate) seen: Statistics,
     pub(crate) null_rows: u64,
-    /// The first row: means relative to it lose no digits where they are much larger than deviations.
-    pub(crate) shift: Vec<f64>,
-    pub(crate) mean: Vec<f64>,
-    pub(crate) squares: Vec<f64>,
 }
 
 impl ScalerFitter {
@@ -152,98 +141,14 @@ impl ScalerFitter {
         Self::default()
     }
 
-    /// Number that the next row has in errors.
-    pub(crate) fn next_row(&self) -> u64 {
-        self.n + self.null_rows
-    }
-
-    /// Counts rows that are NULL and take no part in the fit.
-    pub fn push_nulls(&mut self, count: u64) {
-        self.null_rows += count;
-    }
-
     /// Adds one row.
     ///
     /// # Errors
     /// If the row is empty, differs in length from the rows before it, or holds a NaN or an infinity.
     pub fn push<T: Value>(&mut self, row: &[T]) -> Result<()> {
-        let number = self.next_row();
-        if row.is_empty() {
-            return Err(PcaError::EmptyRow { row: number });
-        }
-        self.set_width(number, row.len())?;
-        if let Some(index) = first_not_finite(row) {
-            return Err(PcaError::NotFinite {
-                row: number,
-                index,
-                value: row.get(index).map_or(f64::NAN, |&v| v.into()),
-            });
-        }
-        if self.n == 0 {
-            self.shift = row.iter().map(|&x| x.into()).collect();
-        }
-        self.n += 1;
-        let share = 1.0 / self.n as f64;
-        let columns = self.mean.iter_mut().zip(&mut self.squares);
-        for ((mean, squares), (&x, shift)) in columns.zip(row.iter().zip(&self.shift)) {
-            let x = x.into() - shift;
-            let before = x - *mean;
-            *mean += before * share;
-            *squares += before * (x - *mean);
-        }
+        check_row(row, self.seen.rows + self.null_rows, self.seen.width())?;
+        self.seen.add(&[row], false);
         Ok(())
-    }
-
-    fn set_width(&mut self, row: u64, found: usize) -> Result<()> {
-        if self.n == 0 {
-            self.shift = vec![0.0; found];
-            self.mean = vec![0.0; found];
-            self.squares = vec![0.0; found];
-        }
-        let expected = self.mean.len();
-        if expected == found {
-            return Ok(());
-        }
-        Err(PcaError::RowWidth {
-            row,
-            expected,
-            found,
-        })
-    }
-
-    /// Adds what another fitter has collected.
-    ///
-    /// # Errors
-    /// If the two saw rows of different lengths.
-    pub fn merge(&mut self, other: &Self) -> Result<()> {
-        self.null_rows += other.null_rows;
-        if other.n == 0 {
-            return Ok(());
-        }
-        self.set_width(self.next_row(), other.mean.len())?;
-        if self.n == 0 {
-            self.shift.clone_from(&other.shift);
-        }
-        let n = (self.n + other.n) as f64;
-        let (share, weight) = (other.n as f64 / n, self.n as f64 * other.n as f64 / n);
-        let shifts = other.shift.iter().zip(&self.shift);
-        let theirs = other.mean.iter().zip(&other.squares).zip(shifts);
-        let ours = self.mean.iter_mut().zip(&mut self.squares);
-        for ((mean, squares), ((m, s), (their_shift, our_shift))) in ours.zip(theirs) {
-            let delta = (their_shift - our_shift) + m - *mean;
-            *mean += delta * share;
-            *squares += s + delta * delta * weight;
-        }
-        self.n += other.n;
-        Ok(())
-    }
-
-    /// Bytes held.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let columns = [&self.shift, &self.mean, &self.squares];
-        let values: usize = columns.iter().map(|values| values.capacity()).sum();
-        size_of::<Self>() + values * size_of::<f64>()
     }
 
     /// Fits the scaler.
@@ -251,26 +156,20 @@ impl ScalerFitter {
     /// # Errors
     /// If there are fewer than two rows, or values too large to be squared.
     pub fn fit(&self, scaling: Scaling) -> Result<Scaler> {
-        if self.n < 2 {
+        let Statistics { rows, squares, .. } = &self.seen;
+        if *rows < 2 {
             return Err(PcaError::TooFewRows {
-                rows: self.n,
+                rows: *rows,
                 null_rows: self.null_rows,
             });
         }
-        if let Some(column) = self.squares.iter().position(|s| !s.is_finite()) {
-            return Err(PcaError::Overflow { column });
-        }
-        let means = self.shift.iter().zip(&self.mean);
-        let mean: Vec<f64> = means.map(|(shift, mean)| shift + mean).collect();
-        let columns = self.squares.iter().zip(&mean);
+        let mean = self.seen.means();
         Ok(Scaler {
-            n_samples: self.n,
+            n_samples: *rows,
             null_rows: self.null_rows,
             convention: scaling.convention,
             centred: scaling.centres(),
-            scale: columns
-                .map(|(s, m)| scaling.column_scale(self.n, *m, *s))
-                .collect(),
+            scale: scaling.scales(*rows, &mean, squares)?,
             mean,
         })
     }
@@ -291,10 +190,16 @@ mod tests {
             .collect()
     }
 
-    fn fitter(rows: &[Vec<f64>]) -> ScalerFitter {
-        let mut fitter = ScalerFitter::new();
-        rows.iter().for_each(|r| fitter.push(r).unwrap());
-        fitter
+    fn seen(rows: &[Vec<f64>]) -> Statistics {
+        let mut seen = Statistics::default();
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        rows.chunks(8).for_each(|block| seen.add(block, false));
+        seen
+    }
+
+    fn scaler(seen: Statistics, scaling: Scaling) -> Scaler {
+        let null_rows = 0;
+        ScalerFitter { seen, null_rows }.fit(scaling).unwrap()
     }
 
     #[test]
@@ -302,7 +207,7 @@ mod tests {
         let mut pca = PcaFitter::<f64>::new(FitOptions::new(NComponents::Count(1)));
         rows().iter().for_each(|r| pca.push(r).unwrap());
         let model = pca.fit().unwrap();
-        let scaler = fitter(&rows()).fit(Scaling::default()).unwrap();
+        let scaler = scaler(seen(&rows()), Scaling::default());
         for (a, b) in scaler.mean().iter().zip(model.mean()) {
             assert!((a - b).abs() < 1e-13);
         }
@@ -318,11 +223,11 @@ mod tests {
             .iter()
             .map(|row| row.iter().map(|x| x + 1e12).collect())
             .collect();
-        let expected = fitter(&small).fit(Scaling::default()).unwrap();
-        let mut merged = fitter(&large[..20]);
-        merged.merge(&fitter(&large[20..])).unwrap();
-        for fitter in [fitter(&large), merged] {
-            let scaler = fitter.fit(Scaling::default()).unwrap();
+        let expected = scaler(seen(&small), Scaling::default());
+        let mut merged = seen(&large[..20]);
+        merged.merge(&seen(&large[20..]));
+        for seen in [seen(&large), merged] {
+            let scaler = scaler(seen, Scaling::default());
             for (found, expected) in scaler.scale().iter().zip(expected.scale()) {
                 assert!((found - expected).abs() < 1e-13, "{found} {expected}");
             }
@@ -332,21 +237,21 @@ mod tests {
     #[test]
     fn merging_equals_one_pass() {
         let rows = rows();
-        let mut merged = fitter(&rows[..7]);
-        merged.merge(&ScalerFitter::new()).unwrap();
-        merged.merge(&fitter(&rows[7..])).unwrap();
-        let whole = fitter(&rows);
-        assert_eq!(merged.n, whole.n);
+        let mut merged = Statistics::default();
+        merged.merge(&seen(&rows[..7]));
+        merged.merge(&Statistics::default());
+        merged.merge(&seen(&rows[7..]));
+        let whole = seen(&rows);
+        assert_eq!(merged.rows, whole.rows);
         for (a, b) in merged.squares.iter().zip(&whole.squares) {
             assert!((a - b).abs() < 1e-10);
         }
-        assert!(merged.merge(&fitter(&[vec![1.0]])).is_err());
     }
 
     #[test]
     fn standardised_columns_have_mean_0_and_variance_1() {
         let rows = rows();
-        let scaler = fitter(&rows).fit(Scaling::default()).unwrap();
+        let scaler = scaler(seen(&rows), Scaling::default());
         let mut z = vec![];
         scaler.transform(rows.iter().map(Vec::as_slice), &mut z);
         for j in 0..6 {
@@ -363,7 +268,7 @@ mod tests {
             with_mean: Some(true),
             ..Scaling::default()
         };
-        let scaler = fitter(&rows()).fit(spark).unwrap();
+        let scaler = scaler(seen(&rows()), spark);
         let mut bytes = scaler.encode();
         assert_eq!(Scaler::decode(&bytes).unwrap(), scaler);
         if let Some(last) = bytes.last_mut() {

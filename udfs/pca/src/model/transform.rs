@@ -1,10 +1,10 @@
 //! Applies a model to rows: centre, scale, project.
 
 use crate::linalg::elementwise;
-use crate::model::PcaModel;
+use crate::model::pca::PcaModel;
 use crate::value::Value;
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 /// Rows that are best transformed together.
 pub(crate) const BLOCK_ROWS: usize = 256;
@@ -12,6 +12,29 @@ pub(crate) const BLOCK_ROWS: usize = 256;
 /// Columns of a panel: one of the rows and one of the components fit in the cache of a core. The
 /// panels are the same for any number of rows, so that a score does not depend on the batch.
 const PANEL: usize = 1024;
+
+/// Calls `f` with the rows, [`BLOCK_ROWS`] at a time.
+fn for_each_block<'a, T: Value>(
+    mut rows: impl Iterator<Item = &'a [T]>,
+    mut f: impl FnMut(&[&'a [T]]),
+) {
+    let mut block = Vec::with_capacity(BLOCK_ROWS);
+    loop {
+        block.clear();
+        block.extend(rows.by_ref().take(BLOCK_ROWS));
+        if block.is_empty() {
+            return;
+        }
+        f(&block);
+    }
+}
+
+/// Appends so many zeros, and gives them back to be written to.
+fn append(values: &mut Vec<f64>, count: usize) -> &mut [f64] {
+    let start = values.len();
+    values.resize(start + count, 0.0);
+    &mut values[start..]
+}
 
 impl PcaModel {
     /// Projects rows of [`Self::n_features`] values on the components and appends
@@ -24,38 +47,45 @@ impl PcaModel {
         rows: impl IntoIterator<Item = &'a [T]>,
         scores: &mut Vec<f64>,
     ) {
+        let rows = rows.into_iter();
+        scores.reserve(rows.size_hint().0.saturating_mul(self.n_components()));
+        let mut panel = Vec::new();
+        for_each_block(rows, |block| self.project(block, scores, &mut panel));
+    }
+
+    /// Appends the scores of a block of rows.
+    fn project<T: Value>(&self, block: &[&[T]], scores: &mut Vec<f64>, panel: &mut Vec<f64>) {
+        let (k, n) = (self.n_components(), block.len());
+        let mut target = MatMut::from_column_major_slice_mut(append(scores, n * k), k, n);
+        self.for_each_panel(block, panel, |panel, components| {
+            matmul(
+                target.as_mut(),
+                Accum::Add,
+                components,
+                MatRef::from_column_major_slice(panel, components.ncols(), n),
+                1.0,
+                Par::Seq,
+            );
+        });
+    }
+
+    /// Calls `f` with the standardised rows of a block, panel by panel of the columns, and with those columns
+    /// of the components.
+    fn for_each_panel<T: Value>(
+        &self,
+        block: &[&[T]],
+        panel: &mut Vec<f64>,
+        mut f: impl FnMut(&mut [f64], MatRef<'_, f64>),
+    ) {
         let (k, d) = (self.n_components(), self.n_features());
         let components = MatRef::from_row_major_slice(&self.components, k, d);
-        let mut rows = rows.into_iter();
-        scores.reserve(rows.size_hint().0.saturating_mul(k));
-        let mut block: Vec<&[T]> = Vec::with_capacity(BLOCK_ROWS);
-        let mut panel = Vec::new();
-        loop {
-            block.clear();
-            block.extend(rows.by_ref().take(BLOCK_ROWS));
-            if block.is_empty() {
-                return;
+        for column in (0..d).step_by(PANEL) {
+            let width = PANEL.min(d - column);
+            panel.resize(block.len() * width, 0.0);
+            for (z, row) in panel.chunks_exact_mut(width).zip(block) {
+                self.standardise(row, column, z);
             }
-            let n = block.len();
-            let start = scores.len();
-            scores.resize(start + n * k, 0.0);
-            let (_, target) = scores.split_at_mut(start);
-            let mut target = MatMut::from_column_major_slice_mut(target, k, n);
-            for column in (0..d).step_by(PANEL) {
-                let width = PANEL.min(d - column);
-                panel.resize(n * width, 0.0);
-                for (z, row) in panel.chunks_exact_mut(width).zip(&block) {
-                    self.standardise(row, column, z);
-                }
-                matmul(
-                    target.as_mut(),
-                    Accum::Add,
-                    components.subcols(column, width),
-                    MatRef::from_column_major_slice(&panel, width, n),
-                    1.0,
-                    Par::Seq,
-                );
-            }
+            f(panel, components.subcols(column, width));
         }
     }
 
@@ -68,26 +98,17 @@ impl PcaModel {
         features: &mut Vec<f64>,
     ) {
         let (k, d) = (self.n_components(), self.n_features());
-        let mut rows = scores.into_iter();
-        let mut block = Vec::new();
-        loop {
-            block.clear();
-            for (i, row) in rows.by_ref().take(BLOCK_ROWS).enumerate() {
-                block.extend(row.iter().take(k).map(|&x| -> f64 { x.into() }));
-                block.resize((i + 1) * k, 0.0);
-            }
-            let n = block.len() / k;
-            if n == 0 {
-                return;
-            }
-            let start = features.len();
-            features.resize(start + n * d, 0.0);
-            let (_, target) = features.split_at_mut(start);
+        let components = MatRef::from_row_major_slice(&self.components, k, d);
+        for_each_block(scores.into_iter(), |block| {
+            let scores = Mat::from_fn(k, block.len(), |c, row| {
+                block[row].get(c).map_or(0.0, |&score| score.into())
+            });
+            let target = append(features, block.len() * d);
             matmul(
-                MatMut::from_column_major_slice_mut(target, d, n),
+                MatMut::from_column_major_slice_mut(target, d, block.len()),
                 Accum::Replace,
-                MatRef::from_row_major_slice(&self.components, k, d).transpose(),
-                MatRef::from_column_major_slice(&block, k, n),
+                components.transpose(),
+                &scores,
                 1.0,
                 Par::Seq,
             );
@@ -96,7 +117,7 @@ impl PcaModel {
                     *x = *x * scale + if self.centred { *mean } else { 0.0 };
                 }
             }
-        }
+        });
     }
 
     /// Appends for each row the mean over the columns of (z − ẑ)², where z is the standardised row and
@@ -108,41 +129,29 @@ impl PcaModel {
         rows: impl IntoIterator<Item = &'a [T]>,
         errors: &mut Vec<f64>,
     ) {
-        let (k, d) = (self.n_components(), self.n_features());
-        let components = MatRef::from_row_major_slice(&self.components, k, d);
-        let mut rows = rows.into_iter();
-        let (mut block, mut scores, mut panel) = (Vec::with_capacity(BLOCK_ROWS), vec![], vec![]);
-        loop {
-            block.clear();
-            block.extend(rows.by_ref().take(BLOCK_ROWS));
-            if block.is_empty() {
-                return;
-            }
+        let (mut scores, mut panel) = (vec![], vec![]);
+        for_each_block(rows.into_iter(), |block| {
             let n = block.len();
             scores.clear();
-            self.transform(block.iter().copied(), &mut scores);
-            let start = errors.len();
-            errors.resize(start + n, 0.0);
-            let (_, errors) = errors.split_at_mut(start);
-            for column in (0..d).step_by(PANEL) {
-                let width = PANEL.min(d - column);
-                panel.resize(n * width, 0.0);
-                for (z, row) in panel.chunks_exact_mut(width).zip(&block) {
-                    self.standardise(row, column, z);
-                }
+            self.project(block, &mut scores, &mut panel);
+            let scores = MatRef::from_column_major_slice(&scores, self.n_components(), n);
+            let errors = append(errors, n);
+            self.for_each_panel(block, &mut panel, |panel, components| {
+                let width = components.ncols();
                 matmul(
-                    MatMut::from_column_major_slice_mut(&mut panel, width, n),
+                    MatMut::from_column_major_slice_mut(panel, width, n),
                     Accum::Add,
-                    components.subcols(column, width).transpose(),
-                    MatRef::from_column_major_slice(&scores, k, n),
+                    components.transpose(),
+                    scores,
                     -1.0,
                     Par::Seq,
                 );
                 for (error, residual) in errors.iter_mut().zip(panel.chunks_exact(width)) {
-                    *error += residual.iter().map(|r| r * r).sum::<f64>() / d as f64;
+                    let squares = residual.iter().map(|r| r * r).sum::<f64>();
+                    *error += squares / self.n_features() as f64;
                 }
-            }
-        }
+            });
+        });
     }
 
     /// Columns of the scaled row from `start` on, centred if the model is, 0 beyond its end.
