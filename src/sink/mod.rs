@@ -73,7 +73,9 @@
 //! Who reads the manifest, and lists the folder if there is none, therefore always finds the old or the
 //! new data complete. Who only lists the folder does so whenever `_SUCCESS` is there. A run that *fails* rather than dies in steps 3 to 5
 //! takes back what it did, and the folder is as it was; from step 6 on it leaves the rest to the
-//! next run. On the local disk, publishing is a rename; on an object store it is a copy within the
+//! next run. A run that is *interrupted* (its stream is dropped) removes its staged parts and its lock, as one
+//! that fails, so that readers which fail at any file beside the parts can read the folder; in steps 3 to
+//! 8 it leaves the rest to the next run. On the local disk, publishing is a rename; on an object store it is a copy within the
 //! store, because objects cannot be renamed there and an object under its final name would be
 //! visible hours before the commit. Parts are limited to 1 GiB for the sake of these copies.
 //!

@@ -31,6 +31,7 @@ use std::time::Duration;
 use clap::Parser;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
+use datafusion_featurize::sink::settled;
 use datafusion_featurize::sql::script;
 
 use crate::args::{Args, Subcommand};
@@ -40,7 +41,7 @@ use crate::session::Session;
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long computations that have been told to stop may take to do so before the process ends without them.
+/// How long what has been told to stop may take to do so before the program goes on without it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The exit status of a program whose reader has gone, as shells have it.
@@ -150,7 +151,7 @@ async fn interrupted(
             eprintln!("Interrupted");
             *temporary = session.ctx.runtime_env().disk_manager.temp_dir_paths();
             // The work has been dropped by now. What it was writing is cleared away.
-            let _ = tokio::time::timeout(PATIENCE, datafusion_featurize::sink::settled()).await;
+            let _ = tokio::time::timeout(PATIENCE, settled()).await;
             #[cfg(feature = "cluster")]
             datafusion_featurize::cluster::cancellations().await;
             Ok(ExitCode::from(status))

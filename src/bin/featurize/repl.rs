@@ -3,6 +3,7 @@
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion_cli::command::{Command, OutputFormat};
+use datafusion_featurize::sink::settled;
 use datafusion_featurize::sql::script;
 use rustyline::completion::unescape;
 use rustyline::error::ReadlineError;
@@ -13,7 +14,7 @@ use crate::interrupt::{Signals, interruptible, signal};
 use crate::prompt::{self, Prompt, PromptHelper, command};
 use crate::secrets::lacks_secrets;
 use crate::session::Session;
-use crate::{help, pager, statements};
+use crate::{PATIENCE, help, pager, statements};
 
 /// Reads and runs lines until the end of the input or `\q`.
 pub(crate) async fn run(session: &mut Session) -> Result<()> {
@@ -101,6 +102,7 @@ async fn execute(
         Ok(result) => result,
         Err(_) => {
             println!("^C");
+            let _ = tokio::time::timeout(PATIENCE, settled()).await;
             Ok(Done::Interrupted)
         }
     };
