@@ -8,6 +8,7 @@ use std::any::Any;
 
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::common::{Result, config_datafusion_err, config_err};
+use datafusion_functions_image::decode::{DeepGrey, ExifOrientation, TruncatedImages};
 use datafusion_functions_image::models::Architecture;
 use datafusion_functions_image::settings::{
     DEFAULT_DEVICE, DEFAULT_MAX_PIXELS, DEFAULT_MODEL, DEFAULT_WEIGHTS,
@@ -34,6 +35,12 @@ pub struct FeaturizeOptions {
     pub input_size: Option<usize>,
     /// Largest image, in pixels, that is decoded.
     pub max_pixels: u64,
+    /// What to do with the orientation in EXIF of JPEG, PNG and WebP.
+    pub exif_orientation: ExifOrientation,
+    /// What to do with a JPEG that ends early.
+    pub truncated_images: TruncatedImages,
+    /// How grey of more than eight bits becomes grey of eight.
+    pub deep_grey: DeepGrey,
     /// Where networks run: `cpu` or `cuda`.
     pub device: String,
     /// Most bytes that one `pca_fit` holds; `None` means 1 GiB.
@@ -59,6 +66,9 @@ impl Default for FeaturizeOptions {
             weights_dir: None,
             input_size: None,
             max_pixels: DEFAULT_MAX_PIXELS,
+            exif_orientation: ExifOrientation::default(),
+            truncated_images: TruncatedImages::default(),
+            deep_grey: DeepGrey::default(),
             device: DEFAULT_DEVICE.to_owned(),
             pca_memory_limit: None,
             threads: 0,
@@ -71,7 +81,7 @@ impl Default for FeaturizeOptions {
 }
 
 /// Names in the order in which `SHOW ALL` and the README list them, with their meaning.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 15] = [
     (
         "model",
         "Network used by featurize when its model argument is absent",
@@ -89,6 +99,18 @@ const SETTINGS: [(&str, &str); 12] = [
         "Side in pixels of the images that networks are fed when the input_size argument of featurize is absent; unset means each network's own",
     ),
     ("max_pixels", "Largest image, in pixels, that is decoded"),
+    (
+        "exif_orientation",
+        "What to do with the orientation in EXIF of JPEG, PNG and WebP: ignore (as Keras jobs) or apply. That of TIFF is always applied, as by Pillow",
+    ),
+    (
+        "truncated_images",
+        "What to do with a JPEG that ends early: error, or load what there is, as Pillow with LOAD_TRUNCATED_IMAGES",
+    ),
+    (
+        "deep_grey",
+        "How grey of more than eight bits becomes grey of eight: high_byte, or clip, as Pillow, which takes all above 255 as white",
+    ),
     ("device", "Where networks run: cpu or cuda"),
     (
         "pca_memory_limit",
@@ -129,6 +151,9 @@ impl FeaturizeOptions {
             "weights_dir" => self.weights_dir.clone(),
             "input_size" => self.input_size.map(|size| size.to_string()),
             "max_pixels" => Some(self.max_pixels.to_string()),
+            "exif_orientation" => Some(self.exif_orientation.to_string()),
+            "truncated_images" => Some(self.truncated_images.to_string()),
+            "deep_grey" => Some(self.deep_grey.to_string()),
             "device" => Some(self.device.clone()),
             "pca_memory_limit" => self.pca_memory_limit.map(|bytes| bytes.to_string()),
             "threads" => Some(self.threads.to_string()),
@@ -179,6 +204,9 @@ impl ExtensionOptions for FeaturizeOptions {
                 };
             }
             "max_pixels" => self.max_pixels = number(key, value, 1)?,
+            "exif_orientation" => self.exif_orientation = checked(key, value.parse())?,
+            "truncated_images" => self.truncated_images = checked(key, value.parse())?,
+            "deep_grey" => self.deep_grey = checked(key, value.parse())?,
             "device" => match value.to_ascii_lowercase().as_str() {
                 "cuda" if !cfg!(feature = "cuda") => {
                     return config_err!(
@@ -278,6 +306,9 @@ mod tests {
             ("weights_dir", "/Some/Folder"),
             ("input_size", "100"),
             ("max_pixels", "7"),
+            ("exif_orientation", "apply"),
+            ("truncated_images", "load"),
+            ("deep_grey", "clip"),
             ("device", "cpu"),
             ("pca_memory_limit", "4096"),
             ("threads", "3"),
@@ -321,6 +352,11 @@ mod tests {
                 "whole number of at least 1, found '0'",
             ),
             ("max_pixels", "many", "found 'many'"),
+            (
+                "exif_orientation",
+                "on",
+                "expected 'ignore' or 'apply', found 'on'",
+            ),
             (
                 "pca_memory_limit",
                 "0",

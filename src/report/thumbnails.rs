@@ -11,10 +11,9 @@ use datafusion::common::Result;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
-use datafusion_functions_image::decode::{Limits, decode};
-use datafusion_functions_image::resize::resize_rgb;
+use datafusion_functions_image::decode::Limits;
+use datafusion_functions_image::thumbnail::thumbnail as encode;
 use futures::{StreamExt, stream};
-use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
 use object_store::ObjectStoreExt;
 use tokio::sync::Semaphore;
 
@@ -24,7 +23,6 @@ use crate::object_stores::register_object_store;
 
 /// Longest side, in pixels.
 const SIDE: usize = 64;
-const QUALITY: u8 = 80;
 /// Base64 of all thumbnails of a page.
 const MAX_BYTES: usize = 5_000_000;
 /// Longest file that is fetched, in bytes.
@@ -81,39 +79,5 @@ async fn fetched(path: &str, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) ->
 
 /// A picture of at most 64 × 64 pixels of an image: JPEG, in base64. None of what cannot be decoded.
 pub fn thumbnail(content: &[u8]) -> Option<String> {
-    let image = decode(content, LIMITS).ok()?;
-    let longest = image.width.max(image.height).max(SIDE);
-    // Rounded; a very narrow image keeps a pixel.
-    let scaled = |side: usize| ((side * SIDE + longest / 2) / longest).max(1);
-    let (width, height) = (scaled(image.width), scaled(image.height));
-    let pixels = resize_rgb(image.data, (image.width, image.height), (width, height));
-    let jpeg = Encoder::new(&pixels, width, height, PixelFormat::Rgb)
-        .quality(QUALITY)
-        .subsampling(Subsampling::S420)
-        .optimize_huffman(true)
-        .encode();
-    Some(STANDARD.encode(jpeg.ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thumbnails_are_small_and_keep_their_proportions() {
-        for ((width, height), expected) in [
-            ((200, 100), (64, 32)),
-            ((30, 64), (30, 64)),
-            ((1000, 2), (64, 1)),
-            ((65, 1000), (4, 64)),
-        ] {
-            let pixels = vec![90; width * height * 3];
-            let jpeg = Encoder::new(&pixels, width, height, PixelFormat::Rgb).encode();
-            let bytes = STANDARD.decode(thumbnail(&jpeg.unwrap()).unwrap()).unwrap();
-            let small = decode(&bytes, LIMITS).unwrap();
-            assert_eq!((small.width, small.height), expected);
-            assert!(bytes.len() < 1500, "{}", bytes.len());
-        }
-        assert_eq!(thumbnail(b"no image"), None);
-    }
+    Some(STANDARD.encode(encode(content, SIDE, LIMITS).ok()?))
 }

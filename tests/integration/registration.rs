@@ -50,6 +50,8 @@ async fn three_ways_in_one_list() {
         "featurize",
         "try_featurize",
         "image_info",
+        "image_hash",
+        "thumbnail",
         "pca_fit",
         "pca_transform",
         "pca_n_components",

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::cancel::CancelToken;
 use crate::counters;
-use crate::decode::{DecodeError, Limits, decode};
+use crate::decode::{DecodeError, DecodeOptions, decode};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::models::Pooling;
@@ -46,7 +46,7 @@ pub enum OnUndecodable {
 pub struct Featurizer {
     model: Arc<Model>,
     pooling: Pooling,
-    limits: Limits,
+    options: DecodeOptions,
     pool: Arc<ComputePool>,
     cancel: CancelToken,
 }
@@ -56,13 +56,13 @@ impl Featurizer {
     pub fn new(
         model: Arc<Model>,
         pooling: Pooling,
-        limits: Limits,
+        options: impl Into<DecodeOptions>,
         pool: Arc<ComputePool>,
     ) -> Self {
         Self {
             model,
             pooling,
-            limits,
+            options: options.into(),
             pool,
             cancel: CancelToken::new(),
         }
@@ -178,7 +178,7 @@ impl Featurizer {
 
     /// Fills the network's input for one image.
     fn input(&self, bytes: &[u8], input: &mut [f32]) -> Result<(), DecodeError> {
-        let image = decode(bytes, self.limits)?;
+        let image = decode(bytes, self.options)?;
         let side = self.model.image_side();
         let rgb = resize_rgb(image.data, (image.width, image.height), (side, side));
         self.model.preprocessing().apply(&rgb, input);

@@ -8,6 +8,7 @@
 //! | [`conventions`] | what weights expect of the network around them |
 //! | [`model`], [`models`] | a network with its weights, loaded once per process |
 //! | [`weights`] | where the numbers of a network come from |
+//! | [`thumbnail`] | an image → a small JPEG of it |
 //! | [`features`] | batches of images → batches of vectors |
 //! | [`pool`] | the compute threads all queries share |
 //! | [`cancel`] | how a call learns that its query was cancelled |
@@ -30,6 +31,7 @@ pub mod pool;
 pub mod preprocess;
 pub mod resize;
 pub mod settings;
+pub mod thumbnail;
 pub mod weights;
 
 use std::sync::Arc;

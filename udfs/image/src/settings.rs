@@ -4,9 +4,12 @@
 //! name; it reads them by key. Without that extension every setting has the default given here.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, config_err};
+
+use crate::decode::{DecodeOptions, DeepGrey, ExifOrientation, Limits, TruncatedImages};
 
 /// Prefix of the settings: `SET featurize.model = 'vgg16'`.
 pub const PREFIX: &str = "featurize";
@@ -36,6 +39,12 @@ pub struct Settings {
     pub input_size: Option<usize>,
     /// Most pixels an image may have; larger ones are refused from their header.
     pub max_pixels: u64,
+    /// What to do with the orientation that EXIF gives.
+    pub exif_orientation: ExifOrientation,
+    /// What to do with a JPEG that ends early.
+    pub truncated_images: TruncatedImages,
+    /// How grey of more than eight bits becomes grey of eight.
+    pub deep_grey: DeepGrey,
     /// Where networks run: `cpu` or `cuda`.
     pub device: String,
     /// Threads of the compute pool; 0 for one per core.
@@ -50,6 +59,9 @@ impl Default for Settings {
             weights_dir: None,
             input_size: None,
             max_pixels: DEFAULT_MAX_PIXELS,
+            exif_orientation: ExifOrientation::default(),
+            truncated_images: TruncatedImages::default(),
+            deep_grey: DeepGrey::default(),
             device: DEFAULT_DEVICE.to_owned(),
             threads: DEFAULT_THREADS,
         }
@@ -80,6 +92,9 @@ impl Settings {
                 "weights_dir" => settings.weights_dir = Some(PathBuf::from(value)),
                 "input_size" => settings.input_size = Some(parse(key, &value)?),
                 "max_pixels" => settings.max_pixels = parse(key, &value)?,
+                "exif_orientation" => settings.exif_orientation = choose(key, &value)?,
+                "truncated_images" => settings.truncated_images = choose(key, &value)?,
+                "deep_grey" => settings.deep_grey = choose(key, &value)?,
                 "device" => settings.device = value,
                 "threads" => settings.threads = parse(key, &value)?,
                 // The other settings belong to the scan.
@@ -88,9 +103,28 @@ impl Settings {
         }
         Ok(settings)
     }
+
+    /// How images are decoded.
+    pub fn decode_options(&self) -> DecodeOptions {
+        DecodeOptions {
+            limits: Limits {
+                max_pixels: self.max_pixels,
+            },
+            exif_orientation: self.exif_orientation,
+            truncated_images: self.truncated_images,
+            deep_grey: self.deep_grey,
+        }
+    }
 }
 
-fn parse<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
+fn choose<T: FromStr<Err = String>>(key: &str, value: &str) -> Result<T> {
+    match value.parse() {
+        Ok(chosen) => Ok(chosen),
+        Err(error) => config_err!("{PREFIX}.{key}: {error}"),
+    }
+}
+
+fn parse<T: FromStr>(key: &str, value: &str) -> Result<T> {
     match value.parse() {
         Ok(parsed) => Ok(parsed),
         Err(_) => config_err!("{PREFIX}.{key} must be a whole number ≥ 0, found '{value}'"),

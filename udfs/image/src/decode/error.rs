@@ -72,6 +72,10 @@ pub enum DecodeError {
         cause: String,
     },
 
+    /// A good image could not be encoded as a thumbnail.
+    #[error("the thumbnail cannot be encoded: {0}")]
+    Thumbnail(String),
+
     /// The bytes contradict the format.
     #[error("{format} image of {length} bytes cannot be decoded: {cause}")]
     Corrupt {
@@ -85,7 +89,7 @@ pub enum DecodeError {
 }
 
 /// What a decoder has against some bytes, before the file it came from is named.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Cause {
     /// The bytes end too early.
     Truncated(String),

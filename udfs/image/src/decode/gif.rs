@@ -10,7 +10,7 @@ use std::num::NonZeroU64;
 use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, MemoryLimit};
 
 use super::error::Cause;
-use super::{Format, Header, Opened, RgbPixels, memory_limit};
+use super::{Details, Format, Header, Opened, RgbPixels, memory_limit};
 
 /// Reads as far as the header of the first frame.
 pub(super) fn open(bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {
@@ -25,8 +25,10 @@ pub(super) fn open(bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {
     };
     let width = side(screen.0, frame.left, frame.width);
     let height = side(screen.1, frame.top, frame.height);
+    let transparent = frame.transparent.is_some();
     Ok(Box::new(Gif {
         bytes,
+        transparent,
         width,
         height,
     }))
@@ -63,10 +65,30 @@ fn decoder(bytes: &[u8], most: u64) -> Result<Decoder<Cursor<&[u8]>>, Cause> {
         .map_err(|error| cause(&error))
 }
 
+/// Most frames that are counted.
+const MOST_FRAMES: u32 = 10_000;
+
 struct Gif<'a> {
     bytes: Cow<'a, [u8]>,
+    transparent: bool,
     width: u32,
     height: u32,
+}
+
+impl Gif<'_> {
+    /// Frames whose pixels are passed over.
+    fn frames(&self) -> u32 {
+        let mut options = DecodeOptions::new();
+        options.skip_frame_decoding(true);
+        let Ok(mut decoder) = options.read_info(Cursor::new(&self.bytes)) else {
+            return 1;
+        };
+        let mut frames = 0;
+        while frames < MOST_FRAMES && matches!(decoder.next_frame_info(), Ok(Some(_))) {
+            frames += 1;
+        }
+        frames.max(1)
+    }
 }
 
 impl Opened for Gif<'_> {
@@ -76,6 +98,14 @@ impl Opened for Gif<'_> {
             width: self.width,
             height: self.height,
             color: "RGBA".to_owned(),
+        }
+    }
+
+    fn details(&self) -> Details {
+        Details {
+            frames: self.frames(),
+            transparency: self.transparent,
+            ..Details::default()
         }
     }
 

@@ -5,6 +5,7 @@
 //! does not do as libjpeg does, is put together from its planes by [`planes`].
 
 mod frame;
+mod partial;
 mod planes;
 mod stream;
 
@@ -14,18 +15,40 @@ use self::frame::{Colours, Frame, Process};
 use self::planes::Plane;
 use self::stream::{MOST_SCANS, Part, Stream};
 use super::error::Cause;
-use super::{Format, Header, Opened, RgbPixels, memory_limit};
+use super::levels::cmyk_to_rgb;
+use super::metadata;
+use super::{
+    DecodeOptions, Details, Format, Header, Opened, RgbPixels, TruncatedImages, memory_limit,
+};
 
 /// Reads the header, and where each scan ends.
-pub(super) fn open(bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {
-    Ok(Box::new(Jpeg(stream::read(bytes)?)))
+pub(super) fn open(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {
+    let load = options.truncated_images == TruncatedImages::Load;
+    let (stream, is_partial) = match stream::read(bytes, None) {
+        Ok(stream) => (stream, false),
+        Err(error) if load => (partial::mended(bytes, error)?, true),
+        Err(error) => return Err(error),
+    };
+    Ok(Box::new(Jpeg {
+        bytes,
+        stream,
+        load,
+        is_partial,
+    }))
 }
 
-struct Jpeg<'a>(Stream<'a>);
+struct Jpeg<'a> {
+    bytes: &'a [u8],
+    stream: Stream<'a>,
+    /// Whether a part of it is enough.
+    load: bool,
+    /// Whether there is no more than a part, as the markers already tell.
+    is_partial: bool,
+}
 
 impl Opened for Jpeg<'_> {
     fn header(&self) -> Header {
-        let frame = &self.0.frame;
+        let frame = &self.stream.frame;
         let mode = match frame.components.len() {
             1 => "L",
             4 => "CMYK",
@@ -43,28 +66,35 @@ impl Opened for Jpeg<'_> {
         }
     }
 
+    fn details(&self) -> Details {
+        Details {
+            bits: self.stream.frame.precision,
+            ..metadata::of_jpeg(self.bytes)
+        }
+    }
+
     fn read(self: Box<Self>) -> Result<RgbPixels, Cause> {
-        let Stream { frame, parts } = self.0;
+        let frame = &self.stream.frame;
         let (width, height) = (usize::from(frame.width), usize::from(frame.height));
-        let limits = DecodeLimits {
-            max_scans: MOST_SCANS,
-            max_memory: Some(memory_limit(frame.width.into(), frame.height.into())),
-            ..DecodeLimits::default()
+        let mut levels = if self.is_partial {
+            partial::levels(&self.stream).map_err(cause)
+        } else {
+            levels(&self.stream, PixelFormat::Rgb)
         };
-        let inks = frame.components.len() == 4;
-        let levels = match parts.as_slice() {
-            [part] if is_usual(&frame) => {
-                let mut decoder = Decoder::new_with_limits(&part.bytes, limits).map_err(cause)?;
-                decoder.set_output_format(if inks {
-                    PixelFormat::Cmyk
-                } else {
-                    PixelFormat::Rgb
-                });
-                decoder.decode_image().map_err(cause)?.data
-            }
-            parts => planes::compose(&frame, &planes_of(&frame, parts, limits)?)?,
+        if let (Err(error), true) = (&levels, self.load && !self.is_partial) {
+            let error = Cause::clone(error);
+            let stream = partial::mended(self.bytes, error)?;
+            levels = partial::levels(&stream).map_err(cause);
+        }
+        let levels = levels?;
+        let data = if frame.components.len() == 4 {
+            // As Adobe writes them, and as Pillow always assumes: inverted.
+            let (pixels, _) = levels.as_chunks::<4>();
+            let inks = pixels.iter().map(|pixel| pixel.map(|level| 255 - level));
+            inks.flat_map(cmyk_to_rgb).collect()
+        } else {
+            levels
         };
-        let data = if inks { cmyk_to_rgb(&levels) } else { levels };
         if data.len() != width * height * 3 {
             return Err(Cause::Corrupt(format!(
                 "{} bytes of pixels were decoded instead of {}",
@@ -77,6 +107,74 @@ impl Opened for Jpeg<'_> {
             height,
             data,
         })
+    }
+}
+
+/// The interleaved samples of a JPEG within another file: RGB, or as they are stored.
+pub(super) struct Samples {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) channels: usize,
+    pub(super) data: Vec<u8>,
+}
+
+/// Decodes a JPEG whose colours another file knows, YCbCr or none to convert, and which is no larger
+/// than `most`, but for whole blocks. `repeat` says that coarse samples are repeated, not smoothed.
+pub(super) fn samples(
+    bytes: &[u8],
+    ycbcr: bool,
+    repeat: bool,
+    most: (usize, usize),
+) -> Result<Samples, Cause> {
+    let stream = stream::read(bytes, Some(ycbcr))?;
+    let frame = &stream.frame;
+    let (width, height) = (usize::from(frame.width), usize::from(frame.height));
+    if width > most.0.next_multiple_of(32) || height > most.1.next_multiple_of(32) {
+        return Err(Cause::Corrupt(format!(
+            "a JPEG of {width}×{height} pixels where {}×{} should be",
+            most.0, most.1
+        )));
+    }
+    let channels = frame.components.len();
+    let data = match channels {
+        1 => levels(&stream, PixelFormat::Grayscale)?,
+        3 if repeat => {
+            let planes = planes_of(frame, &stream.parts, limits(frame))?;
+            planes::compose(frame, &planes, repeat)?
+        }
+        _ => levels(&stream, PixelFormat::Rgb)?,
+    };
+    Ok(Samples {
+        width,
+        height,
+        channels,
+        data,
+    })
+}
+
+fn limits(frame: &Frame) -> DecodeLimits {
+    DecodeLimits {
+        max_scans: MOST_SCANS,
+        max_memory: Some(memory_limit(frame.width.into(), frame.height.into())),
+        ..DecodeLimits::default()
+    }
+}
+
+/// The levels of all pixels: of four inks, or in this format.
+fn levels(stream: &Stream<'_>, format: PixelFormat) -> Result<Vec<u8>, Cause> {
+    let frame = &stream.frame;
+    match stream.parts.as_slice() {
+        [part] if is_usual(frame) => {
+            let mut decoder =
+                Decoder::new_with_limits(&part.bytes, limits(frame)).map_err(cause)?;
+            decoder.set_output_format(if frame.components.len() == 4 {
+                PixelFormat::Cmyk
+            } else {
+                format
+            });
+            Ok(decoder.decode_image().map_err(cause)?.data)
+        }
+        parts => planes::compose(frame, &planes_of(frame, parts, limits(frame))?, false),
     }
 }
 
@@ -126,27 +224,6 @@ fn is_usual(frame: &Frame) -> bool {
     }
 }
 
-/// Converts inks as Pillow does: inverted, as Adobe writes them and as Pillow always assumes, and
-/// mixed with black by multiplication.
-fn cmyk_to_rgb(inks: &[u8]) -> Vec<u8> {
-    let (pixels, _) = inks.as_chunks::<4>();
-    pixels
-        .iter()
-        .flat_map(|[cyan, magenta, yellow, black]| {
-            [cyan, magenta, yellow].map(|ink| {
-                let covered = divided_by_255(u32::from(255 - ink) * u32::from(*black));
-                black.saturating_sub(covered)
-            })
-        })
-        .collect()
-}
-
-/// `product / 255`, rounded; exact for products of two bytes.
-fn divided_by_255(product: u32) -> u8 {
-    let shifted = product + 128;
-    (((shifted >> 8) + shifted) >> 8) as u8
-}
-
 fn cause(error: JpegError) -> Cause {
     match error {
         JpegError::UnexpectedEof => {
@@ -160,6 +237,7 @@ fn cause(error: JpegError) -> Cause {
 mod tests {
     use image::{ImageFormat, RgbImage};
 
+    use super::super::Limits;
     use super::*;
 
     fn encoded() -> Vec<u8> {
@@ -170,7 +248,8 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<RgbPixels, Cause> {
-        open(bytes)?.read()
+        let limits = Limits { max_pixels: 10_000 };
+        open(bytes, limits.into())?.read()
     }
 
     #[test]

@@ -1,58 +1,63 @@
-//! Every format but JPEG and GIF, by the `image` crate, and TIFF with a palette by its `tiff`.
+//! PNG and WebP, by the `image` crate.
 
 use std::io::Cursor;
 
-use image::codecs::bmp::BmpDecoder;
 use image::codecs::png::PngDecoder;
-use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
-use image::error::UnsupportedErrorKind;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageResult};
 
 use super::error::Cause;
-use super::{DECODER_OVERHEAD, Format, Header, Opened, RgbPixels, memory_limit, palette, webp};
+use super::open::DECODER_OVERHEAD;
+use super::{
+    DecodeOptions, DeepGrey, Details, Format, Header, Opened, RgbPixels, memory_limit, metadata,
+    webp,
+};
 
-/// Reads the header.
-pub(super) fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {
-    let reader = Cursor::new(bytes);
-    let opened = match format {
-        Format::Bmp => boxed(format, BmpDecoder::new(reader)),
-        Format::Png => {
-            let mut limits = image::Limits::no_limits();
-            limits.max_alloc = Some(DECODER_OVERHEAD);
-            boxed(format, PngDecoder::with_limits(reader, limits))
+/// Reads the header of a PNG.
+pub(super) fn png(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(DECODER_OVERHEAD);
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits);
+    boxed(Format::Png, metadata::of_png(bytes), decoder, options)
+}
+
+/// Reads the header of a WebP.
+pub(super) fn webp(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {
+    if let Some(said) = webp::missing_length(bytes) {
+        return Err(Cause::Truncated(format!("it says it has {said} bytes")));
+    }
+    let details = metadata::of_webp(bytes);
+    match webp::unmixed(bytes) {
+        Some(copy) => {
+            let decoder = WebPDecoder::new(Cursor::new(copy));
+            boxed(Format::WebP, details, decoder, options)
         }
-        Format::Tiff => match palette::open(bytes) {
-            Some(opened) => return opened,
-            None => boxed(format, TiffDecoder::new(reader)),
-        },
-        Format::WebP => {
-            if let Some(said) = webp::missing_length(bytes) {
-                return Err(Cause::Truncated(format!("it says it has {said} bytes")));
-            }
-            match webp::unmixed(bytes) {
-                Some(copy) => boxed(format, WebPDecoder::new(Cursor::new(copy))),
-                None => boxed(format, WebPDecoder::new(reader)),
-            }
+        None => {
+            let decoder = WebPDecoder::new(Cursor::new(bytes));
+            boxed(Format::WebP, details, decoder, options)
         }
-        Format::Gif | Format::Jpeg => {
-            return Err(Cause::Corrupt(format!("{format} has a decoder of its own")));
-        }
-    };
-    opened.map_err(|error| cause(&error))
+    }
 }
 
 fn boxed<'a, D: ImageDecoder + 'a>(
     format: Format,
+    details: Details,
     decoder: ImageResult<D>,
-) -> ImageResult<Box<dyn Opened + 'a>> {
-    let decoder = decoder?;
-    Ok(Box::new(Raster { format, decoder }))
+    options: DecodeOptions,
+) -> Result<Box<dyn Opened + 'a>, Cause> {
+    Ok(Box::new(Raster {
+        format,
+        details,
+        decoder: decoder.map_err(|error| cause(&error))?,
+        deep_grey: options.deep_grey,
+    }))
 }
 
 struct Raster<D> {
     format: Format,
+    details: Details,
     decoder: D,
+    deep_grey: DeepGrey,
 }
 
 impl<D: ImageDecoder> Opened for Raster<D> {
@@ -66,6 +71,10 @@ impl<D: ImageDecoder> Opened for Raster<D> {
         }
     }
 
+    fn details(&self) -> Details {
+        self.details
+    }
+
     fn read(self: Box<Self>) -> Result<RgbPixels, Cause> {
         let mut decoder = self.decoder;
         let (width, height) = decoder.dimensions();
@@ -77,13 +86,13 @@ impl<D: ImageDecoder> Opened for Raster<D> {
             .map(|image| RgbPixels {
                 width: width as usize,
                 height: height as usize,
-                data: into_rgb(image),
+                data: into_rgb(image, self.deep_grey),
             })
             .map_err(|error| cause(&error))
     }
 }
 
-fn into_rgb(image: DynamicImage) -> Vec<u8> {
+fn into_rgb(image: DynamicImage, deep: DeepGrey) -> Vec<u8> {
     fn high_byte(value: u16) -> u8 {
         (value >> 8) as u8
     }
@@ -103,7 +112,7 @@ fn into_rgb(image: DynamicImage) -> Vec<u8> {
         }
         DynamicImage::ImageLuma16(image) => image
             .iter()
-            .flat_map(|grey| [high_byte(*grey); 3])
+            .flat_map(|grey| [deep.level(*grey); 3])
             .collect(),
         DynamicImage::ImageLumaA16(image) => {
             let (pixels, _) = image.as_chunks::<2>();
@@ -125,14 +134,6 @@ fn into_rgb(image: DynamicImage) -> Vec<u8> {
 }
 
 fn cause(error: &ImageError) -> Cause {
-    if let ImageError::Unsupported(unsupported) = error
-        && let UnsupportedErrorKind::Color(ExtendedColorType::Unknown(bits)) = unsupported.kind()
-    {
-        return Cause::Corrupt(format!(
-            "its pixels are numbers of {bits} bits, floating-point ones perhaps, and nothing says \
-             which of them is black or white; scale them to 8 or 16 bits first"
-        ));
-    }
     let text = error_chain(error);
     let lower = text.to_lowercase();
     let ends_early = matches!(

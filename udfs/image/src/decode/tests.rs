@@ -1,16 +1,64 @@
 use std::io::Cursor;
 
 use super::*;
-use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 
 const LIMITS: Limits = Limits {
     max_pixels: crate::settings::DEFAULT_MAX_PIXELS,
 };
 
 fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let image = image.into();
+    match format {
+        ImageFormat::Bmp => return bmp(&image.into_rgb8()),
+        ImageFormat::Tiff => return rgb_tiff(&image.into_rgb8()),
+        _ => {}
+    }
     let mut out = Cursor::new(Vec::new());
-    image.into().write_to(&mut out, format).unwrap();
+    image.write_to(&mut out, format).unwrap();
     out.into_inner()
+}
+
+/// A BMP of 24 bits a pixel, its rows from the bottom up.
+fn bmp(image: &RgbImage) -> Vec<u8> {
+    let (width, height) = image.dimensions();
+    let mut out = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+    out.extend([width, height].map(u32::to_le_bytes).concat());
+    out.extend([1, 0, 24, 0]);
+    out.extend([0; 24]);
+    for row in image.as_raw().chunks(3 * width as usize).rev() {
+        out.extend(
+            row.chunks(3)
+                .flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]),
+        );
+        out.resize(54 + (out.len() - 54).next_multiple_of(4), 0);
+    }
+    out
+}
+
+/// A TIFF of one strip. The fields are tags and numbers; where the strip is, is added.
+fn tiff(fields: &[(u16, u32)], strip: &[u8]) -> Vec<u8> {
+    const STRIP: [u16; 2] = [273, 279];
+    let at = 8 + 2 + 12 * (fields.len() + 2) + 4;
+    let strips = STRIP.into_iter().zip([at as u32, strip.len() as u32]);
+    let mut fields: Vec<_> = fields.iter().copied().chain(strips).collect();
+    fields.sort_unstable();
+    let mut out = b"II\x2A\0\x08\0\0\0".to_vec();
+    out.extend((fields.len() as u16).to_le_bytes());
+    for (tag, value) in fields {
+        out.extend(tag.to_le_bytes());
+        out.extend([4, 0, 1, 0, 0, 0]);
+        out.extend(value.to_le_bytes());
+    }
+    out.extend([0; 4]);
+    out.extend(strip);
+    out
+}
+
+fn rgb_tiff(image: &RgbImage) -> Vec<u8> {
+    let (width, height) = image.dimensions();
+    let fields = [(256, width), (257, height), (258, 8), (262, 2), (277, 3)];
+    tiff(&fields, image.as_raw())
 }
 
 fn photo(width: u32, height: u32) -> RgbImage {
@@ -73,32 +121,72 @@ fn what_is_not_supported_is_named() {
         "the content (20 bytes) is an image in AVIF, which is not supported; convert it to JPEG or \
          PNG first"
     );
-    // One pixel of grey, a floating-point number: width, height, bits, what they mean, where they
-    // are, rows, bytes, kind of number.
-    let fields = [
-        (256, 1),
-        (257, 1),
-        (258, 32),
-        (259, 1),
-        (262, 1),
-        (273, 4),
-        (277, 1),
-        (278, 1),
-        (279, 4),
-        (339, 3),
-    ];
-    let mut tiff = b"II\x2A\0\x08\0\0\0\x0A\0".to_vec();
-    for (tag, value) in fields {
-        tiff.extend(u16::to_le_bytes(tag));
-        tiff.extend([4, 0, 1, 0, 0, 0]);
-        tiff.extend(u32::to_le_bytes(value));
-    }
-    tiff.extend([0; 8]);
+    // One pixel of grey, a floating-point number.
+    let fields = [(256, 1), (257, 1), (258, 32), (262, 1), (339, 3)];
+    let tiff = tiff(&fields, &[0; 4]);
     let error = decode(&tiff, LIMITS).unwrap_err().to_string();
     assert!(
         error.contains("numbers of 32 bits") && error.contains("scale them"),
         "{error}"
     );
+}
+
+/// The table of formats in the documentation of the module is what the code does.
+#[test]
+fn the_table_of_formats_is_true() {
+    let documentation = include_str!("mod.rs");
+    let row = |format: &str| {
+        let beginning = format!("//! | {format} |");
+        let row = documentation
+            .lines()
+            .find(|line| line.starts_with(&beginning));
+        row.unwrap_or_else(|| panic!("{format} has no row"))
+            .to_owned()
+    };
+    for format in Format::ALL {
+        row(&format.to_string());
+    }
+    let refused = row("TIFF");
+    let base = [(256, 16), (257, 1), (277, 1)];
+    for (more, expected) in [
+        (&[(258, 8), (259, 34_925), (262, 1)][..], "LZMA"),
+        (&[(258, 8), (259, 50_000), (262, 1)], "Zstandard"),
+        (&[(258, 8), (259, 50_001), (262, 1)], "WebP"),
+        (
+            &[(258, 1), (259, 3), (262, 0), (292, 1)],
+            "fax in two dimensions",
+        ),
+        (&[(258, 8), (262, 8), (277, 3)], "CIE L*a*b*"),
+        (&[(258, 8), (262, 6), (277, 3)], "YCbCr that is not JPEG"),
+    ] {
+        let fields: Vec<_> = base
+            .into_iter()
+            .filter(|(tag, _)| !more.iter().any(|(other, _)| other == tag))
+            .chain(more.iter().copied())
+            .collect();
+        let error = decode(&tiff(&fields, &[0; 48]), LIMITS)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(expected) && error.contains("save it again"),
+            "{error}"
+        );
+        assert!(refused.contains(expected), "{expected} is not in the table");
+    }
+    for (bytes, format) in [
+        (b"\0\0\0\x14ftypavif\0\0\0\0avif".as_slice(), "AVIF"),
+        (b"\0\0\0\x14ftypheic\0\0\0\0heic", "HEIC"),
+        (b"\xFF\x4F\xFF\x51", "JPEG 2000"),
+        (b"\xFF\x0A", "JPEG XL"),
+    ] {
+        assert!(row(format).contains("refused"));
+        assert!(
+            decode(bytes, LIMITS)
+                .unwrap_err()
+                .to_string()
+                .contains(format)
+        );
+    }
 }
 
 #[test]

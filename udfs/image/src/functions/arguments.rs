@@ -14,7 +14,7 @@ use datafusion_expr::{
 };
 
 use crate::cancel;
-use crate::decode::{DECODERS, Limits};
+use crate::decode::DECODERS;
 use crate::error::Error;
 use crate::features::{Featurizer, OnUndecodable, item_field};
 use crate::model::{DeviceKind, Model};
@@ -253,10 +253,8 @@ impl Constants {
         let pool = ComputePool::shared(settings.threads)?;
         let model = self.model(settings, access)?;
         let pooling = self.pooling(&model);
-        let limits = Limits {
-            max_pixels: settings.max_pixels,
-        };
-        Ok(Featurizer::new(model, pooling, limits, pool).with_cancel_token(cancel::current()))
+        let options = settings.decode_options();
+        Ok(Featurizer::new(model, pooling, options, pool).with_cancel_token(cancel::current()))
     }
 
     /// Pooling of the features that a model gives.

@@ -13,7 +13,7 @@ use datafusion_expr::{
 use datafusion_macros::user_doc;
 
 use super::arguments::{self, Constants};
-use crate::decode::DECODERS;
+use crate::decode::DecodeOptions;
 use crate::model::Model;
 use crate::models::Pooling;
 use crate::settings::Settings;
@@ -90,7 +90,11 @@ impl ScalarUDFImpl for FeaturizeModelInfo {
         let model = constants
             .model(&settings, &self.access)
             .map_err(|error| error.in_function(self.name()))?;
-        let info = ScalarValue::Struct(Arc::new(describe(&model, constants.pooling(&model))?));
+        let info = ScalarValue::Struct(Arc::new(describe(
+            &model,
+            constants.pooling(&model),
+            settings.decode_options(),
+        )?));
         Ok(ColumnarValue::Scalar(info))
     }
 
@@ -110,7 +114,7 @@ fn fields() -> Fields {
     ])
 }
 
-fn describe(model: &Model, pooling: Pooling) -> Result<StructArray> {
+fn describe(model: &Model, pooling: Pooling, options: DecodeOptions) -> Result<StructArray> {
     let architecture = model.architecture();
     let dimension = u32::try_from(pooling.dimension(model.feature_map()))
         .map_err(|error| exec_datafusion_err!("featurize_model_info: dimension: {error}"))?;
@@ -121,7 +125,7 @@ fn describe(model: &Model, pooling: Pooling) -> Result<StructArray> {
         Arc::new(UInt64Array::from(vec![model.parameter_count() as u64])),
         text(model.weights_sha256()),
         text(model.preprocessing().name()),
-        text(DECODERS),
+        text(&options.provenance()),
     ];
     Ok(StructArray::try_new(fields(), columns, None)?)
 }

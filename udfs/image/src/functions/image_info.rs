@@ -2,30 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray, StructArray, UInt32Array};
+use arrow::array::{ArrayRef, StringArray, StructArray, UInt8Array, UInt32Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use datafusion_common::instant::Instant;
-use datafusion_common::utils::take_function_args;
-use datafusion_common::{Result, ScalarValue};
+use datafusion_common::Result;
 use datafusion_expr::{
     Coercion, ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
     Signature, TypeSignatureClass, Volatility,
 };
 use datafusion_macros::user_doc;
-use rayon::prelude::*;
 
-use super::arguments::Images;
-use crate::cancel;
-use crate::counters;
-use crate::decode::{Inspection, Limits, inspect};
-use crate::error::Error;
-use crate::pool::ComputePool;
-use crate::settings::Settings;
+use super::each_image::{columnar, each_image};
+use crate::decode::{Inspection, inspect};
 
 #[user_doc(
     doc_section(label = "Image Functions"),
-    description = "Decodes an image completely and returns a struct of its `format`, `width`, `height`, `color` and `error`. `error` is NULL for a good image and says otherwise why `featurize` would refuse it; the other fields hold what could still be learnt. NULL in gives NULL out.",
+    description = "Decodes an image completely and returns a struct of its `format`, `width`, `height`, `color` and `error`. `error` is NULL for a good image and says otherwise why `featurize` would refuse it; the other fields hold what could still be learnt: `frames` (the first is taken), `orientation` (EXIF's 1 to 8; applied to TIFF always, to others with `featurize.exif_orientation`), `bits` of a channel, `icc_profile` (`ignored` if there is one) and `transparency` (`dropped` if there is any: colours are taken as they are stored). NULL in gives NULL out.",
     syntax_example = "image_info(content)",
     sql_example = r#"```sql
 > SELECT path, image_info(content)['error'] FROM images WHERE image_info(content)['error'] IS NOT NULL;
@@ -35,7 +27,9 @@ use crate::settings::Settings;
         description = "The encoded image, of any binary type."
     ),
     related_udf(name = "featurize"),
-    related_udf(name = "try_featurize")
+    related_udf(name = "try_featurize"),
+    related_udf(name = "image_hash"),
+    related_udf(name = "thumbnail")
 )]
 /// The `image_info` function.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -79,39 +73,10 @@ impl ScalarUDFImpl for ImageInfo {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let settings = Settings::try_from_config(&args.config_options)?;
-        let [content] = take_function_args(self.name(), &args.args)?;
-        let scalar = matches!(content, ColumnarValue::Scalar(_));
-        let content = content.to_array(if scalar { 1 } else { args.number_rows })?;
-        let images = Images::try_new(&content)?;
-        let limits = Limits {
-            max_pixels: settings.max_pixels,
-        };
-        let pool = ComputePool::shared(settings.threads)
-            .map_err(|error| error.in_function(self.name()))?;
-        let cancel = cancel::current();
-        let started = Instant::now();
-        let inspections: Result<Vec<Option<Inspection>>, Error> = pool.run(|| {
-            images
-                .rows()
-                .into_par_iter()
-                .map(|image| {
-                    cancel.check().map_err(|_| Error::Cancelled)?;
-                    Ok(image.map(|bytes| inspect(bytes, limits)))
-                })
-                .collect()
-        });
-        let inspections = inspections.map_err(|error| error.in_function(self.name()))?;
-        let images = inspections.iter().flatten();
-        let (good, bad): (Vec<_>, Vec<_>) = images.partition(|image| image.error.is_none());
-        counters::add_decoded(good.len(), bad.len(), started.elapsed());
-        let info = struct_array(&inspections)?;
-        if scalar {
-            let value = ScalarValue::try_from_array(&info, 0)?;
-            Ok(ColumnarValue::Scalar(value))
-        } else {
-            Ok(ColumnarValue::Array(Arc::new(info)))
-        }
+        let work = |_, bytes: &[u8], options| inspect(bytes, options);
+        let is_good = |image: &Inspection| image.error.is_none();
+        let inspections = each_image(self.name(), &args, work, is_good)?;
+        columnar(&args, Arc::new(struct_array(&inspections)?))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -126,6 +91,11 @@ fn fields() -> Fields {
         Field::new("height", DataType::UInt32, true),
         Field::new("color", DataType::Utf8, true),
         Field::new("error", DataType::Utf8, true),
+        Field::new("frames", DataType::UInt32, true),
+        Field::new("orientation", DataType::UInt8, true),
+        Field::new("bits", DataType::UInt8, true),
+        Field::new("icc_profile", DataType::Utf8, true),
+        Field::new("transparency", DataType::Utf8, true),
     ])
 }
 
@@ -143,12 +113,29 @@ fn struct_array(inspections: &[Option<Inspection>]) -> Result<StructArray> {
     let error: StringArray = each()
         .map(|inspection| Some(inspection?.error.as_ref()?.to_string()))
         .collect();
+    let details = || each().map(|inspection| inspection?.details.as_ref());
+    let frames: UInt32Array = details().map(|details| Some(details?.frames)).collect();
+    let orientation: UInt8Array = details()
+        .map(|details| Some(details?.orientation))
+        .collect();
+    let bits: UInt8Array = details().map(|details| Some(details?.bits)).collect();
+    let icc_profile: StringArray = details()
+        .map(|details| details?.icc_profile.then_some("ignored"))
+        .collect();
+    let transparency: StringArray = details()
+        .map(|details| details?.transparency.then_some("dropped"))
+        .collect();
     let columns: Vec<ArrayRef> = vec![
         Arc::new(format),
         Arc::new(width),
         Arc::new(height),
         Arc::new(color),
         Arc::new(error),
+        Arc::new(frames),
+        Arc::new(orientation),
+        Arc::new(bits),
+        Arc::new(icc_profile),
+        Arc::new(transparency),
     ];
     let nulls: NullBuffer = inspections.iter().map(Option::is_some).collect();
     Ok(StructArray::try_new(fields(), columns, Some(nulls))?)

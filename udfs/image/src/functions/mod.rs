@@ -1,9 +1,12 @@
 //! The SQL functions, one to a file.
 
 mod arguments;
+mod each_image;
 pub mod featurize;
 pub mod featurize_model_info;
+pub mod image_hash;
 pub mod image_info;
+pub mod thumbnail;
 pub mod try_featurize;
 
 use std::sync::Arc;
@@ -16,6 +19,8 @@ use crate::weights::WeightsAccess;
 make_udf_function!(featurize::Featurize, featurize);
 make_udf_function!(try_featurize::TryFeaturize, try_featurize);
 make_udf_function!(image_info::ImageInfo, image_info);
+make_udf_function!(image_hash::ImageHash, image_hash);
+make_udf_function!(thumbnail::ThumbnailOf, thumbnail);
 make_udf_function!(
     featurize_model_info::FeaturizeModelInfo,
     featurize_model_info
@@ -41,6 +46,8 @@ pub mod expr_fn {
             "Format, size, colour mode and decoding error of an image",
             content
         ),
+        (image_hash, "Perceptual hash of an image", content),
+        (thumbnail, "A small JPEG of an image", content side),
         (
             featurize_model_info,
             "What `featurize` computes with: the network's name, dimension, parameters, weights and conventions",
@@ -56,6 +63,8 @@ pub fn looks_for_cancellation(function: &ScalarUDF) -> bool {
     function.is::<featurize::Featurize>()
         || function.is::<try_featurize::TryFeaturize>()
         || function.is::<image_info::ImageInfo>()
+        || function.is::<image_hash::ImageHash>()
+        || function.is::<thumbnail::ThumbnailOf>()
         || function.is::<featurize_model_info::FeaturizeModelInfo>()
 }
 
@@ -65,6 +74,8 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         featurize(),
         try_featurize(),
         image_info(),
+        image_hash(),
+        thumbnail(),
         featurize_model_info(),
     ]
 }
@@ -76,6 +87,8 @@ pub fn functions_with(access: &WeightsAccess) -> Vec<Arc<ScalarUDF>> {
         Arc::new(featurize::Featurize::with_access(access()).into()),
         Arc::new(try_featurize::TryFeaturize::with_access(access()).into()),
         image_info(),
+        image_hash(),
+        thumbnail(),
         Arc::new(featurize_model_info::FeaturizeModelInfo::with_access(access()).into()),
     ]
 }

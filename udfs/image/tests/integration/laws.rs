@@ -23,13 +23,17 @@ const LIMITS: Limits = Limits {
     max_pixels: 1 << 20,
 };
 
-const FORMATS: [ImageFormat; 6] = [
+const FORMATS: [ImageFormat; 4] = [
     ImageFormat::Jpeg,
     ImageFormat::Png,
     ImageFormat::WebP,
-    ImageFormat::Bmp,
     ImageFormat::Gif,
-    ImageFormat::Tiff,
+];
+
+/// What the crate `image` would need features for to write.
+const FILES: [&[u8]; 2] = [
+    include_bytes!("../data/decode/rgb24.bmp"),
+    include_bytes!("../data/decode/rgb_lzw.tiff"),
 ];
 
 /// One good image of every format.
@@ -44,13 +48,14 @@ static IMAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
             image.write_to(&mut out, *format).unwrap();
             out.into_inner()
         })
+        .chain(FILES.map(<[u8]>::to_vec))
         .collect()
 });
 
 /// A good image with some bytes changed and perhaps its end missing.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     (
-        0..FORMATS.len(),
+        0..FORMATS.len() + FILES.len(),
         prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         prop::option::of(any::<prop::sample::Index>()),
     )

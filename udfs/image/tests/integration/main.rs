@@ -10,6 +10,7 @@ mod download;
 #[cfg(feature = "http")]
 mod download_interrupted;
 mod keras;
+mod kinds;
 mod laws;
 mod mobilenet_v2;
 mod networks;

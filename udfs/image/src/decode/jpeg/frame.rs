@@ -37,6 +37,16 @@ impl Colours {
         }
     }
 
+    /// Where another file says so.
+    pub(super) fn said(frame: &Frame, ycbcr: bool) -> Self {
+        match frame.components.len() {
+            1 => Self::Grey,
+            4 => Self::Cmyk,
+            _ if ycbcr => Self::YCbCr,
+            _ => Self::Rgb,
+        }
+    }
+
     /// How Adobe's marker says so.
     pub(super) fn transform(self) -> Option<u8> {
         match self {

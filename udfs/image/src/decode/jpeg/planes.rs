@@ -4,6 +4,10 @@
 use super::super::error::Cause;
 use super::frame::{Colours, Component, Frame};
 
+/// What a unit of Cb takes from green, in 65,536ths; libtiff's is of less precision.
+const GREEN: i32 = 22_554;
+const LIBTIFF_GREEN: i32 = 22_553;
+
 /// The samples of a component.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plane {
@@ -13,8 +17,11 @@ pub(super) struct Plane {
 }
 
 /// Interleaves the components, each brought to the size of the image and all to RGB or CMYK.
-pub(super) fn compose(frame: &Frame, planes: &[Plane]) -> Result<Vec<u8>, Cause> {
+/// `repeat` says that it is done as libtiff does: coarse samples are repeated, not smoothed.
+pub(super) fn compose(frame: &Frame, planes: &[Plane], repeat: bool) -> Result<Vec<u8>, Cause> {
     let (width, height) = (usize::from(frame.width), usize::from(frame.height));
+    let green = if repeat { LIBTIFF_GREEN } else { GREEN };
+    let rgb = |y, cb, cr| rgb(y, cb, cr, green);
     let grids = frame.components.iter().zip(planes);
     let grids: Vec<Grid> = grids
         .map(|(component, plane)| Grid::new(frame, component, plane))
@@ -24,7 +31,7 @@ pub(super) fn compose(frame: &Frame, planes: &[Plane]) -> Result<Vec<u8>, Cause>
     for y in 0..height {
         for (grid, row) in grids.iter().zip(&mut rows) {
             row.clear();
-            grid.stretch(y, row);
+            grid.stretch(y, repeat, row);
         }
         match (rows.as_slice(), frame.colours) {
             ([first, second, third], Colours::YCbCr) => {
@@ -104,8 +111,14 @@ impl<'a> Grid<'a> {
     }
 
     /// A row of pixels, as libjpeg makes it: by triangles where the factor is two, else repeated.
-    fn stretch(&self, y: usize, out: &mut Vec<u8>) {
+    fn stretch(&self, y: usize, repeat: bool, out: &mut Vec<u8>) {
         let row = self.row(y / self.down);
+        if repeat {
+            let levels = row
+                .iter()
+                .map(|level| std::iter::repeat_n(*level, self.across));
+            return out.extend(levels.flatten());
+        }
         let wide = self.width > 2;
         match (self.across, self.down) {
             (1, 1) => out.extend(row),
@@ -147,12 +160,12 @@ fn widen(sums: &[u16], bias: [u16; 2], shift: u32, out: &mut Vec<u8>) {
 }
 
 /// JFIF's conversion, in libjpeg's fixed point.
-fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
+fn rgb(y: u8, cb: u8, cr: u8, green: i32) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
     let half = 1 << 15;
     [
         y + ((91_881 * cr + half) >> 16),
-        y + ((-22_554 * cb - 46_802 * cr + half) >> 16),
+        y + ((-green * cb - 46_802 * cr + half) >> 16),
         y + ((116_130 * cb + half) >> 16),
     ]
     .map(|level| level.clamp(0, 255) as u8)

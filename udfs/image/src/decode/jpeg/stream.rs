@@ -48,13 +48,14 @@ pub(super) struct Part<'a> {
     pub(super) components: Vec<usize>,
 }
 
-/// Reads a JPEG to its end.
+/// Reads a JPEG to its end. `ycbcr` says what its colours are if it cannot know: YCbCr, or none to
+/// convert.
 ///
 /// # Errors
 ///
 /// [`Cause::Truncated`] if the bytes run out before, or parts of the image are missing.
-pub(super) fn read(bytes: &[u8]) -> Result<Stream<'_>, Cause> {
-    let mut reader = Reader::new(bytes, None);
+pub(super) fn read(bytes: &[u8], ycbcr: Option<bool>) -> Result<Stream<'_>, Cause> {
+    let mut reader = Reader::new(bytes, ycbcr, None);
     let frame = reader.read()?;
     if reader.plain {
         let components = (0..frame.components.len()).collect();
@@ -62,11 +63,31 @@ pub(super) fn read(bytes: &[u8]) -> Result<Stream<'_>, Cause> {
         let parts = vec![Part { bytes, components }];
         return Ok(Stream { frame, parts });
     }
-    let mut reader = Reader::new(bytes, Some(Vec::new()));
+    let mut reader = Reader::new(bytes, ycbcr, Some(Vec::new()));
     Ok(Stream {
         frame: reader.read()?,
         parts: reader.parts,
     })
+}
+
+/// The frame header of a JPEG whose first scan has begun, if the decoder reads it as libjpeg does.
+pub(super) fn read_beginning(bytes: &[u8]) -> Option<Frame> {
+    let mut reader = Reader::new(bytes, None, None);
+    // That it ends early is why it is read again.
+    let _ends_early = reader.read();
+    reader.frame.filter(|_| reader.plain && reader.scans > 0)
+}
+
+impl Stream<'static> {
+    /// A JPEG that is decoded as it stands.
+    pub(super) fn of_one(frame: Frame, bytes: Vec<u8>) -> Self {
+        let components = (0..frame.components.len()).collect();
+        let bytes = Cow::Owned(bytes);
+        Self {
+            frame,
+            parts: vec![Part { bytes, components }],
+        }
+    }
 }
 
 fn corrupt(what: impl Into<String>) -> Cause {
@@ -82,6 +103,7 @@ struct Huffman<'a> {
 
 struct Reader<'a> {
     bytes: &'a [u8],
+    ycbcr: Option<bool>,
     at: usize,
     /// Whether the decoder reads the file as libjpeg does.
     plain: bool,
@@ -106,9 +128,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], out: Option<Vec<u8>>) -> Self {
+    fn new(bytes: &'a [u8], ycbcr: Option<bool>, out: Option<Vec<u8>>) -> Self {
         Self {
             bytes,
+            ycbcr,
             at: 2,
             plain: true,
             out,
@@ -286,8 +309,17 @@ impl<'a> Reader<'a> {
         let Some(mut frame) = self.frame.take() else {
             return Err(corrupt("a scan comes before the frame header"));
         };
+        let outcome = self.scan_of(&mut frame, content, number);
+        self.frame = Some(frame);
+        outcome
+    }
+
+    fn scan_of(&mut self, frame: &mut Frame, content: &[u8], number: usize) -> Result<bool, Cause> {
         if number == 1 {
-            frame.colours = Colours::of(&frame, self.jfif, self.adobe);
+            frame.colours = match self.ycbcr {
+                None => Colours::of(frame, self.jfif, self.adobe),
+                Some(ycbcr) => Colours::said(frame, ycbcr),
+            };
             self.plain &= frame.is_plain(self.adobe);
         }
         let scan = frame.begin_scan(content, number)?;
@@ -296,15 +328,15 @@ impl<'a> Reader<'a> {
         let progressive = frame.process == Process::Progressive;
         self.plain &= progressive || all && scan.usual;
         if progressive && number == 1 {
-            self.begin_part(&frame, (0..frame.components.len()).collect())?;
+            self.begin_part(frame, (0..frame.components.len()).collect())?;
         } else if !progressive {
-            self.begin_part(&frame, indices)?;
+            self.begin_part(frame, indices)?;
         }
         for selected in &scan.components {
             if frame.process != Process::Lossless {
-                self.write_quantization(&frame, selected.index)?;
+                self.write_quantization(frame, selected.index)?;
             }
-            for (class, id) in scan.tables(&frame, selected) {
+            for (class, id) in scan.tables(frame, selected) {
                 self.write_huffman(class, id)?;
             }
         }
@@ -320,8 +352,7 @@ impl<'a> Reader<'a> {
             self.write(START_OF_SCAN, &[&scan.header()])?;
         }
         let last = !progressive && all;
-        self.entropy(&frame, frame.groups(&scan).0, last)?;
-        self.frame = Some(frame);
+        self.entropy(frame, frame.groups(&scan).0, last)?;
         Ok(last)
     }
 
