@@ -11,7 +11,7 @@ use super::{ReadBlob, TryReadBlob};
 use crate::object_stores::Stores;
 
 /// One of the two functions, as an operator or a plan on its way takes it along.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct BlobCall {
     /// An object that cannot be had is NULL.
     pub(crate) tries: bool,
@@ -27,6 +27,15 @@ impl BlobCall {
             tries,
             registry,
             stores: Stores::default(),
+        }
+    }
+
+    /// A call that takes the options of stores along.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn with_stores(tries: bool, stores: Stores) -> Self {
+        Self {
+            stores,
+            ..Self::new(tries, None)
         }
     }
 

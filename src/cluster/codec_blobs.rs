@@ -35,16 +35,8 @@ pub(super) fn decode(name: &str, buf: &[u8]) -> Result<Option<Arc<ScalarUDF>>> {
     };
     let stores = StoresMessage::decode(buf)
         .map_err(|e| exec_datafusion_err!("what a call of {name} took along: {e}"))?;
-    let call = call(tries, Stores::from_message(stores));
+    let call = BlobCall::with_stores(tries, Stores::from_message(stores));
     Ok(Some(call.into_function()))
-}
-
-pub(super) fn call(tries: bool, stores: Stores) -> BlobCall {
-    BlobCall {
-        tries,
-        stores,
-        ..BlobCall::default()
-    }
 }
 
 /// Lets the calls of `plan` take `stores` along.
@@ -58,7 +50,7 @@ pub(super) fn with_stores(plan: LogicalPlan, stores: &Stores) -> Result<LogicalP
     let in_expression = |expression: Expr| match expression {
         Expr::ScalarFunction(mut function) => match BlobCall::of(&function.func) {
             Some(of) => {
-                function.func = call(of.tries, stores.clone()).into_function();
+                function.func = BlobCall::with_stores(of.tries, stores.clone()).into_function();
                 Ok(Transformed::yes(Expr::ScalarFunction(function)))
             }
             None => Ok(Transformed::no(Expr::ScalarFunction(function))),

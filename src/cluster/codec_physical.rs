@@ -31,7 +31,7 @@ use super::sorts::SortPartitionsExec;
 use super::stored::WithStoresExec;
 use super::stores::Stores;
 use crate::binary_file::{FetchExec, FetchParts, ListingSummary};
-use crate::blobs::ReadBlobExec;
+use crate::blobs::{BlobCall, ReadBlobExec};
 use crate::offload::{NamedCall, OffloadExec, SmallBatchesExec};
 use crate::sink::{CommitExec, NotNullExec, PartWriterExec};
 
@@ -85,12 +85,11 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
             Physical::ReadBlob(message) => {
                 let input = only(inputs)?;
                 let decoding = PhysicalPlanDecodeContext::new(ctx, self);
-                let uri = message.uri.unwrap_or_default();
-                let schema = input.schema();
+                let (uri, schema) = (message.uri.unwrap_or_default(), input.schema());
                 let uri =
-                    parse_physical_expr_with_converter(&uri, &decoding, &schema, proto_converter)?;
+                    parse_physical_expr_with_converter(&uri, &schema, &decoding, proto_converter)?;
                 let stores = Stores::from_message(message.stores.unwrap_or_default());
-                let call = codec_blobs::call(message.tries, stores);
+                let call = BlobCall::with_stores(message.tries, stores);
                 Arc::new(ReadBlobExec::try_new(input, uri, call)?)
             }
             Physical::Commit(message) => {
