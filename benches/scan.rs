@@ -2,14 +2,14 @@
 //!
 //! The server runs in a process of its own (this program with `--serve`), delays every request by
 //! 30 ms and holds its objects in memory. Measured are the scan of 10,000 objects of 5 KB against
-//! the ceiling of concurrency ÷ latency, the listing of 90,000 objects in 130 folders, and
+//! the ceiling of concurrency ÷ latency, the same objects by `read_blob` from a Parquet file, the listing of 90,000 objects in 130 folders, and
 //! `featurize` from S3 against the same files on disk, in turns.
 //!
 //! | argument | meaning |
 //! |---|---|
 //! | `--test` | few objects and little latency: does it run? |
 //! | `--json` | one line of JSON a measurement, instead of a table |
-//! | `--only NAME` | `scan`, `listing`, `vgg16` or `mobilenet_v2` |
+//! | `--only NAME` | `scan`, `blobs`, `listing`, `vgg16` or `mobilenet_v2` |
 //! | `--objects`, `--bytes`, `--latency-ms`, `--images`, `--rounds` | other sizes |
 //! | `--serve` | the server alone, until its standard input closes; it prints where it is |
 
@@ -209,6 +209,9 @@ async fn measure(sizes: &Sizes) {
     if wanted("scan") {
         scan(sizes, &server).await;
     }
+    if wanted("blobs") {
+        blobs(sizes, &server).await;
+    }
     if wanted("listing") {
         listing(sizes, &server).await;
     }
@@ -290,6 +293,55 @@ async fn scan(sizes: &Sizes, server: &Server) {
                  {ceiling:.0}: {:.0} % and {:.0} %",
                 100.0 * rate / ceiling,
                 100.0 * fetch_rate / ceiling
+            ),
+        );
+    }
+}
+
+/// Objects a second of `read_blob` over a Parquet list and of the table, which lists them too, in turns.
+async fn blobs(sizes: &Sizes, server: &Server) {
+    let options = format!(", {}", server.options);
+    let ctx = session(&[("objects", &format!("s3://{BUCKET}/scan/"), &options)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.parquet");
+    let copy = format!("COPY (SELECT path FROM objects) TO '{}'", list.display());
+    run(&ctx, &copy).await;
+    let create = format!(
+        "CREATE EXTERNAL TABLE list STORED AS PARQUET LOCATION '{}'",
+        list.display()
+    );
+    run(&ctx, &create).await;
+    let sum = |content: &str| format!("sum(octet_length(encode({content}, 'hex'))) / 2");
+    let statements = [
+        format!("SELECT {} FROM objects", sum("content")),
+        format!("SELECT {} FROM list", sum("read_blob(path)")),
+    ];
+    for concurrency in [64, 128] {
+        run_setting(&ctx, concurrency).await;
+        let mut seconds = [f64::MAX; 2];
+        for _ in 0..sizes.rounds {
+            for (sql, seconds) in statements.iter().zip(&mut seconds) {
+                let started = Instant::now();
+                let bytes = run(&ctx, sql).await;
+                assert_eq!(bytes as usize, sizes.objects * sizes.bytes);
+                *seconds = seconds.min(started.elapsed().as_secs_f64());
+            }
+        }
+        let [table, blobs] = seconds.map(|seconds| sizes.objects as f64 / seconds);
+        report(
+            sizes,
+            &format!(
+                "read_blob of {} objects, {concurrency} requests in flight",
+                sizes.objects
+            ),
+            &json!({
+                "measurement": "blobs", "concurrency": concurrency, "latency_ms": sizes.latency_ms,
+                "objects": sizes.objects, "bytes": sizes.bytes, "objects_per_second": blobs,
+                "table_objects_per_second": table, "ratio": blobs / table, "goal": 0.95,
+            }),
+            &format!(
+                "{blobs:.0} objects/s; the table {table:.0}: ratio {:.2}",
+                blobs / table
             ),
         );
     }

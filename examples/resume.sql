@@ -25,16 +25,11 @@ STORED AS PARQUET LOCATION 'target/resume/features/';
 
 SELECT count(*) AS done_before FROM features;
 
--- New images. What is to be done is found in the listing alone: paths fit in memory, and content
--- is read in a stream afterwards. (NOT IN directly on a query that reads content gives the same
--- rows, but the join would hold the content of all of them.)
-CREATE TABLE new_images AS
-SELECT path FROM images WHERE path NOT IN (SELECT path FROM features);
-
+-- New images. The join looks at the listing alone: content is read of the images that are left.
 INSERT INTO features
 SELECT path, length, "modificationTime", now(), featurize(content, 'mobilenet_v2')
 FROM images
-WHERE path IN (SELECT path FROM new_images);
+WHERE path NOT IN (SELECT path FROM features);
 
 -- Readers take the latest row of each image.
 CREATE VIEW current_features AS
@@ -43,15 +38,14 @@ FROM features
 ORDER BY path, extracted DESC;
 
 -- Images that have changed since.
-CREATE TABLE changed_images AS
-SELECT i.path
-FROM images AS i
-JOIN current_features AS f ON i.path = f.path
-WHERE i.length <> f.length OR i."modificationTime" <> f."modificationTime";
-
 INSERT INTO features
 SELECT path, length, "modificationTime", now(), featurize(content, 'mobilenet_v2')
 FROM images
-WHERE path IN (SELECT path FROM changed_images);
+WHERE path IN (
+    SELECT i.path
+    FROM images AS i
+    JOIN current_features AS f ON i.path = f.path
+    WHERE i.length <> f.length OR i."modificationTime" <> f."modificationTime"
+);
 
 SELECT count(*) AS images, count(DISTINCT path) AS paths FROM current_features;

@@ -15,6 +15,7 @@ use datafusion_functions_image::settings::{
 };
 use datafusion_functions_image::weights::WeightsSpec;
 
+use crate::blobs::Allowed;
 use crate::suggest::did_you_mean;
 
 /// The prefix of every setting.
@@ -56,6 +57,13 @@ pub struct FeaturizeOptions {
     /// Rows of a partition after which an append closes a part and makes it visible; 0 means at
     /// the end.
     pub checkpoint_rows: usize,
+    /// Where `read_blob` may read: `*`, or beginnings of addresses between commas.
+    pub read_blob_from: String,
+    /// Whether `read_blob` may read from web servers on the machine that it runs on and on its own
+    /// link; `None` means on one machine, but not on a cluster.
+    pub read_blob_local_hosts: Option<bool>,
+    /// Longest object, in bytes, that `read_blob` reads; `None` means what one value can have.
+    pub read_blob_max_length: Option<u64>,
 }
 
 impl Default for FeaturizeOptions {
@@ -76,6 +84,9 @@ impl Default for FeaturizeOptions {
             scan_batch_rows: 64,
             scan_batch_bytes: 16 * 1024 * 1024,
             checkpoint_rows: 1000,
+            read_blob_from: "*".to_owned(),
+            read_blob_local_hosts: None,
+            read_blob_max_length: None,
         }
     }
 }
@@ -134,7 +145,19 @@ const SETTINGS: [(&str, &str); 15] = [
     ),
     (
         "checkpoint_rows",
-        "Rows of a partition after which an append closes a part and makes it visible; 0 means at the end",
+        "Rows of a partition after which an append closes a part and makes it visible; 0 means at the end. Batches that are read or computed on have no more rows than this",
+    ),
+    (
+        "read_blob_from",
+        "Where read_blob may read: * for everywhere, or beginnings of addresses between commas, such as s3://photos/, https://images.example.org/, /data/",
+    ),
+    (
+        "read_blob_local_hosts",
+        "Whether read_blob may read from web servers on the machine that it runs on and on its own link; unset means on one machine, but not on a cluster",
+    ),
+    (
+        "read_blob_max_length",
+        "Longest object, in bytes or such as 512M, that read_blob reads; unset means 2 GiB, which is what one value can have",
     ),
 ];
 
@@ -142,6 +165,15 @@ impl FeaturizeOptions {
     /// The settings of a session, or the defaults when the extension is not installed.
     pub fn from_config(config: &datafusion::config::ConfigOptions) -> Self {
         config.extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+
+    /// Most rows in one batch of what is read or computed row by row: no more than are to become visible
+    /// at a time.
+    pub(crate) fn batch_rows(&self) -> usize {
+        match self.checkpoint_rows {
+            0 => self.scan_batch_rows,
+            rows => rows.min(self.scan_batch_rows),
+        }
     }
 
     fn value(&self, name: &str) -> Option<String> {
@@ -161,6 +193,9 @@ impl FeaturizeOptions {
             "scan_batch_rows" => Some(self.scan_batch_rows.to_string()),
             "scan_batch_bytes" => Some(self.scan_batch_bytes.to_string()),
             "checkpoint_rows" => Some(self.checkpoint_rows.to_string()),
+            "read_blob_from" => Some(self.read_blob_from.clone()),
+            "read_blob_local_hosts" => self.read_blob_local_hosts.map(|on| on.to_string()),
+            "read_blob_max_length" => self.read_blob_max_length.map(|bytes| bytes.to_string()),
             _ => None,
         }
     }
@@ -221,18 +256,37 @@ impl ExtensionOptions for FeaturizeOptions {
                     );
                 }
             },
-            "pca_memory_limit" => {
-                self.pca_memory_limit = Some(parse_bytes(value).ok_or_else(|| {
-                    config_datafusion_err!(
-                        "{PREFIX}.{key}: expected a size such as 512M or 2G, found '{value}'"
-                    )
-                })?);
-            }
+            "pca_memory_limit" => self.pca_memory_limit = Some(size(key, value)?),
             "threads" => self.threads = number(key, value, 0)?,
             "scan_concurrency" => self.scan_concurrency = number(key, value, 1)?,
             "scan_batch_rows" => self.scan_batch_rows = number(key, value, 1)?,
             "scan_batch_bytes" => self.scan_batch_bytes = number(key, value, 1)?,
             "checkpoint_rows" => self.checkpoint_rows = number(key, value, 0)?,
+            "read_blob_from" => {
+                checked(
+                    key,
+                    Allowed::parse(value, true).map_err(|e| e.message().into_owned()),
+                )?;
+                value.clone_into(&mut self.read_blob_from);
+            }
+            "read_blob_local_hosts" => {
+                self.read_blob_local_hosts = match value.to_ascii_lowercase().as_str() {
+                    "" => None,
+                    "true" => Some(true),
+                    "false" => Some(false),
+                    _ => {
+                        return config_err!(
+                            "{PREFIX}.{key}: expected 'true' or 'false', found '{value}'"
+                        );
+                    }
+                };
+            }
+            "read_blob_max_length" => {
+                self.read_blob_max_length = match value {
+                    "" => None,
+                    _ => Some(size(key, value)?),
+                };
+            }
             _ => {
                 let names = SETTINGS.map(|(name, _)| name);
                 return config_err!(
@@ -272,6 +326,14 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     };
     let number: u64 = digits.parse().ok()?;
     number.checked_mul(1 << shift).filter(|&bytes| bytes > 0)
+}
+
+fn size(key: &str, value: &str) -> Result<u64> {
+    parse_bytes(value).ok_or_else(|| {
+        config_datafusion_err!(
+            "{PREFIX}.{key}: expected a size such as 512M or 2G, found '{value}'"
+        )
+    })
 }
 
 /// A Configuration error that names the setting for what the image functions would refuse.
@@ -316,6 +378,9 @@ mod tests {
             ("scan_batch_rows", "11"),
             ("scan_batch_bytes", "13"),
             ("checkpoint_rows", "17"),
+            ("read_blob_from", "s3://b, /data/"),
+            ("read_blob_local_hosts", "true"),
+            ("read_blob_max_length", "19"),
         ] {
             options.set(name, value).unwrap();
             let entry = options
@@ -362,6 +427,8 @@ mod tests {
                 "0",
                 "a size such as 512M or 2G, found '0'",
             ),
+            ("read_blob_from", "s3://b, s3://c//d", "'s3://c//d' cannot"),
+            ("read_blob_local_hosts", "maybe", "found 'maybe'"),
             ("model", "vgg61", "did you mean 'vgg16'?"),
             ("weights", "image-net", "did you mean 'imagenet'?"),
             ("modle", "vgg16", "(did you mean 'model'?)"),

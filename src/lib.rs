@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod binary_file;
+pub mod blobs;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod config;
@@ -42,6 +43,7 @@ pub const NOTICE: &str = "datafusion_featurize::notice";
 
 /// Builders of calls of every function, for the DataFrame API.
 pub mod expr_fn {
+    pub use crate::blobs::expr_fn::*;
     pub use datafusion_functions_image::expr_fn::*;
     pub use datafusion_functions_pca::expr_fn::*;
 }

@@ -14,7 +14,8 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionContext;
 use datafusion_functions_image::weights::WeightsAccess;
 
-use crate::binary_file::{BinaryFileTableFactory, FILE_TYPE};
+use crate::binary_file::{BinaryFileTableFactory, FILE_TYPE, FetchAfterJoins};
+use crate::blobs::{self, FetchBlobs};
 use crate::config::FeaturizeOptions;
 use crate::lists_as_text::FixedSizeListsAsText;
 use crate::object_stores::register_local_disk;
@@ -27,15 +28,17 @@ pub fn all_default_scalar_functions() -> Vec<Arc<ScalarUDF>> {
     datafusion_functions_image::all_default_scalar_functions()
         .into_iter()
         .chain(datafusion_functions_pca::all_default_scalar_functions())
+        .chain(blobs::functions())
         .collect()
 }
 
-/// The same, with weights from the object stores of a session.
+/// The same, with weights and objects from the stores of a session.
 fn session_functions(runtime: &RuntimeEnv) -> Vec<Arc<ScalarUDF>> {
     let access = WeightsAccess::new(Arc::new(SessionStores::new(runtime)));
     datafusion_functions_image::all_scalar_functions_with(&access)
         .into_iter()
         .chain(datafusion_functions_pca::all_default_scalar_functions())
+        .chain(blobs::functions_with(&runtime.object_store_registry))
         .collect()
 }
 
@@ -69,9 +72,29 @@ pub fn all_default_table_factories() -> Vec<(String, Arc<dyn TableProviderFactor
     vec![(FILE_TYPE.to_owned(), Arc::new(BinaryFileTableFactory))]
 }
 
-/// Every physical optimizer rule of the extension, to come after all others.
+type PhysicalRule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// Every physical optimizer rule of the extension that may come after all others.
+/// [`enable_featurize`] also installs [`FetchAfterJoins`] and [`FetchBlobs`], which have to come earlier.
 pub fn all_default_physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     vec![Arc::new(OffloadComputation)]
+}
+
+/// DataFusion's rule that lets the sources of files evaluate projections.
+const PROJECTION_PUSHDOWN: &str = "ProjectionPushdown";
+
+/// Puts the rules that come before others where they belong.
+fn insert_early_rules(rules: &mut Vec<PhysicalRule>) {
+    let early: [PhysicalRule; 2] = [Arc::new(FetchAfterJoins), Arc::new(FetchBlobs)];
+    for rule in early {
+        if rules.iter().any(|other| other.name() == rule.name()) {
+            continue;
+        }
+        let pushdown = rules
+            .iter()
+            .position(|rule| rule.name() == PROJECTION_PUSHDOWN);
+        rules.insert(pushdown.unwrap_or(rules.len()), rule);
+    }
 }
 
 /// Every analyzer rule of the extension.
@@ -188,8 +211,11 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
         options.extensions.insert(FeaturizeOptions::default());
     }
     // A built state takes no rules: build it anew.
+    let mut early = state.physical_optimizers().to_vec();
+    insert_early_rules(&mut early);
     let mut builder = SessionStateBuilder::new_from_existing(state.clone())
-        .with_session_id(state.session_id().to_owned());
+        .with_session_id(state.session_id().to_owned())
+        .with_physical_optimizer_rules(early);
     for rule in all_default_physical_optimizer_rules() {
         let installed = state.physical_optimizers().iter();
         if !installed
@@ -255,6 +281,7 @@ impl SessionStateBuilderFeaturize for SessionStateBuilder {
         self.table_factories()
             .get_or_insert_default()
             .extend(all_default_table_factories());
+        insert_early_rules(&mut self.physical_optimizers().get_or_insert_default().rules);
         self.physical_optimizer_rules()
             .get_or_insert_default()
             .extend(all_default_physical_optimizer_rules());

@@ -9,28 +9,21 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use datafusion::common::cast::{as_int64_array, as_string_array};
-use datafusion::common::instant::Instant;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::common::{internal_datafusion_err, internal_err};
 use datafusion::execution::TaskContext;
 use futures::future::try_join_all;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Semaphore;
 
 use super::location::split_uri;
 use super::options::{BinaryFileOptions, Oversize};
 use super::schema::{CONTENT, LENGTH, PATH};
 use crate::object_stores::address::shown;
-use crate::object_stores::errors::{broke_off, is_missing_object, told};
-use crate::object_stores::requests::Requests;
-use crate::object_stores::retry::Retries;
+use crate::object_stores::errors::{is_missing_object, told};
+use crate::object_stores::reading::{Effort, Read, read};
 
 /// The most bytes that an element of a view array can have.
-const MAX_VIEW_LENGTH: u64 = i32::MAX as u64;
-
-/// Requests for one object after which it is given up, even if its content broke off only now.
-const ENOUGH: usize = 10;
+pub(crate) const MAX_VIEW_LENGTH: u64 = i32::MAX as u64;
 
 /// What a request came back with.
 enum Content {
@@ -61,13 +54,6 @@ pub(super) struct Fetched {
     pub(super) retries: usize,
     /// Sum of the times that the requests took.
     pub(super) request_time: Duration,
-}
-
-/// What reading one object took.
-#[derive(Debug, Default)]
-struct Effort {
-    retries: usize,
-    time: Duration,
 }
 
 impl ContentReader {
@@ -125,34 +111,16 @@ impl ContentReader {
             .acquire()
             .await
             .map_err(|e| internal_datafusion_err!("{e}"))?;
-        let started = Instant::now();
-        let sent = Arc::new(Requests::default());
-        let mut retries = Retries::default();
-        let result = loop {
-            let result = sent.of(read_once(&store, &path, listed)).await;
-            let broke_off = match &result {
-                Ok(read) => matches!(read, Read::BrokenOff { .. }),
-                Err(e) => broke_off(e),
-            };
-            let tried_enough = sent.sent() > ENOUGH;
-            if !broke_off || tried_enough || !retries.again().await {
-                break result;
-            }
-        };
-        let effort = Effort {
-            // A store that was not made here does not tell what it sends.
-            retries: sent.sent().saturating_sub(1).max(retries.made()),
-            time: started.elapsed(),
-        };
+        let (result, effort) = read(&store, &path, |length| length == listed).await;
         let content = match result {
             Ok(Read::Whole(bytes)) => Content::Bytes(bytes),
-            Ok(Read::Changed(length)) => {
+            Ok(Read::Declined(length)) => {
                 return exec_err!(
                     "'{uri}' has {length} bytes but was listed with {listed}: it was changed while \
                      the query ran; run the query again"
                 );
             }
-            Ok(Read::BrokenOff(length)) => {
+            Ok(Read::BrokenOff(length, _)) => {
                 return exec_err!(
                     "the store sent {length} bytes of '{uri}', which has {listed}, even when asked \
                      again; look for a proxy that cuts answers off, or run the query again"
@@ -217,36 +185,10 @@ impl ContentReader {
     }
 }
 
-/// What came of one attempt to read an object.
-enum Read {
-    Whole(Bytes),
-    /// The object has another length than it was listed with; nothing was read.
-    Changed(u64),
-    /// As many bytes came, which is another number than the store announced.
-    BrokenOff(usize),
-}
-
-async fn read_once(
-    store: &dyn ObjectStore,
-    path: &Path,
-    listed: u64,
-) -> object_store::Result<Read> {
-    let object = store.get(path).await?;
-    if object.meta.size != listed {
-        return Ok(Read::Changed(object.meta.size));
-    }
-    let bytes = object.bytes().await?;
-    Ok(if bytes.len() as u64 == listed {
-        Read::Whole(bytes)
-    } else {
-        Read::BrokenOff(bytes.len())
-    })
-}
-
 /// Appends an object, short ones as a copy. What a network store returns in one piece is part of
 /// the buffer that the connection was read into, which may be a hundred times as large and would
 /// be kept, uncounted, as long as the row.
-fn append(builder: &mut BinaryViewBuilder, content: Bytes) -> Result<()> {
+pub(crate) fn append(builder: &mut BinaryViewBuilder, content: Bytes) -> Result<()> {
     const COPIED: usize = 512 * 1024;
     if content.len() <= COPIED {
         builder.append_value(&content);

@@ -13,6 +13,12 @@
 //! | `aws.endpoint` | another server than Amazon's: MinIO, Ceph, R2, …; `us-east-1` is the region then, unless one is given |
 //! | `aws.allow_http` | `true` allows an endpoint without TLS |
 //! | `aws.skip_signature` | `true` asks anonymously, for public buckets |
+//! | `aws.request_payer` | `true` reads buckets whose readers pay |
+//! | `aws.virtual_hosted_style_request` | `true` puts the bucket's name into the host's |
+//! | `aws.server_side_encryption`, `aws.sse_kms_key_id`, `aws.sse_bucket_key_enabled` | how what is written is encrypted (`AES256`, `aws:kms`, `aws:kms:dsse`), and with which key |
+//! | `aws.unsigned_payload`, `aws.checksum_algorithm`, `aws.disable_tagging`, `aws.conditional_put`, `aws.copy_if_not_exists`, `aws.s3_express` | what some servers need or lack; values as in `object_store::aws::AmazonS3ConfigKey` |
+//! | `aws.proxy_url`, `aws.proxy_excludes`, `aws.proxy_ca_certificate` | the way out of this network |
+//! | `aws.timeout`, `aws.connect_timeout`, `aws.pool_idle_timeout` (`30s`), `aws.http1_only`, `aws.user_agent` | how requests are made |
 //! | `gcp.service_account_path`, `gcp.service_account_key`, `gcp.application_credentials_path` | credentials of `gs://` (feature `gcp`) |
 //!
 //! ```sql
@@ -30,7 +36,8 @@
 //! query runs, except those given as options.
 //!
 //! A library that is built without `cli` reads the variables, the web identity and the roles, but
-//! no profiles.
+//! no profiles. The other options have variables too: `aws.request_payer` is `AWS_REQUEST_PAYER`. A
+//! certificate authority of your own is named by `SSL_CERT_FILE`, as for OpenSSL.
 //!
 //! Options are the store's and not the table's: they are in no plan, no `SHOW CREATE TABLE` and no
 //! log, and errors name an option but not its value. A store is made once a bucket, and every later

@@ -1,7 +1,6 @@
 //! The operator that adds `content` to the rows of a work list.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
@@ -9,39 +8,32 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Result, Statistics, internal_datafusion_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::utils::reassign_expr_columns;
-use datafusion::physical_expr::{
-    EquivalenceProperties, LexOrdering, Partitioning, PhysicalSortExpr,
-};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, CardinalityEffect, EmissionType, SchedulingType,
 };
-use datafusion::physical_plan::metrics::{
-    ExecutionPlanMetricsSet, Gauge, MetricBuilder, MetricCategory, MetricsSet,
-};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use super::ahead::{Ahead, Buffered, READ_AHEAD, in_background};
 use super::content::ContentReader;
-use super::metrics::{ScanMetrics, Waiting};
+use super::late::partitioning;
+use super::metrics::ScanMetrics;
 use super::options::BinaryFileOptions;
 use super::schema::{CONTENT, LENGTH, PATH};
 use super::slices::slices;
 use crate::config::FeaturizeOptions;
-use crate::io_runtime;
 use crate::unary::unary_methods;
-
-/// Batches read ahead, in units of `scan_batch_bytes`.
-const READ_AHEAD: usize = 2;
 
 /// Reads the objects that its input lists and adds their bytes as the column `content`.
 ///
@@ -102,8 +94,8 @@ impl FetchExec {
         }
         let orderings = orderings(&input, &schema);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(schema, orderings),
-            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+            EquivalenceProperties::new_with_orderings(Arc::clone(&schema), orderings),
+            partitioning(&input, &schema),
             EmissionType::Incremental,
             Boundedness::Bounded,
         )
@@ -119,9 +111,18 @@ impl FetchExec {
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        let options = self.options.clone();
-        let replaced = Self::try_new(input, self.schema(), options)?;
-        Ok(replaced.with_listing(self.listing.clone()))
+        self.over(input, self.schema())
+    }
+
+    /// The same of other rows of the list, with other columns of it.
+    pub(super) fn over(&self, input: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Result<Self> {
+        let fetch = Self::try_new(input, schema, self.options.clone())?;
+        Ok(fetch.with_listing(self.listing.clone()))
+    }
+
+    /// The list of what is fetched.
+    pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
     }
 
     /// Notes what was listed.
@@ -148,7 +149,7 @@ impl FetchExec {
 }
 
 /// The orders of the input, as far as the output has their columns.
-fn orderings(input: &Arc<dyn ExecutionPlan>, schema: &Schema) -> Vec<LexOrdering> {
+pub(crate) fn orderings(input: &Arc<dyn ExecutionPlan>, schema: &Schema) -> Vec<LexOrdering> {
     let shown = |sort: &PhysicalSortExpr| {
         let expr = reassign_expr_columns(Arc::clone(&sort.expr), schema).ok()?;
         Some(PhysicalSortExpr::new(expr, sort.options))
@@ -212,9 +213,8 @@ impl ExecutionPlan for FetchExec {
             buffered: Buffered::new(&self.metrics),
         });
         let metrics = ScanMetrics::new(&self.metrics, partition);
-        let (baseline, wait) = (metrics.baseline.clone(), metrics.wait.clone());
         let scan = Scan {
-            metrics,
+            metrics: metrics.clone(),
             reader: Arc::new(ContentReader {
                 context: Arc::clone(&context),
                 schema: self.schema(),
@@ -226,27 +226,7 @@ impl ExecutionPlan for FetchExec {
             settings,
             partition,
         };
-        let mut stream = RecordBatchReceiverStream::builder(self.schema(), 1);
-        let output = stream.tx();
-        let task = async move {
-            let mut fetched = scan.run(input);
-            while let Some(next) = fetched.try_next().await? {
-                // Held until the batch is out of our hands.
-                let (batch, _ahead) = next;
-                if output.send(Ok(batch)).await.is_err() {
-                    break; // Whoever reads this partition has stopped.
-                }
-            }
-            Ok(())
-        };
-        stream.spawn_on(task, &io_runtime::handle()?);
-        let output = Waiting {
-            input: stream.build(),
-            baseline,
-            wait,
-            since: None,
-        };
-        Ok(Box::pin(output))
+        in_background(self.schema(), &metrics, scan.run(input))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -332,7 +312,7 @@ impl Scan {
             buffered,
             partition,
         } = self;
-        let (max_rows, max_bytes) = (settings.scan_batch_rows, settings.scan_batch_bytes);
+        let (max_rows, max_bytes) = (settings.batch_rows(), settings.scan_batch_bytes);
         let memory =
             MemoryConsumer::new(format!("FetchExec[{partition}]")).register(context.memory_pool());
         let budget = max_bytes
@@ -383,55 +363,5 @@ impl Scan {
         fetched
             .map_ok(move |(fetched, ahead)| (metrics.record(fetched), ahead))
             .boxed()
-    }
-}
-
-/// What a batch that was read ahead takes up until it is handed on.
-struct Ahead {
-    bytes: usize,
-    buffered: Buffered,
-    _permit: OwnedSemaphorePermit,
-    _memory: MemoryReservation,
-}
-
-impl Ahead {
-    fn new(
-        permit: OwnedSemaphorePermit,
-        memory: MemoryReservation,
-        bytes: usize,
-        buffered: &Buffered,
-    ) -> Self {
-        let now = buffered.now.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        buffered.peak.set_max(now);
-        Self {
-            bytes,
-            buffered: buffered.clone(),
-            _permit: permit,
-            _memory: memory,
-        }
-    }
-}
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        self.buffered.now.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// Content in memory that was not handed on yet, of all partitions of a scan.
-#[derive(Debug, Clone)]
-struct Buffered {
-    now: Arc<AtomicUsize>,
-    peak: Gauge,
-}
-
-impl Buffered {
-    fn new(metrics: &ExecutionPlanMetricsSet) -> Self {
-        Self {
-            now: Arc::default(),
-            peak: MetricBuilder::new(metrics)
-                .with_category(MetricCategory::Bytes)
-                .global_gauge("peak_buffered_bytes"),
-        }
     }
 }

@@ -283,7 +283,7 @@ fn refuse_unnameable(text: &str, path: &str) -> Result<()> {
 }
 
 /// The absolute path without its first `/`, `.` and `..` resolved by name.
-fn absolute(text: &str) -> Result<String> {
+pub(crate) fn absolute(text: &str) -> Result<String> {
     if text.is_empty() {
         return plan_err!("LOCATION '': expected a URL or a path");
     }

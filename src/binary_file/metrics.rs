@@ -14,22 +14,24 @@ use datafusion::physical_plan::metrics::{
 use futures::{Stream, StreamExt};
 
 use super::content::Fetched;
+use crate::object_stores::reading::Effort;
 
 /// What `EXPLAIN ANALYZE` shows.
-pub(super) struct ScanMetrics {
-    pub(super) baseline: BaselineMetrics,
-    pub(super) files: Count,
-    pub(super) bytes: Count,
-    pub(super) skipped: Count,
-    pub(super) retries: Count,
+#[derive(Debug, Clone)]
+pub(crate) struct ScanMetrics {
+    pub(crate) baseline: BaselineMetrics,
+    pub(crate) files: Count,
+    pub(crate) bytes: Count,
+    pub(crate) skipped: Count,
+    pub(crate) retries: Count,
     /// Sum over the objects of the time from the request to the last byte, retries included.
-    pub(super) request_time: Time,
+    pub(crate) request_time: Time,
     /// Time in which the consumer wanted a batch and none was ready.
-    pub(super) wait: Time,
+    pub(crate) wait: Time,
 }
 
 impl ScanMetrics {
-    pub(super) fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+    pub(crate) fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
         let counter = |name| MetricBuilder::new(metrics).counter(name, partition);
         let time = |name| MetricBuilder::new(metrics).subset_time(name, partition);
         Self {
@@ -51,14 +53,27 @@ impl ScanMetrics {
         self.request_time.add_duration(fetched.request_time);
         fetched.batch
     }
+
+    /// Notes an object of `bytes`, or one that could not be had.
+    pub(crate) fn record_object(&self, bytes: Option<usize>, effort: &Effort) {
+        match bytes {
+            Some(bytes) => {
+                self.files.add(1);
+                self.bytes.add(bytes);
+            }
+            None => self.skipped.add(1),
+        }
+        self.retries.add(effort.retries);
+        self.request_time.add_duration(effort.time);
+    }
 }
 
 /// Measures how long its consumer waits, on the consumer's side.
-pub(super) struct Waiting {
-    pub(super) input: SendableRecordBatchStream,
-    pub(super) baseline: BaselineMetrics,
-    pub(super) wait: Time,
-    pub(super) since: Option<Instant>,
+pub(crate) struct Waiting {
+    pub(crate) input: SendableRecordBatchStream,
+    pub(crate) baseline: BaselineMetrics,
+    pub(crate) wait: Time,
+    pub(crate) since: Option<Instant>,
 }
 
 impl Stream for Waiting {

@@ -14,13 +14,15 @@
 //! plan into tasks at the leaves that it knows: it would run every partition of an unknown leaf in
 //! every task and so duplicate rows.
 
-mod content;
+pub(crate) mod ahead;
+pub(crate) mod content;
 pub mod credentials;
 mod factory;
-mod fetch;
+pub(crate) mod fetch;
+mod late;
 mod listing;
-mod location;
-mod metrics;
+pub(crate) mod location;
+pub(crate) mod metrics;
 mod options;
 mod partitions;
 mod schema;
@@ -33,6 +35,7 @@ mod work_list;
 
 pub use factory::BinaryFileTableFactory;
 pub use fetch::{FetchExec, ListingSummary};
+pub use late::FetchAfterJoins;
 pub use location::split_uri;
 pub use options::{BinaryFileOptions, Oversize};
 pub use schema::{CONTENT, LENGTH, MODIFICATION_TIME, PATH};

@@ -22,6 +22,7 @@ use datafusion_proto::logical_plan::{AsLogicalPlan, LogicalExtensionCodec};
 use datafusion_proto::protobuf;
 use prost::Message;
 
+use super::codec_blobs;
 use super::formats::CopyFormat;
 use super::messages::{
     BinaryFileTableMessage, FilesMessage, Logical, MemoryTableMessage, StoredTableMessage,
@@ -130,11 +131,17 @@ impl LogicalExtensionCodec for FeaturizeLogicalCodec {
     }
 
     fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {
-        self.inner.try_decode_udf(name, buf)
+        match codec_blobs::decode(name, buf)? {
+            Some(function) => Ok(function),
+            None => self.inner.try_decode_udf(name, buf),
+        }
     }
 
     fn try_encode_udf(&self, node: &ScalarUDF, buf: &mut Vec<u8>) -> Result<()> {
-        self.inner.try_encode_udf(node, buf)
+        match codec_blobs::encode(node, buf) {
+            true => Ok(()),
+            false => self.inner.try_encode_udf(node, buf),
+        }
     }
 
     fn try_decode_higher_order_function(

@@ -11,19 +11,28 @@ use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_expr_common::physical_expr::proto_decode::PhysicalExprDecodeCtx;
 use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion_proto::physical_plan::from_proto::parse_physical_sort_exprs;
-use datafusion_proto::physical_plan::to_proto::serialize_physical_sort_exprs;
+use datafusion_proto::physical_plan::from_proto::{
+    parse_physical_expr_with_converter, parse_physical_sort_exprs,
+};
+use datafusion_proto::physical_plan::to_proto::{
+    serialize_physical_expr_with_converter, serialize_physical_sort_exprs,
+};
 use datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
 };
 
+use super::codec_blobs;
 use super::codec_sink::{decode_write_spec, encode_write_spec};
-use super::messages::{FetchMessage, NotNullMessage, OffloadMessage, Physical, SortMessage};
+use super::messages::{
+    FetchMessage, NotNullMessage, OffloadMessage, Physical, ReadBlobMessage, SmallBatchesMessage,
+    SortMessage,
+};
 use super::sorts::SortPartitionsExec;
 use super::stored::WithStoresExec;
 use super::stores::Stores;
 use crate::binary_file::{FetchExec, FetchParts, ListingSummary};
-use crate::offload::{NamedCall, OffloadExec};
+use crate::blobs::{BlobCall, ReadBlobExec};
+use crate::offload::{NamedCall, OffloadExec, SmallBatchesExec};
 use crate::sink::{CommitExec, NotNullExec, PartWriterExec};
 
 /// What stands for a [`NamedCall`]; all of it are its children.
@@ -56,6 +65,7 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
                 Arc::new(WithStoresExec::new(only(inputs)?, stores))
             }
             Physical::Offload(_) => Arc::new(OffloadExec::new(only(inputs)?)),
+            Physical::SmallBatches(_) => Arc::new(SmallBatchesExec::new(only(inputs)?)),
             Physical::PartWriter(message) => {
                 let spec = Arc::new(decode_write_spec(message)?);
                 // The order of the rows is the planner's business, which is done.
@@ -71,6 +81,16 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
                 };
                 let fetch = message.fetch.map(number).transpose()?;
                 Arc::new(SortPartitionsExec::try_new(input, order, fetch)?)
+            }
+            Physical::ReadBlob(message) => {
+                let input = only(inputs)?;
+                let decoding = PhysicalPlanDecodeContext::new(ctx, self);
+                let (uri, schema) = (message.uri.unwrap_or_default(), input.schema());
+                let uri =
+                    parse_physical_expr_with_converter(&uri, &schema, &decoding, proto_converter)?;
+                let stores = Stores::from_message(message.stores.unwrap_or_default());
+                let call = BlobCall::with_stores(message.tries, stores);
+                Arc::new(ReadBlobExec::try_new(input, uri, call)?)
             }
             Physical::Commit(message) => {
                 let spec = Arc::new(decode_write_spec(message)?);
@@ -96,8 +116,17 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
             Physical::Fetch(encode_fetch(fetch)?)
         } else if node.is::<OffloadExec>() {
             Physical::Offload(OffloadMessage {})
+        } else if node.is::<SmallBatchesExec>() {
+            Physical::SmallBatches(SmallBatchesMessage {})
         } else if let Some(writer) = node.downcast_ref::<PartWriterExec>() {
             Physical::PartWriter(encode_write_spec(writer.spec())?)
+        } else if let Some(reading) = node.downcast_ref::<ReadBlobExec>() {
+            let uri = serialize_physical_expr_with_converter(reading.uri(), self, proto_converter)?;
+            Physical::ReadBlob(ReadBlobMessage {
+                uri: Some(uri),
+                tries: reading.call().tries,
+                stores: Some(reading.call().stores.to_message()),
+            })
         } else if let Some(commit) = node.downcast_ref::<CommitExec>() {
             Physical::Commit(encode_write_spec(commit.spec())?)
         } else if let Some(checked) = node.downcast_ref::<NotNullExec>() {
@@ -147,11 +176,17 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
     }
 
     fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {
-        self.inner.try_decode_udf(name, buf)
+        match codec_blobs::decode(name, buf)? {
+            Some(function) => Ok(function),
+            None => self.inner.try_decode_udf(name, buf),
+        }
     }
 
     fn try_encode_udf(&self, node: &ScalarUDF, buf: &mut Vec<u8>) -> Result<()> {
-        self.inner.try_encode_udf(node, buf)
+        match codec_blobs::encode(node, buf) {
+            true => Ok(()),
+            false => self.inner.try_encode_udf(node, buf),
+        }
     }
 
     fn try_decode_higher_order_function(

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
-use datafusion_proto::protobuf::{CsvFormat, ParquetFormat, PhysicalSortExprNode, Schema};
+use datafusion_proto::protobuf::{
+    CsvFormat, ParquetFormat, PhysicalExprNode, PhysicalSortExprNode, Schema,
+};
 use prost::{Message, Oneof};
 
 /// Raised whenever the meaning of a message changes.
@@ -41,7 +43,7 @@ pub(super) enum Logical {
 pub(super) struct PhysicalEnvelope {
     #[prost(uint32, tag = "1")]
     pub(super) version: u32,
-    #[prost(oneof = "Physical", tags = "2, 3, 4, 5, 6, 7, 8, 15")]
+    #[prost(oneof = "Physical", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 15")]
     pub(super) content: Option<Physical>,
 }
 
@@ -61,6 +63,10 @@ pub(super) enum Physical {
     Sort(SortMessage),
     #[prost(message, tag = "8")]
     NotNull(NotNullMessage),
+    #[prost(message, tag = "9")]
+    ReadBlob(ReadBlobMessage),
+    #[prost(message, tag = "10")]
+    SmallBatches(SmallBatchesMessage),
     #[prost(bytes = "vec", tag = "15")]
     Opaque(Vec<u8>),
 }
@@ -153,6 +159,20 @@ pub(super) struct FetchMessage {
 /// Nothing but that it is there.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct OffloadMessage {}
+
+/// Nothing but that it is there.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SmallBatchesMessage {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ReadBlobMessage {
+    #[prost(message, optional, tag = "1")]
+    pub(super) uri: Option<PhysicalExprNode>,
+    #[prost(bool, tag = "2")]
+    pub(super) tries: bool,
+    #[prost(message, optional, tag = "3")]
+    pub(super) stores: Option<StoresMessage>,
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct SortMessage {

@@ -54,7 +54,12 @@
 //!
 //! **Credentials.** Executors and scheduler find those of their environment, as the program does
 //! alone: variables, profiles, web identity, roles. `aws.…` and `gcp.…` options of `CREATE EXTERNAL
-//! TABLE` and `COPY` travel with the plans that need them, to the scheduler and to the executors.
+//! TABLE` and `COPY` travel with the plans that need them, to the scheduler and to the executors. Calls of
+//! `read_blob` take those of all buckets of the session along, since nobody knows which they will name.
+//!
+//! **Addresses.** Executors run `read_blob`. What they are told to read is data, so web servers on their own
+//! machine and link are not asked unless `featurize.read_blob_local_hosts` is set
+//! ([`blobs`](crate::blobs)).
 //!
 //! **In-memory tables.** Those of `CREATE TABLE` live in the client and are sent with every query
 //! that reads them, to the scheduler and again with every task: a PCA model of some megabytes is
@@ -145,6 +150,7 @@
 
 mod cancel;
 mod client;
+mod codec_blobs;
 mod codec_logical;
 mod codec_physical;
 mod codec_sink;

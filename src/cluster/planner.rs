@@ -29,6 +29,7 @@ use prost::Message;
 
 use super::cancel::CancelOnDropExec;
 use super::client::warn_unless_ready;
+use super::codec_blobs;
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::formats::CopyFormat;
 use super::sorts::guard_sorts;
@@ -120,7 +121,7 @@ impl ClientPlanner {
             }
             node => Ok(Transformed::no(node)),
         });
-        Ok(packed?.data)
+        codec_blobs::with_stores(packed?.data, &stores)
     }
 
     /// # Errors

@@ -5,85 +5,21 @@
 //! environment. Options therefore travel inside the plan, in nodes whose `Debug` and `Display` do
 //! not show them, to every machine that opens the store.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use datafusion::common::{Result, exec_datafusion_err};
-use datafusion::execution::object_store::{
-    DefaultObjectStoreRegistry, ObjectStoreRegistry, ObjectStoreUrl,
-};
+use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use object_store::ObjectStore;
 use url::Url;
 
 use super::deferred::DeferredStore;
 use super::messages::{StoreMessage, StoresMessage};
-use crate::object_stores::address::split_scheme;
-use crate::object_stores::{is_store_option, register_object_store};
-
-/// Options of one statement; not shown, because they may be secrets.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct StoreOptions(BTreeMap<String, String>);
-
-impl StoreOptions {
-    /// Those of `options` that are for a store and not for a table or format.
-    pub(super) fn of(options: &HashMap<String, String>) -> Self {
-        let options = options.iter().filter(|(key, _)| is_store_option(key));
-        Self(options.map(|(k, v)| (k.clone(), v.clone())).collect())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Debug for StoreOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoreOptions({} not shown)", self.0.len())
-    }
-}
-
-/// Stores with their options, by URL.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stores(BTreeMap<String, StoreOptions>);
+pub(super) use crate::object_stores::{StoreOptions, Stores};
+use crate::object_stores::{register_object_store, store_url};
 
 impl Stores {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Notes that the store of `location` is reached with `options`, if there are any.
-    pub(super) fn insert(&mut self, location: &str, options: StoreOptions) {
-        if let Some(url) = store_url(location)
-            && !options.is_empty()
-        {
-            self.0.insert(url, options);
-        }
-    }
-
-    /// The stores among `urls`.
-    pub(super) fn only<'a>(&self, urls: impl Iterator<Item = &'a ObjectStoreUrl>) -> Self {
-        let known = urls.filter_map(|url| {
-            let url = store_url(url.as_str())?;
-            let options = self.0.get(&url)?.clone();
-            Some((url, options))
-        });
-        Self(known.collect())
-    }
-
-    /// The store of `location`, if it is here.
-    pub(super) fn only_location(&self, location: &str) -> Self {
-        let url = store_url(location);
-        let store = url.and_then(|url| Some((self.0.get(&url)?.clone(), url)));
-        Self(
-            store
-                .into_iter()
-                .map(|(options, url)| (url, options))
-                .collect(),
-        )
-    }
-
     /// Puts the stores into `runtime`. They are opened when they are used.
     ///
     /// # Errors
@@ -95,10 +31,6 @@ impl Stores {
             runtime.register_object_store(&url, Arc::new(store));
         }
         Ok(())
-    }
-
-    pub(super) fn urls(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
     }
 
     pub(super) fn to_message(&self) -> StoresMessage {
@@ -115,13 +47,6 @@ impl Stores {
         let stores = message.stores.into_iter();
         Self(stores.map(|s| (s.url, StoreOptions(s.options))).collect())
     }
-}
-
-/// Scheme and authority of a URL; `None` for the local disk.
-fn store_url(location: &str) -> Option<String> {
-    let (scheme, rest) = split_scheme(location)?;
-    let authority = rest.split('/').next().unwrap_or_default();
-    (scheme != "file").then(|| format!("{scheme}://{authority}"))
 }
 
 fn parse(url: &str) -> Result<Url> {
@@ -216,23 +141,12 @@ pub(super) fn runtime_env() -> RuntimeEnvBuilder {
 mod tests {
     use super::*;
 
-    fn options(pairs: &[(&str, &str)]) -> HashMap<String, String> {
-        let pairs = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into()));
-        pairs.collect()
-    }
-
     #[test]
-    fn options_of_stores_are_told_from_others_and_not_shown() {
+    fn messages_show_nothing_and_lose_nothing() {
+        let given = HashMap::from([("aws.secret_access_key".to_owned(), "hush".to_owned())]);
         let mut stores = Stores::default();
-        let given = options(&[("aws.secret_access_key", "hush"), ("format.delimiter", ";")]);
         stores.insert("s3://bucket/folder/", StoreOptions::of(&given));
-        stores.insert("/local/folder", StoreOptions::of(&given));
-        stores.insert(
-            "s3://other/",
-            StoreOptions::of(&options(&[("maxLength", "7")])),
-        );
-        assert_eq!(stores.urls().collect::<Vec<_>>(), ["s3://bucket"]);
-        let shown = format!("{stores:?} {:?}", stores.to_message());
+        let shown = format!("{:?}", stores.to_message());
         assert!(!shown.contains("hush"), "{shown}");
         assert_eq!(Stores::from_message(stores.to_message()), stores);
     }

@@ -71,6 +71,10 @@ async fn physical_plans_survive() {
         "SELECT * FROM images",
         "SELECT content, length FROM images WHERE length > 2 AND path LIKE '%Apple%'",
         "SELECT path FROM images",
+        "SELECT length, try_read_blob(upper(path)) FROM images WHERE read_blob(path) IS NOT NULL",
+        "SELECT CASE WHEN length > 1 THEN read_blob(path) END FROM images",
+        "SELECT featurize(content, 'vgg16', 'seeded') FROM images
+         WHERE path NOT IN (SELECT path FROM images WHERE length = 1)",
         "SELECT pca_fit(featurize(content, 'vgg16', 'seeded'), 0.9) FROM images",
         "SELECT upper(path), count(content) FROM images GROUP BY 1",
         // Ordered by a column that the projection moves.
@@ -113,6 +117,33 @@ async fn logical_plans_survive() {
             "{sql}"
         );
     }
+}
+
+#[tokio::test]
+async fn calls_of_read_blob_take_the_stores_of_the_session_along() {
+    let ctx = session(1).await;
+    let options = HashMap::from([("aws.secret_access_key".to_owned(), "hush".to_owned())]);
+    let mut stores = Stores::default();
+    stores.insert("s3://bucket/", StoreOptions::of(&options));
+    let sql = "SELECT try_read_blob(path) FROM images";
+    let plan = ctx.sql(sql).await.unwrap().into_optimized_plan().unwrap();
+    let plan = super::codec_blobs::with_stores(plan, &stores).unwrap();
+    let codec = FeaturizeLogicalCodec::default();
+    let node = LogicalPlanNode::try_from_logical_plan(&plan, &codec).unwrap();
+    let plan = node.try_into_logical_plan(&ctx.task_ctx(), &codec).unwrap();
+    assert!(!format!("{plan:?}").contains("hush"));
+    let plan = ctx.state().create_physical_plan(&plan).await.unwrap();
+    let plan = decode(&ctx, &encode(&plan)).unwrap();
+    let mut found = None;
+    let mut left = vec![Arc::clone(&plan)];
+    while let Some(node) = left.pop() {
+        if let Some(reading) = node.downcast_ref::<crate::blobs::ReadBlobExec>() {
+            found = Some(reading.call().stores.clone());
+        }
+        left.extend(node.children().into_iter().cloned());
+    }
+    assert_eq!(found, Some(stores), "{}", shown(&plan));
+    assert!(!format!("{plan:?}").contains("hush"));
 }
 
 #[tokio::test]

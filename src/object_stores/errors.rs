@@ -3,8 +3,8 @@
 //! The errors of stores that are made here say so themselves ([`explained`]), whoever shows them: a
 //! Parquet scan, a `COPY`, a table of ours. Those of other stores are [`told`] where we meet them.
 //!
-//! `object_store` has no type for most answers of S3. Their `<Code>` is part of S3's interface,
-//! and it is in the text of the error, so it is read from there.
+//! `object_store` has no type for most answers of S3; what their codes mean, [`answers`](super::answers)
+//! knows.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,9 +12,8 @@ use std::fmt;
 use object_store::Error;
 
 use super::address::{hide_secrets, shown};
+use super::answers::{self, find_document, summary};
 use super::xml::element;
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
-use super::xml::raw_element;
 
 /// The text of `error`, which somebody met at the store of the URL `bucket`, and what to do about it.
 pub(crate) fn told(error: &Error, bucket: &str) -> String {
@@ -37,11 +36,7 @@ fn readable(text: &str) -> String {
     let Some((before, document, after)) = find_document(&text) else {
         return text;
     };
-    let said = match (element(document, "Code"), element(document, "Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(said), None) | (None, Some(said)) => said.into_owned(),
-        (None, None) => "an answer without a code".to_owned(),
-    };
+    let said = summary(document);
     format!("{before}{said}{after}")
 }
 
@@ -110,20 +105,8 @@ fn source_mut(error: &mut Error) -> Option<&mut Source> {
     }
 }
 
-/// S3's error document with nothing but code and message; `None` if `text` is no such document.
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
-pub(super) fn without_details(text: &str) -> Option<String> {
-    let (_, document, _) = find_document(text)?;
-    let raw = |name| raw_element(document, name).unwrap_or_default();
-    Some(format!(
-        "<Error><Code>{}</Code><Message>{}</Message></Error>",
-        raw("Code"),
-        raw("Message")
-    ))
-}
-
-/// Codes of answers with 400 that are about who asks, and when.
-const OTHER_REASONS: [&str; 3] = ["Token", "Authorization", "RequestTime"];
+/// Parts of the codes of answers with 400 that are about who asks, when, and where.
+const OTHER_REASONS: [&str; 4] = ["Token", "Authorization", "RequestTime", "Redirect"];
 
 /// Whether the answer may mean that the store does not know this kind of request: 400, 405 or 501,
 /// for which `object_store` has no errors of their own.
@@ -133,7 +116,8 @@ pub(crate) fn is_unknown_request(error: &Error) -> bool {
         Error::Generic { .. } => {
             let text = describe(error);
             let has = |status: &str| text.contains(&format!("status code: {status} "));
-            let is_other = OTHER_REASONS.iter().any(|code| text.contains(code));
+            let code = code(error).unwrap_or_default();
+            let is_other = OTHER_REASONS.iter().any(|part| code.contains(part));
             has("405") || has("501") || (has("400") && !is_other)
         }
         _ => false,
@@ -145,15 +129,23 @@ pub(crate) fn is_missing_object(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. }) && code(error).as_deref() != Some("NoSuchBucket")
 }
 
-/// What S3 calls the error. The answer to a deletion of several objects has one for each.
+/// What S3 calls the error.
 fn code(error: &Error) -> Option<String> {
+    answer(error).map(|(code, _)| code)
+}
+
+/// Code and document of S3's answer. That to a deletion of several objects has a code for each, and
+/// `object_store` keeps no document of it.
+fn answer(error: &Error) -> Option<(String, String)> {
     causes(error).find_map(|cause| {
         let text = cause.to_string();
         if let Some((_, document, _)) = find_document(&text) {
-            return element(document, "Code").map(Into::into);
+            let code = element(document, "Code")?.into_owned();
+            return Some((code, document.to_owned()));
         }
         let (_, code) = text.split_once("(code: ")?;
-        code.split_once(')').map(|(code, _)| code.to_owned())
+        let (code, _) = code.split_once(')')?;
+        Some((code.to_owned(), text.clone()))
     })
 }
 
@@ -161,36 +153,14 @@ fn code(error: &Error) -> Option<String> {
 /// `bucket` is the store's URL.
 fn advice(error: &Error, bucket: &str, access: Access) -> Option<String> {
     let bucket = &shown(bucket);
-    let code = code(error);
-    let known = match code.as_deref().unwrap_or_default() {
-        "NoSuchBucket" => {
-            format!("there is no bucket at '{bucket}': check its name, aws.endpoint and aws.region")
-        }
-        "InvalidAccessKeyId" => {
-            "check aws.access_key_id; temporary credentials need aws.session_token too".to_owned()
-        }
-        "SignatureDoesNotMatch" => {
-            "aws.secret_access_key does not belong to aws.access_key_id: check both".to_owned()
-        }
-        "InvalidToken" | "ExpiredToken" | "TokenRefreshRequired" => {
-            "the session has ended or its token is wrong: get new temporary credentials, and set \
-             aws.access_key_id, aws.secret_access_key and aws.session_token"
-                .to_owned()
-        }
-        "PermanentRedirect"
-        | "AuthorizationHeaderMalformed"
-        | "IllegalLocationConstraintException" => {
-            "the bucket is in another region: set aws.region".to_owned()
-        }
-        "RequestTimeTooSkewed" => "set this machine's clock".to_owned(),
-        _ if error.to_string().contains("redirect without LOCATION") => {
-            "the bucket is in another region: set aws.region".to_owned()
-        }
-        code if is_refused(error) || code == "AccessDenied" => refused(bucket, access),
-        _ if is_unreachable(error) => {
+    let (code, document) = answer(error).unwrap_or_default();
+    let known = match answers::advice(&code, &document, bucket, access) {
+        Some(known) => known,
+        None if is_refused(error) || code == "AccessDenied" => refused(bucket, access),
+        None if is_unreachable(error) => {
             format!("the store of '{bucket}' cannot be reached: check the network and aws.endpoint")
         }
-        _ => return None,
+        None => return None,
     };
     Some(format!("; {known}"))
 }
@@ -202,7 +172,8 @@ fn refused(bucket: &str, access: Access) -> String {
     let (needed, or_else) = match access {
         Access::Read => (
             "s3:ListBucket on the bucket and s3:GetObject on its objects",
-            "; aws.skip_signature 'true' reads public buckets",
+            "; aws.skip_signature 'true' reads public buckets, and aws.request_payer 'true' those whose \
+             readers pay",
         ),
         Access::Write => ("s3:PutObject on the bucket's objects", ""),
         Access::Delete => (
@@ -299,18 +270,6 @@ fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     std::iter::successors(Some(first), |cause| StdError::source(*cause))
 }
 
-/// What is before, in and after S3's error document.
-fn find_document(text: &str) -> Option<(&str, &str, &str)> {
-    const END: &str = "</Error>";
-    let start = text.find("<Error>")?;
-    let end = text[start..]
-        .find(END)
-        .map_or(text.len(), |end| start + end + END.len());
-    let before = &text[..start];
-    let before = before.find("<?xml").map_or(before, |xml| &before[..xml]);
-    Some((before, &text[start..end], &text[end..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,17 +350,6 @@ mod tests {
         assert!(coded.ends_with("403 Forbidden: X"), "{coded}");
         let nameless = describe(&error("<Error><Token-0>hush"));
         assert!(!nameless.contains("hush"), "{nameless}");
-    }
-
-    #[test]
-    fn details_are_dropped_from_the_answer() {
-        let answer =
-            "<Error><Code>A</Code><Message>m &amp; n</Message><Token-0>hush</Token-0></Error>";
-        assert_eq!(
-            without_details(answer).unwrap(),
-            "<Error><Code>A</Code><Message>m &amp; n</Message></Error>"
-        );
-        assert_eq!(without_details("<html>502</html>"), None);
     }
 
     #[cfg(all(feature = "aws", feature = "cli"))]

@@ -1,6 +1,7 @@
 //! Object stores: which one a location needs, and with which credentials.
 
 pub(crate) mod address;
+mod answers;
 pub(crate) mod errors;
 mod explaining;
 pub(crate) mod local;
@@ -10,12 +11,14 @@ mod open;
 mod options;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
 mod pages;
+pub(crate) mod reading;
 pub(crate) mod requests;
 pub(crate) mod retry;
 #[cfg(feature = "aws")]
 mod s3;
+mod store_options;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
-mod transport;
+pub(crate) mod transport;
 mod xml;
 
 use std::collections::HashMap;
@@ -30,6 +33,9 @@ use self::address::{shown, split_scheme};
 
 pub(crate) use self::local::register_local_disk;
 pub use self::made::is_store_option;
+pub(crate) use self::store_options::Stores;
+#[cfg(feature = "cluster")]
+pub(crate) use self::store_options::{StoreOptions, store_url};
 
 /// Registers the store of `location`, made from `options` (`aws.region`, `gcp.service_account_path`,
 /// …) and the environment.

@@ -44,34 +44,43 @@ async fn s3(
     use datafusion::common::config::ExtensionOptions;
     use datafusion_cli::object_storage::{
         AwsOptions, get_cos_object_store_builder, get_oss_object_store_builder,
-        get_s3_object_store_builder,
     };
-    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+    use object_store::aws::AmazonS3ConfigKey;
 
     let mut aws = AwsOptions::default();
-    for (key, value) in options.iter().filter(|(key, _)| key.starts_with("aws.")) {
-        aws.set(key, value)
-            .map_err(|_| options::refused(key, "aws", &options::AWS))?;
-    }
-    match url.scheme() {
-        "oss" => {
-            return build_s3(
-                url,
-                get_oss_object_store_builder(url, &aws)?,
-                options,
-                answered,
-            );
+    let (_, others) = options::AWS.split_at(options::AWS_CREDENTIALS);
+    let mut more = vec![];
+    for (key, value) in options {
+        let Some(name) = key.strip_prefix("aws.") else {
+            continue;
+        };
+        let refused = || options::refused(key, "aws", &options::AWS);
+        if others.contains(&name) {
+            let name: AmazonS3ConfigKey = format!("aws_{name}").parse().map_err(|_| refused())?;
+            more.push((name, value));
+        } else {
+            aws.set(key, value).map_err(|_| refused())?;
         }
-        "cos" => {
-            return build_s3(
-                url,
-                get_cos_object_store_builder(url, &aws)?,
-                options,
-                answered,
-            );
-        }
-        _ => {}
     }
+    let mut builder = match url.scheme() {
+        "oss" => get_oss_object_store_builder(url, &aws)?,
+        "cos" => get_cos_object_store_builder(url, &aws)?,
+        _ => amazon(url, aws).await?,
+    };
+    for (name, value) in more {
+        builder = builder.with_config(name, value);
+    }
+    build_s3(url, builder, options, answered)
+}
+
+#[cfg(all(feature = "aws", feature = "cli"))]
+async fn amazon(
+    url: &Url,
+    mut aws: datafusion_cli::object_storage::AwsOptions,
+) -> Result<object_store::aws::AmazonS3Builder> {
+    use datafusion_cli::object_storage::get_s3_object_store_builder;
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+
     let has_keys = aws.access_key_id.is_some();
     if aws.skip_signature == Some(true) && !has_keys {
         // With keys, which are not used then, nobody goes looking for an instance's role.
@@ -84,10 +93,9 @@ async fn s3(
         // Without a region, Amazon would be asked for that of a bucket which it does not have.
         aws.region = region.or_else(|| Some(DEFAULT_REGION.to_owned()));
     }
-    let builder = get_s3_object_store_builder(url, &aws, false)
+    get_s3_object_store_builder(url, &aws, false)
         .await
-        .map_err(|e| super::errors::not_opened(url, e))?;
-    build_s3(url, builder, options, answered)
+        .map_err(|e| super::errors::not_opened(url, e))
 }
 
 /// What servers other than Amazon's take for a region unless they are told otherwise.

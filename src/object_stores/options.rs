@@ -6,7 +6,7 @@ use crate::suggest::did_you_mean;
 
 /// Those of S3, which begin with `aws.`.
 #[cfg(feature = "aws")]
-pub(super) const AWS: [&str; 7] = [
+pub(super) const AWS: [&str; 26] = [
     "access_key_id",
     "secret_access_key",
     "session_token",
@@ -14,7 +14,31 @@ pub(super) const AWS: [&str; 7] = [
     "endpoint",
     "allow_http",
     "skip_signature",
+    "request_payer",
+    "virtual_hosted_style_request",
+    "unsigned_payload",
+    "checksum_algorithm",
+    "s3_express",
+    "disable_tagging",
+    "conditional_put",
+    "copy_if_not_exists",
+    "server_side_encryption",
+    "sse_kms_key_id",
+    "sse_bucket_key_enabled",
+    "proxy_url",
+    "proxy_excludes",
+    "proxy_ca_certificate",
+    "timeout",
+    "connect_timeout",
+    "pool_idle_timeout",
+    "http1_only",
+    "user_agent",
 ];
+
+/// How many of them say who asks, and whom: datafusion-cli looks for what they leave out. The others are
+/// `object_store`'s own, of those that it knows the ones which a user of S3 may need.
+#[cfg(all(feature = "aws", feature = "cli"))]
+pub(super) const AWS_CREDENTIALS: usize = 7;
 
 /// Those of Google Cloud Storage, which begin with `gcp.`.
 #[cfg(feature = "gcp")]

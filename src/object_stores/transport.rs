@@ -13,7 +13,7 @@ use object_store::client::{
 };
 use url::form_urlencoded;
 
-use super::errors::without_details;
+use super::answers::{of_other_region, without_details};
 use super::made::Answered;
 use super::pages::readable;
 use super::requests::{count_failed, count_sent, leave_out};
@@ -33,6 +33,13 @@ impl Connector {
             answered: Arc::clone(answered),
         })
     }
+}
+
+/// A client that counts what `inner` sends.
+#[cfg(feature = "http")]
+pub(crate) fn counted(inner: HttpClient) -> HttpClient {
+    let answered = Answered::default();
+    HttpClient::new(Client { inner, answered })
 }
 
 impl HttpConnector for Connector {
@@ -119,17 +126,28 @@ async fn buffered(
         Ok(body) => body,
         Err(e) => return Err(HttpError::new(HttpErrorKind::Interrupted, e)),
     };
-    let Ok(text) = std::str::from_utf8(&body) else {
-        return Ok(HttpResponse::from_parts(parts, body.into()));
-    };
-    let changed = match listing {
-        _ if is_error => without_details(text),
-        Some((bucket, prefix)) => readable(text, prefix).map(|page| {
+    let region = parts.headers.get("x-amz-bucket-region");
+    let region = region.and_then(|region| region.to_str().ok());
+    let is_elsewhere = matches!(parts.status.as_u16(), 301 | 307)
+        && region.is_some()
+        && !parts.headers.contains_key("location");
+    let changed = match std::str::from_utf8(&body) {
+        Ok(text) if is_error => without_details(text, region),
+        Ok(text) => listing.and_then(|(bucket, prefix)| {
+            let page = readable(text, prefix)?;
             leave_out(bucket, &page.left_out);
-            page.text
+            Some(page.text)
         }),
-        None => None,
+        Err(_) => None,
     };
+    let changed = match region {
+        Some(region) if is_elsewhere => changed.or_else(|| Some(of_other_region(region))),
+        _ => changed,
+    };
+    // `object_store` keeps nothing of a redirection that does not say where to.
+    if is_elsewhere && let Ok(bad_request) = 400_u16.try_into() {
+        parts.status = bad_request;
+    }
     if let Some(changed) = changed {
         body = Bytes::from(changed);
         parts.headers.remove("content-length");

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::unary::{passes_rows, unary_methods};
 use arrow::array::RecordBatch;
 use datafusion::common::instant::Instant;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::metrics::{
@@ -21,6 +21,9 @@ use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable};
 use futures::stream;
 use tokio::runtime::Handle;
+
+use crate::blobs;
+use crate::unary::{passes_rows, unary_methods};
 
 /// Polls its input on a thread for blocking work, one batch at a time, and cancels the computation
 /// when its stream is dropped.
@@ -81,9 +84,12 @@ impl ExecutionPlan for OffloadExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        let images = ImageMetrics::new(&self.metrics, partition);
-        let batches = stream::try_unfold((input, images), next);
+        let input = Input {
+            stores: Arc::clone(&context.runtime_env().object_store_registry),
+            batches: self.input.execute(partition, context)?,
+            images: ImageMetrics::new(&self.metrics, partition),
+        };
+        let batches = stream::try_unfold(input, next);
         let stream = RecordBatchStreamAdapter::new(self.schema(), batches);
         Ok(Box::pin(stream))
     }
@@ -98,11 +104,11 @@ impl ExecutionPlan for OffloadExec {
 }
 
 /// The next batch of `input`. Dropping the future stops the computation.
-async fn next((mut input, images): Input) -> Result<Option<(RecordBatch, Input)>> {
+async fn next(mut input: Input) -> Result<Option<(RecordBatch, Input)>> {
     // The operator above, on whose thread this is, counts what is done here.
     if cancel::in_scope() {
-        let batch = input.next().await.transpose()?;
-        return Ok(batch.map(|batch| (batch, (input, images))));
+        let batch = input.batches.next().await.transpose()?;
+        return Ok(batch.map(|batch| (batch, input)));
     }
     let runtime = Handle::try_current()
         .map_err(|e| exec_datafusion_err!("OffloadExec needs a Tokio runtime: {e}"))?;
@@ -114,10 +120,12 @@ async fn next((mut input, images): Input) -> Result<Option<(RecordBatch, Input)>
     };
     let task = SpawnedTask::spawn_blocking(move || {
         let before = counters::of_this_thread();
-        let batch = Abortable::new(input.next(), registration);
-        let batch = cancel::scope(&token, || runtime.block_on(batch));
-        images.add(counters::of_this_thread() - before);
-        (batch, (input, images))
+        let batch = Abortable::new(input.batches.next(), registration);
+        let batch = cancel::scope(&token, || {
+            blobs::with_stores(&input.stores, || runtime.block_on(batch))
+        });
+        input.images.add(counters::of_this_thread() - before);
+        (batch, input)
     });
     let (batch, input) = task
         .join_unwind()
@@ -130,8 +138,12 @@ async fn next((mut input, images): Input) -> Result<Option<(RecordBatch, Input)>
     }
 }
 
-/// A partition of the input, and what is counted of it.
-type Input = (SendableRecordBatchStream, ImageMetrics);
+/// A partition of the input, what is counted of it, and the stores that its functions see.
+struct Input {
+    batches: SendableRecordBatchStream,
+    images: ImageMetrics,
+    stores: Arc<dyn ObjectStoreRegistry>,
+}
 
 /// What the image functions of a partition have done.
 struct ImageMetrics {

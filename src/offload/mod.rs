@@ -26,7 +26,9 @@
 mod exec;
 mod named;
 mod rule;
+mod small_batches;
 
 pub use exec::OffloadExec;
 pub use named::NamedCall;
 pub use rule::OffloadComputation;
+pub use small_batches::SmallBatchesExec;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, assert_eq_or_internal_err};
@@ -18,6 +19,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion_functions_image::origins;
 
 use crate::binary_file::{CONTENT, FetchExec, PATH};
+use crate::blobs::ReadBlobExec;
 use crate::object_stores::address::shown;
 
 /// A call over the content of files, and the column that says which file the content of a row is.
@@ -70,8 +72,9 @@ impl PhysicalExpr for NamedCall {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let paths = self.path.evaluate(batch)?.into_array(batch.num_rows())?;
+        let paths = cast(&paths, &DataType::Utf8View)?;
         let name = move |row| {
-            let paths = paths.as_string_opt::<i32>()?;
+            let paths = paths.as_string_view_opt()?;
             (row < paths.len() && paths.is_valid(row)).then(|| shown(paths.value(row)))
         };
         origins::scope(Rc::new(name), || self.call.evaluate(batch))
@@ -129,19 +132,25 @@ fn named(
         let Some(path) = path_of(node.as_ref(), input) else {
             return Ok(Transformed::no(node));
         };
-        let named: Arc<dyn PhysicalExpr> = Arc::new(NamedCall::new(node, Arc::new(path)));
+        let named: Arc<dyn PhysicalExpr> = Arc::new(NamedCall::new(node, path));
         Ok(Transformed::new(named, true, TreeNodeRecursion::Jump))
     });
     named.data()
 }
 
-/// The column of `input` that names the file whose content a call is about.
-fn path_of(node: &dyn PhysicalExpr, input: &Arc<dyn ExecutionPlan>) -> Option<Column> {
+/// What names, over `input`, the file whose content a call is about.
+fn path_of(
+    node: &dyn PhysicalExpr,
+    input: &Arc<dyn ExecutionPlan>,
+) -> Option<Arc<dyn PhysicalExpr>> {
     let call = node.downcast_ref::<ScalarFunctionExpr>()?;
     if !datafusion_functions_image::looks_for_cancellation(call.fun()) {
         return None;
     }
     let content = call.args().first()?.downcast_ref::<Column>()?;
+    if let Some(uri) = uri_of(input.as_ref(), content.index()) {
+        return Some(uri);
+    }
     let (fetch, column) = origin(input.as_ref(), content.index())?;
     if column != CONTENT {
         return None;
@@ -151,8 +160,18 @@ fn path_of(node: &dyn PhysicalExpr, input: &Arc<dyn ExecutionPlan>) -> Option<Co
     columns.find_map(|(index, field)| {
         let (other, column) = origin(input.as_ref(), index)?;
         let is_path = std::ptr::eq(fetch, other) && column == PATH;
-        is_path.then(|| Column::new(field.name(), index))
+        is_path.then(|| Arc::new(Column::new(field.name(), index)) as _)
     })
+}
+
+/// What names the objects that a column of `plan` has, which was read just below.
+fn uri_of(plan: &dyn ExecutionPlan, index: usize) -> Option<Arc<dyn PhysicalExpr>> {
+    let reading = plan.downcast_ref::<ReadBlobExec>()?;
+    match index == reading.column() {
+        // It keeps the columns of its input in their places.
+        true => Some(Arc::clone(reading.uri())),
+        false => uri_of(reading.input().as_ref(), index),
+    }
 }
 
 /// The scan that a column of `plan` comes from, row by row, and its name there. Operators that may put

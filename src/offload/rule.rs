@@ -7,13 +7,17 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateOutputMode};
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{ExecutionPlan, ReplaceChildrenOptions};
 
-use super::OffloadExec;
 use super::named::with_names;
+use super::{OffloadExec, SmallBatchesExec};
+use crate::binary_file::FetchExec;
+use crate::blobs::{BlobCall, ReadBlobExec};
 
-/// Puts an [`OffloadExec`] above each operator that evaluates a function which computes for long
+/// Puts an [`OffloadExec`] above each operator that evaluates a function which computes or waits for long
 /// and can be told to stop, and lets such a function name the file that it fails on. It comes last: no
 /// other rule has to know that operator.
 #[derive(Debug, Default)]
@@ -27,7 +31,7 @@ impl PhysicalOptimizerRule for OffloadComputation {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|plan| {
             if computes_long(plan.as_ref())? {
-                let plan = with_names(plan)?;
+                let plan = in_small_batches(with_names(plan)?)?;
                 return Ok(Transformed::yes(Arc::new(OffloadExec::new(plan))));
             }
             // A session that has the rule twice, or a plan that is optimised twice.
@@ -50,6 +54,26 @@ impl PhysicalOptimizerRule for OffloadComputation {
     }
 }
 
+/// A projection computes on whole batches, which are small only where they come from a store.
+fn in_small_batches(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some(projection) = plan.downcast_ref::<ProjectionExec>() else {
+        return Ok(plan);
+    };
+    let input = projection.input();
+    let are_small = |plan: &dyn ExecutionPlan| {
+        plan.is::<FetchExec>() || plan.is::<ReadBlobExec>() || plan.is::<SmallBatchesExec>()
+    };
+    let offloaded = input.downcast_ref::<OffloadExec>();
+    if are_small(offloaded.map_or(input.as_ref(), |offload| offload.input().as_ref())) {
+        return Ok(plan);
+    }
+    let input = Arc::new(SmallBatchesExec::new(Arc::clone(input)));
+    plan.replace_children(
+        vec![input],
+        ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+    )
+}
+
 /// Whether an expression of this operator, not of its inputs, calls such a function.
 fn computes_long(plan: &dyn ExecutionPlan) -> Result<bool> {
     // Collecting rows is done in short pieces; it is the model that takes long.
@@ -65,8 +89,10 @@ fn computes_long(plan: &dyn ExecutionPlan) -> Result<bool> {
     plan.apply_expressions(&mut |root| {
         root.apply(|expression| {
             let call = expression.downcast_ref::<ScalarFunctionExpr>();
-            found |= call
-                .is_some_and(|call| datafusion_functions_image::looks_for_cancellation(call.fun()));
+            found |= call.is_some_and(|call| {
+                datafusion_functions_image::looks_for_cancellation(call.fun())
+                    || BlobCall::of(call.fun()).is_some()
+            });
             Ok(if found {
                 TreeNodeRecursion::Stop
             } else {

@@ -57,6 +57,24 @@ async fn options_of_stores_travel_and_are_shown_nowhere() {
         let text = format!("{:?}", run(&ctx, sql).await);
         assert!(!text.contains(SECRET_ACCESS_KEY), "{sql}: {text}");
     }
+    // Objects that rows name, in whichever bucket of the session, by executors that know it from the plan.
+    run(&ctx, "CREATE TABLE urls AS SELECT path FROM images").await;
+    for sql in [
+        "SELECT path FROM urls WHERE md5(read_blob(path)) <> ''",
+        "SELECT path FROM urls WHERE CASE WHEN path <> '' THEN read_blob(path) END IS NOT NULL",
+    ] {
+        assert_eq!(run(&ctx, sql).await.num_rows(), 48, "{sql}");
+    }
+    // What rows name is no door into the executors' network.
+    let message = error(
+        &ctx,
+        "SELECT read_blob(replace(path, 's3://', 'http://127.0.0.1:1/')) FROM urls",
+    )
+    .await;
+    assert!(
+        message.contains("read_blob_local_hosts = true"),
+        "{message}"
+    );
     // An error that has been to the cluster and back.
     let message = error(
         &ctx,

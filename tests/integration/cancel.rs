@@ -128,6 +128,31 @@ fn nested_operators_share_a_thread() {
     });
 }
 
+/// What is computed on many rows at once comes out in pieces that a checkpoint, a limit and whoever watches
+/// can see.
+#[tokio::test]
+async fn a_batch_is_computed_on_piece_by_piece() {
+    let ctx = session(2, 1).await;
+    ctx.sql("SET featurize.checkpoint_rows = 10").await.unwrap();
+    let content = BinaryViewArray::from_iter_values((0..256).map(|_| b"no image"));
+    let many = RecordBatch::try_from_iter([("content", Arc::new(content) as _)]).unwrap();
+    ctx.register_batch("many", many).unwrap();
+    for (sql, most) in [
+        ("SELECT image_info(content) FROM many", 10),
+        (
+            "SELECT image_info(content)['error'] FROM many m WHERE NOT EXISTS
+          (SELECT 1 FROM many WHERE content = m.content AND content <> m.content)",
+            10,
+        ),
+        ("SELECT content FROM many", 256),
+    ] {
+        let batches = ctx.sql(sql).await.unwrap().collect().await.unwrap();
+        let rows: Vec<usize> = batches.iter().map(RecordBatch::num_rows).collect();
+        assert_eq!(rows.iter().sum::<usize>(), 256, "{sql}");
+        assert_eq!(rows.iter().max(), Some(&most), "{sql}: {rows:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_operator_is_there_once() {
     let ctx = session(2, 1).await;

@@ -6,6 +6,7 @@ mod named;
 mod odd_names;
 mod one_way;
 mod s3;
+mod s3_answers;
 mod s3_faults;
 mod s3_requests;
 mod s3_secrets;

@@ -56,6 +56,29 @@ async fn a_killed_job_goes_on_where_it_stopped_on_s3() {
     kill_and_resume(&place, &format!(" OPTIONS ({options})")).await;
 }
 
+/// R2 refuses uploads whose parts, but for the last, differ in length.
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_an_upload_are_equally_long() {
+    let server = S3Server::on_disk(&["written"]);
+    let ctx = crate::scan::session();
+    let sql = format!(
+        "COPY (SELECT repeat(md5(CAST(value AS VARCHAR)), 40) AS x FROM generate_series(1, 30000))
+         TO 's3://written/big/' STORED AS CSV OPTIONS ('num_files' '1', {})",
+        server.options()
+    );
+    crate::scan::run(&ctx, &sql).await;
+    let uploads = server.uploads();
+    assert!(uploads.iter().any(|parts| parts.len() > 2), "{uploads:?}");
+    for parts in uploads {
+        let (last, others) = parts.split_last().unwrap();
+        assert!(others.iter().all(|part| part == &others[0]), "{parts:?}");
+        assert!(
+            others.first().is_none_or(|first| last <= first),
+            "{parts:?}"
+        );
+    }
+}
+
 /// The session of the README, in one program that knows the bucket by the statement's options alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_copies_to_a_bucket_that_only_the_statement_names() {

@@ -1,6 +1,6 @@
 //! The layer around the service: latency, failures, and counters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::future::pending;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -66,6 +66,12 @@ pub(crate) enum Failure {
     SlowBody,
     /// There is no answer until the client gives up.
     Stall,
+    /// The answer has this status and this document, and names the region as S3 does beside a document.
+    Answer {
+        status: u16,
+        region: Option<&'static str>,
+        document: &'static str,
+    },
 }
 
 /// What a server may not know of S3.
@@ -117,6 +123,10 @@ pub(super) struct Layer {
     failures: AtomicUsize,
     in_flight: Arc<AtomicUsize>,
     most_in_flight: AtomicUsize,
+    /// Headers of Amazon's that came, each as `name: value`.
+    headers: Mutex<BTreeSet<String>>,
+    /// The bytes of each part of each multipart upload, in the order of the parts.
+    parts: Mutex<BTreeMap<String, BTreeMap<usize, u64>>>,
 }
 
 #[derive(Debug, Default)]
@@ -217,6 +227,41 @@ impl Layer {
         self.most_in_flight.load(Ordering::SeqCst)
     }
 
+    pub(super) fn has_come(&self, header: &str) -> bool {
+        self.headers.lock().unwrap().contains(header)
+    }
+
+    pub(super) fn uploads(&self) -> Vec<Vec<u64>> {
+        let parts = self.parts.lock().unwrap();
+        parts
+            .values()
+            .map(|parts| parts.values().copied().collect())
+            .collect()
+    }
+
+    fn note_part(&self, request: &Request<Incoming>) {
+        let query = request.uri().query().unwrap_or_default();
+        let value = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
+        let length = request.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        if let (Some(number), Some(upload), Some(length)) =
+            (value("partNumber="), value("uploadId="), length)
+        {
+            let mut parts = self.parts.lock().unwrap();
+            let upload = parts.entry(upload.to_owned()).or_default();
+            upload.insert(number.parse().unwrap(), length);
+        }
+    }
+
+    fn note_headers(&self, request: &Request<Incoming>) {
+        let mut noted = self.headers.lock().unwrap();
+        for name in ["x-amz-request-payer", "x-amz-content-sha256"] {
+            if let Some(value) = request.headers().get(name) {
+                noted.insert(format!("{name}: {}", value.to_str().unwrap_or_default()));
+            }
+        }
+    }
+
     pub(super) fn reset_counters(&self) {
         let counters = self.requests.iter();
         for counter in counters.chain([&self.failures, &self.most_in_flight]) {
@@ -230,6 +275,8 @@ impl Layer {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Cut> {
         let kind = Kind::of(request.method(), request.uri());
+        self.note_headers(&request);
+        self.note_part(&request);
         self.requests[kind as usize].fetch_add(1, Ordering::SeqCst);
         let in_flight = InFlight(Arc::clone(&self.in_flight));
         let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
@@ -265,6 +312,19 @@ impl Layer {
             }
             Some(Failure::SlowDown) => {
                 return refuse(request, StatusCode::SERVICE_UNAVAILABLE, "SlowDown").await;
+            }
+            Some(Failure::Answer {
+                status,
+                region,
+                document,
+            }) => {
+                let status = StatusCode::from_u16(status).unwrap();
+                let mut answer = answer(request, status, document.to_owned()).await?;
+                if let Some(region) = region {
+                    let region = HeaderValue::from_static(region);
+                    answer.headers_mut().insert("x-amz-bucket-region", region);
+                }
+                return Ok(answer);
             }
             Some(Failure::Reset) => return Err(Cut),
             Some(Failure::Stall) => pending::<()>().await,
@@ -309,20 +369,28 @@ async fn read(body: s3s::Body) -> Result<Bytes, Cut> {
     Ok(BodyExt::collect(body).await.map_err(|_| Cut)?.to_bytes())
 }
 
-/// Answers with an error in S3's words. The request is read to its end first, so that the client
-/// is ready for the answer.
+/// Answers with an error in S3's words.
 async fn refuse(
     request: Request<Incoming>,
     status: StatusCode,
     code: &str,
 ) -> Result<Response<Body>, Cut> {
-    BodyExt::collect(request.into_body())
-        .await
-        .map_err(|_| Cut)?;
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <Error><Code>{code}</Code><Message>injected by the test</Message></Error>"
     );
+    answer(request, status, text).await
+}
+
+/// Answers with `text`. The request is read to its end first, so that the client is ready for it.
+async fn answer(
+    request: Request<Incoming>,
+    status: StatusCode,
+    text: String,
+) -> Result<Response<Body>, Cut> {
+    BodyExt::collect(request.into_body())
+        .await
+        .map_err(|_| Cut)?;
     let body = Full::new(Bytes::from(text)).map_err(|never| match never {});
     Response::builder()
         .status(status)

@@ -179,6 +179,16 @@ impl S3Server {
         self.layer.requests(kind)
     }
 
+    /// Whether a request came with this header of Amazon's, as `name: value`.
+    pub(crate) fn has_come(&self, header: &str) -> bool {
+        self.layer.has_come(header)
+    }
+
+    /// The bytes of the parts of each multipart upload so far.
+    pub(crate) fn uploads(&self) -> Vec<Vec<u64>> {
+        self.layer.uploads()
+    }
+
     /// Failures that were injected so far.
     pub(crate) fn failures(&self) -> usize {
         self.layer.failures()

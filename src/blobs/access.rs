@@ -1,0 +1,91 @@
+//! What a call of `read_blob` or `try_read_blob` knows: which of the two it is, and whose stores it sees.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use datafusion::logical_expr::ScalarUDF;
+
+use super::{ReadBlob, TryReadBlob};
+use crate::object_stores::Stores;
+
+/// One of the two functions, as an operator or a plan on its way takes it along.
+#[derive(Clone)]
+pub(crate) struct BlobCall {
+    /// An object that cannot be had is NULL.
+    pub(crate) tries: bool,
+    /// The stores of the session that the function was made for, if it was.
+    pub(super) registry: Option<Arc<dyn ObjectStoreRegistry>>,
+    /// Options of stores which that session gave and others do not know.
+    pub(crate) stores: Stores,
+}
+
+impl BlobCall {
+    pub(super) fn new(tries: bool, registry: Option<Arc<dyn ObjectStoreRegistry>>) -> Self {
+        Self {
+            tries,
+            registry,
+            stores: Stores::default(),
+        }
+    }
+
+    /// A call that takes the options of stores along.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn with_stores(tries: bool, stores: Stores) -> Self {
+        Self {
+            stores,
+            ..Self::new(tries, None)
+        }
+    }
+
+    /// The call of a function, if it is one of the two.
+    pub(crate) fn of(function: &ScalarUDF) -> Option<&Self> {
+        let function = function.inner();
+        match function.downcast_ref::<ReadBlob>() {
+            Some(function) => Some(&function.call),
+            None => Some(&function.downcast_ref::<TryReadBlob>()?.call),
+        }
+    }
+
+    /// The function that makes such calls.
+    pub(crate) fn into_function(self) -> Arc<ScalarUDF> {
+        Arc::new(match self.tries {
+            false => ReadBlob::with_call(self).into(),
+            true => TryReadBlob::with_call(self).into(),
+        })
+    }
+
+    /// The name of the function.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.tries {
+            false => "read_blob",
+            true => "try_read_blob",
+        }
+    }
+}
+
+/// Stores are handles, not what a call means.
+impl PartialEq for BlobCall {
+    fn eq(&self, other: &Self) -> bool {
+        self.tries == other.tries && self.stores == other.stores
+    }
+}
+
+impl Eq for BlobCall {}
+
+impl Hash for BlobCall {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.tries.hash(state);
+        self.stores.hash(state);
+    }
+}
+
+impl fmt::Debug for BlobCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobCall")
+            .field("tries", &self.tries)
+            .field("stores", &self.stores)
+            .finish_non_exhaustive()
+    }
+}
