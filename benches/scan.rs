@@ -305,7 +305,7 @@ async fn blobs(sizes: &Sizes, server: &Server) {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list.parquet");
     let copy = format!("COPY (SELECT path FROM objects) TO '{}'", list.display());
-    run(&ctx, &copy).await;
+    ctx.sql(&copy).await.unwrap().collect().await.unwrap();
     let create = format!(
         "CREATE EXTERNAL TABLE list STORED AS PARQUET LOCATION '{}'",
         list.display()

@@ -73,7 +73,7 @@ async fn physical_plans_survive() {
         "SELECT path FROM images",
         "SELECT length, try_read_blob(upper(path)) FROM images WHERE read_blob(path) IS NOT NULL",
         "SELECT CASE WHEN length > 1 THEN read_blob(path) END FROM images",
-        "SELECT featurize(content, 'vgg16', 'seeded') FROM images
+        "SELECT count(featurize(content, 'vgg16', 'seeded')) FROM images
          WHERE path NOT IN (SELECT path FROM images WHERE length = 1)",
         "SELECT pca_fit(featurize(content, 'vgg16', 'seeded'), 0.9) FROM images",
         "SELECT upper(path), count(content) FROM images GROUP BY 1",
