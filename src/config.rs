@@ -92,7 +92,7 @@ impl Default for FeaturizeOptions {
 }
 
 /// Names in the order in which `SHOW ALL` and the README list them, with their meaning.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 18] = [
     (
         "model",
         "Network used by featurize when its model argument is absent",
