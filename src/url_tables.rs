@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{DynamicFileCatalog, TableProvider, UrlTableFactory};
-use datafusion::common::{Result, plan_datafusion_err};
+use datafusion::common::{Result, plan_datafusion_err, plan_err};
 use datafusion::datasource::dynamic_file::DynamicListTableFactory;
 use datafusion::datasource::listing::{
     ListingTable, ListingTableConfig, ListingTableConfigExt, ListingTableUrl,
@@ -19,6 +19,7 @@ use datafusion::execution::SessionState;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
+use crate::object_stores::address::shown;
 use crate::object_stores::{is_remote, register_object_store};
 use crate::sink::{GLOB_CHARACTERS, Place, VISIBLE};
 
@@ -82,7 +83,15 @@ impl UrlTableFactory for UrlTables {
                 ListingTable::try_new(config)?.with_cache(cache),
             )));
         }
-        Ok(None)
+        match is_remote(&location) {
+            // DataFusion's own error would show the password or the signature of an address.
+            true => plan_err!(
+                "'{}' was not found, or has no file of a format that a query reads (Parquet, CSV, JSON, \
+                 Arrow); pictures are read by CREATE EXTERNAL TABLE … STORED AS BINARYFILE",
+                shown(&location)
+            ),
+            false => Ok(None),
+        }
     }
 }
 
@@ -138,6 +147,11 @@ async fn readable(url: ListingTableUrl, state: &SessionState) -> Result<Option<L
             None => ending,
         };
         drop(files);
+        // A folder that is named without its last `/`, where `_SUCCESS` is listed too.
+        let url = match url.get_glob().is_none() && file.location != *url.prefix() {
+            true => ListingTableUrl::parse(format!("{}/", url.as_str()))?.with_glob(VISIBLE)?,
+            false => url,
+        };
         let is_all = url
             .get_glob()
             .as_ref()

@@ -84,6 +84,8 @@ async fn objects_are_read_by_name_folder_and_pattern() {
     server.put("fruits", "t/_MANIFEST.json", "{");
     server.put("fruits", "t/notes", "hello");
     server.put("fruits", "t/[c].csv", "a\n1\n");
+    server.put("fruits", "done/_SUCCESS", "");
+    server.put("fruits", "done/a.csv", "a\n1\n");
     let ctx = url_session();
     let create = format!(
         "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 's3://fruits/t/' OPTIONS ({})",
@@ -94,6 +96,7 @@ async fn objects_are_read_by_name_folder_and_pattern() {
         ("t/a.csv", "1"),
         ("t/", "3"),
         ("t", "3"),
+        ("done", "1"),
         ("t/[c].csv", "1"),
         ("t/[ab].csv", "2"),
         ("t/*.csv", "3"),
@@ -103,6 +106,8 @@ async fn objects_are_read_by_name_folder_and_pattern() {
     }
     let told = error(&ctx, "SELECT * FROM 's3://fruits/t/*.tsv'").await;
     assert!(told.contains("not found"), "{told}");
+    let told = error(&ctx, "SELECT * FROM 's3://me:hush@fruits/t/none.csv'").await;
+    assert!(!told.contains("hush"), "{told}");
     server.deny("fruits", "");
     let told = error(&ctx, "SELECT * FROM 's3://fruits/u/'").await;
     assert!(
