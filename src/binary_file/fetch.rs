@@ -93,9 +93,10 @@ impl FetchExec {
             })?;
         }
         let orderings = orderings(&input, &schema);
+        let partitioning = partitioning(&input, &schema);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(Arc::clone(&schema), orderings),
-            partitioning(&input, &schema),
+            EquivalenceProperties::new_with_orderings(schema, orderings),
+            partitioning,
             EmissionType::Incremental,
             Boundedness::Bounded,
         )

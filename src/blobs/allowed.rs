@@ -75,7 +75,7 @@ impl Allowed {
                 let found = tokio::net::lookup_host((name, 0)).await;
                 found.into_iter().flatten().map(|a| a.ip()).collect()
             }
-            Some(host) => Vec::from_iter(address(host)),
+            Some(host) => Vec::from_iter(address(&host)),
             None => vec![],
         };
         found.retain(|&address| is_local(address));
@@ -115,10 +115,10 @@ fn begins_with(uri: &str, beginning: &str) -> bool {
     })
 }
 
-fn address<T>(host: Host<T>) -> Option<IpAddr> {
+fn address<T>(host: &Host<T>) -> Option<IpAddr> {
     match host {
-        Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.into()),
+        Host::Ipv4(address) => Some((*address).into()),
+        Host::Ipv6(address) => Some((*address).into()),
         Host::Domain(_) => None,
     }
 }

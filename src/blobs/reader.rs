@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::common::{internal_datafusion_err, plan_datafusion_err};
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
@@ -257,7 +258,7 @@ impl std::fmt::Debug for BlobReader {
 /// A pipe would be waited for, and a device may have no end.
 async fn check_file(path: &Path) -> Result<()> {
     let name = path.clone();
-    let refused = tokio::task::spawn_blocking(move || local::refuses(&name)).await;
+    let refused = SpawnedTask::spawn_blocking(move || local::refuses(&name)).await;
     match refused.map_err(|e| internal_datafusion_err!("{e}"))? {
         Some(why) => exec_err!("'file:///{path}': {why}"),
         None => Ok(()),

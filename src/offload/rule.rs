@@ -64,7 +64,7 @@ fn in_small_batches(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPla
         plan.is::<FetchExec>() || plan.is::<ReadBlobExec>() || plan.is::<SmallBatchesExec>()
     };
     let offloaded = input.downcast_ref::<OffloadExec>();
-    if are_small(offloaded.map_or(input.as_ref(), |offload| offload.input().as_ref())) {
+    if are_small(offloaded.map_or(input, |offload| offload.input()).as_ref()) {
         return Ok(plan);
     }
     let input = Arc::new(SmallBatchesExec::new(Arc::clone(input)));

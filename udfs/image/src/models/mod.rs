@@ -126,7 +126,7 @@ impl Architecture {
             Some(side) if !(least..=MOST_SIDE).contains(&side) => Err(Error::Argument(format!(
                 "{self} takes images of {least} to {MOST_SIDE} pixels a side, found {side}"
             ))),
-            side => Ok(side.unwrap_or(self.spec().side)),
+            side => Ok(side.unwrap_or_else(|| self.spec().side)),
         }
     }
 
