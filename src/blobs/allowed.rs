@@ -55,7 +55,7 @@ impl Allowed {
 
     /// Whether a web server may send its visitors on to this address.
     pub(super) fn admits_redirect(&self, url: &Url) -> bool {
-        let is_literal = url.host().and_then(address);
+        let is_literal = url.host().as_ref().and_then(address);
         self.check(&Uri::Web(url.clone())).is_ok()
             && (self.local_hosts || !is_literal.is_some_and(is_local))
     }
