@@ -81,4 +81,5 @@
 //! the error names bucket and object, what the store says, and what to set. `EXPLAIN ANALYZE`
 //! counts the repetitions (`list_retries`, `fetch_retries`).
 
+pub use crate::object_stores::address::hide_secrets;
 pub use crate::object_stores::{is_remote, is_store_option, register_object_store};

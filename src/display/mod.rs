@@ -3,5 +3,5 @@
 mod shorten;
 mod table;
 
-pub use self::shorten::{nested_to_text, text};
+pub use self::shorten::nested_to_text;
 pub use self::table::{condensed, condensed_schema, fitted, width};

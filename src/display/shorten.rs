@@ -67,7 +67,7 @@ fn rounded(number: f64) -> String {
 }
 
 /// A value as text, with at most so many items of a list.
-pub fn text(
+pub(super) fn text(
     values: &ArrayRef,
     row: usize,
     items: usize,

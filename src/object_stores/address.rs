@@ -49,7 +49,7 @@ pub(crate) fn shown(url: &str) -> String {
 }
 
 /// `text` with every address of the web in it as it may be [`shown`].
-pub(super) fn hide_secrets(text: &str) -> String {
+pub fn hide_secrets(text: &str) -> String {
     let mut told = String::new();
     let mut rest = text;
     while let Some(start) = ["http://", "https://"]

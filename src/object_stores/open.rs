@@ -87,9 +87,14 @@ async fn amazon(
         aws.access_key_id = Some(String::new());
         aws.secret_access_key = Some(String::new());
     }
-    if aws.endpoint.is_some() && aws.region.is_none() && aws.access_key_id.is_some() {
-        let from_env = AmazonS3Builder::from_env();
-        let region = from_env.get_config_value(&AmazonS3ConfigKey::Region);
+    let from_env = AmazonS3Builder::from_env();
+    let of_env = |key| from_env.get_config_value(&key);
+    let endpoint =
+        || of_env(AmazonS3ConfigKey::S3Endpoint).or_else(|| of_env(AmazonS3ConfigKey::Endpoint));
+    let has_endpoint = aws.endpoint.is_some() || endpoint().is_some();
+    let has_keys = aws.access_key_id.is_some() || of_env(AmazonS3ConfigKey::AccessKeyId).is_some();
+    if has_endpoint && has_keys && aws.region.is_none() {
+        let region = of_env(AmazonS3ConfigKey::Region);
         // Without a region, Amazon would be asked for that of a bucket which it does not have.
         aws.region = region.or_else(|| Some(DEFAULT_REGION.to_owned()));
     }
@@ -151,23 +156,36 @@ fn build_s3(
             builder = builder.with_skip_signature(false);
         }
     }
-    check_encryption(url, &builder)?;
+    check_endpoint(url, &builder)?;
     Ok(Arc::new(super::s3::S3::try_new(builder, answered)?))
 }
 
-/// Whose server speaks plain HTTP would otherwise hear of a "builder error".
+/// Whose server speaks plain HTTP would otherwise hear of a "builder error", and an address without its
+/// scheme would be a panic of `object_store` when it signs the first request.
 #[cfg(feature = "aws")]
-fn check_encryption(url: &Url, builder: &object_store::aws::AmazonS3Builder) -> Result<()> {
+fn check_endpoint(url: &Url, builder: &object_store::aws::AmazonS3Builder) -> Result<()> {
     use datafusion::common::config_err;
     use object_store::ClientConfigKey::AllowHttp;
     use object_store::aws::AmazonS3ConfigKey::{Client, Endpoint, S3Endpoint};
 
-    use super::address::{shown, split_scheme};
+    use super::address::{is_web, shown};
 
     let value = |key| builder.get_config_value(&key);
     let endpoint = value(S3Endpoint).or_else(|| value(Endpoint));
-    let endpoint = endpoint.unwrap_or_default();
-    let is_plain = split_scheme(&endpoint).is_some_and(|(scheme, _)| scheme == "http");
+    let Some(endpoint) = endpoint else {
+        return Ok(());
+    };
+    let parsed = Url::parse(&endpoint).ok();
+    let is_web_server = |url: &Url| is_web(url.scheme()) && url.has_host();
+    if !parsed.as_ref().is_some_and(is_web_server) {
+        return config_err!(
+            "'{}': its endpoint (aws.endpoint, or AWS_ENDPOINT_URL of the environment) is '{}', where the \
+             address of a server is expected: https://host, or http://host:port with aws.allow_http 'true'",
+            shown(url.as_str()),
+            shown(&endpoint)
+        );
+    }
+    let is_plain = parsed.is_some_and(|url| url.scheme() == "http");
     let is_allowed = value(Client(AllowHttp)).is_some_and(|value| {
         // As object_store reads it.
         ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())

@@ -45,7 +45,6 @@ use self::content::Content;
 use self::images::Thumbnail;
 pub use self::options::ReportOptions;
 use self::text::counted;
-pub use self::thumbnails::thumbnail;
 
 /// A report that has been drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]

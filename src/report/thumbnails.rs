@@ -73,11 +73,6 @@ async fn fetched(path: &str, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) ->
     }
     let content = found.bytes().await.ok()?;
     let _permit = decoders.acquire().await.ok()?;
-    let task = SpawnedTask::spawn_blocking(move || thumbnail(&content));
-    task.await.ok()?
-}
-
-/// A picture of at most 64 × 64 pixels of an image: JPEG, in base64. None of what cannot be decoded.
-pub fn thumbnail(content: &[u8]) -> Option<String> {
-    Some(STANDARD.encode(encode(content, SIDE, LIMITS).ok()?))
+    let task = SpawnedTask::spawn_blocking(move || encode(&content, SIDE, LIMITS));
+    Some(STANDARD.encode(task.await.ok()?.ok()?))
 }

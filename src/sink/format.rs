@@ -16,7 +16,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::physical_expr::{LexOrdering, LexRequirement};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 use uuid::Uuid;
 
 use super::encode::PartFormat;
@@ -201,13 +201,12 @@ impl WriteFormat {
             return Ok(());
         }
         let store = state.runtime_env().object_store(target.store())?;
-        let files = target.data_files(store.as_ref()).await?;
-        let Some(file) = files.last() else {
+        let Some(file) = target.any_data_file(store.as_ref()).await? else {
             return Ok(());
         };
-        let object = store.head(&target.object(&file.name)?).await?;
+        let found = std::slice::from_ref(&file);
         // A file that cannot be read is found out by whoever reads it.
-        let Ok(there) = self.inner.infer_schema(state, &store, &[object]).await else {
+        let Ok(there) = self.inner.infer_schema(state, &store, found).await else {
             return Ok(());
         };
         let is_same = match there.fields().first() {
@@ -225,7 +224,7 @@ impl WriteFormat {
             "'{target}': '{}' has the columns {}, and this statement writes {}, but CSV is read by their \
              position; write the same columns in this order, or to another folder, or say OPTIONS \
              ('write_mode' 'overwrite')",
-            file.name,
+            file.location,
             names(&there),
             names(written)
         )

@@ -203,26 +203,47 @@ impl Target {
     /// When the store cannot be listed.
     pub(super) async fn visible_files(&self, store: &dyn ObjectStore) -> Result<Vec<DataFile>> {
         let objects: Vec<ObjectMeta> = store.list(Some(&self.path)).try_collect().await?;
-        let mut files: Vec<DataFile> = objects
-            .into_iter()
-            .filter_map(|object| {
-                let parts: Vec<_> = object.location.prefix_match(&self.path)?.collect();
-                let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
-                let (name, folders) = parts.split_last()?;
-                let hidden = |part: &str| part.starts_with(['_', '.']);
-                let is_visible = !hidden(name)
-                    && folders
-                        .iter()
-                        .all(|folder| !hidden(folder) && folder.contains('='));
-                is_visible.then(|| DataFile {
-                    name: parts.join("/"),
-                    bytes: object.size,
-                    modified: object.last_modified.to_rfc3339(),
-                })
+        let files = objects.iter().filter_map(|object| {
+            Some(DataFile {
+                name: self.visible_name(object)?,
+                bytes: object.size,
+                modified: object.last_modified.to_rfc3339(),
             })
-            .collect();
+        });
+        let mut files: Vec<DataFile> = files.collect();
         files.sort();
         Ok(files)
+    }
+
+    /// One of the [`Self::data_files`], if there are any; the listing goes no further.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub(super) async fn any_data_file(
+        &self,
+        store: &dyn ObjectStore,
+    ) -> Result<Option<ObjectMeta>> {
+        let mut objects = store.list(Some(&self.path));
+        while let Some(object) = objects.try_next().await? {
+            let name = self.visible_name(&object);
+            if name.is_some_and(|name| self.is_data_name(&name)) {
+                return Ok(Some(object));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The name relative to the folder of what a reader sees.
+    fn visible_name(&self, object: &ObjectMeta) -> Option<String> {
+        let parts: Vec<_> = object.location.prefix_match(&self.path)?.collect();
+        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+        let (name, folders) = parts.split_last()?;
+        let hidden = |part: &str| part.starts_with(['_', '.']);
+        let is_visible = !hidden(name)
+            && folders
+                .iter()
+                .all(|folder| !hidden(folder) && folder.contains('='));
+        is_visible.then(|| parts.join("/"))
     }
 
     fn is_data_name(&self, name: &str) -> bool {

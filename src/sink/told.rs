@@ -81,15 +81,11 @@ async fn tell(store: &dyn ObjectStore, target: &Target) {
         }
         return;
     }
-    let files = target
-        .data_files(store)
-        .await
-        .map_or(0, |files| files.len());
-    if files > 0 {
+    if let Ok(Some(_)) = target.any_data_file(store).await {
         log::warn!(
             target: NOTICE,
-            "'{target}' held data already, and rows are appended to its {files} files; to replace what is \
-             there, remove it first, or use STORED AS PARQUET or CSV without PARTITIONED BY"
+            "'{target}' held data already, and rows are appended to it; to replace what is there, remove \
+             it first, or use STORED AS PARQUET or CSV without PARTITIONED BY"
         );
     }
 }

@@ -132,6 +132,25 @@ pub(super) fn table_function(name: &str) -> Option<String> {
     ))
 }
 
+/// Options of files in Spark, pandas and DuckDB, and what to write for them.
+const OPTIONS: [(&str, &str); 8] = [
+    ("delim", "write 'format.delimiter' ';'"),
+    ("header", "write 'format.has_header' 'true'"),
+    ("mode", "write 'write_mode' 'overwrite'"),
+    ("multiline", "write 'format.newlines_in_values' 'true'"),
+    ("nullvalue", "write 'format.null_value' ''"),
+    ("quotechar", "write 'format.quote' '\"'"),
+    ("region", "write 'aws.region' 'eu-west-3'"),
+    ("sep", "write 'format.delimiter' ';'"),
+];
+
+/// What to write for the option that other engines call so.
+pub(super) fn option(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let known = OPTIONS.iter().find(|(other, _)| *other == name);
+    known.map(|(_, here)| *here)
+}
+
 /// What an error says of a statement that other engines have, and what to write for it.
 const STATEMENTS: &[(&str, &str)] = &[
     (

@@ -31,10 +31,20 @@ pub fn explained(
         return no_function(ctx, name);
     }
     if text.contains("Missing required parameter") {
-        return error.context(
-            "named arguments leave no gap: write NULL for those in between; pca_fit and scaler_fit take a \
-             struct of options instead, {convention: 'spark'}",
-        );
+        let sql = statement.to_string();
+        let is_fit = ["pca_fit", "scaler_fit"]
+            .iter()
+            .any(|fit| sql.contains(fit));
+        return error.context(match is_fit {
+            true => {
+                "named arguments leave no gap: give a struct of options instead, {convention: 'spark'}, or \
+                 NULL for those in between"
+            }
+            false => {
+                "named arguments leave no gap: give NULL for those in between, as in featurize(content, \
+                 'vgg16', weights => NULL, pooling => NULL, input_size => 100)"
+            }
+        });
     }
     let meant = || Some(format!("did you mean {}?", meant(ctx, statement, &text)?));
     match of_other_engines(&text).or_else(meant) {
@@ -52,10 +62,14 @@ pub(super) fn unparsed(error: DataFusionError) -> DataFusionError {
 }
 
 fn of_other_engines(error: &str) -> Option<String> {
-    match between(error, "table function '", "' not found") {
-        Some(name) => foreign::table_function(name),
-        None => foreign::statement(error).map(ToOwned::to_owned),
+    if let Some(name) = between(error, "table function '", "' not found") {
+        return foreign::table_function(name);
     }
+    let option = between(error, "Config value \"", "\" not found on");
+    option
+        .and_then(foreign::option)
+        .or_else(|| foreign::statement(error))
+        .map(ToOwned::to_owned)
 }
 
 fn no_function(ctx: &SessionContext, name: &str) -> DataFusionError {

@@ -12,5 +12,5 @@ mod statement;
 
 pub use self::foreign::function as instead_of;
 pub use self::hints::explained;
-pub use self::statement::{dialect, execute, parse, prepare, runtime_has_changed, sets_runtime};
+pub use self::statement::{dialect, parse, prepare, runtime_has_changed, sets_runtime};
 pub use crate::suggest::nearest;

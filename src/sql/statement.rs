@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_datafusion_err};
 use datafusion::config::{ConfigEntry, ExtensionOptions};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{
     CopyToSource, DFParser, ExplainStatement, ResetStatement, Statement,
@@ -15,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 
-use super::hints::{explained, unparsed};
+use super::hints::unparsed;
 use super::script;
 use crate::FeaturizeOptions;
 use crate::binary_file::credentials::{is_remote, is_store_option, register_object_store};
@@ -48,29 +47,6 @@ pub async fn prepare(ctx: &SessionContext, statement: &Statement) -> Result<Opti
         Statement::Explain(explain) => Some(Statement::Explain(without_store_options(explain))),
         statement => Some(statement.clone()),
     })
-}
-
-/// Runs a statement; `None` if it has no result, not even an empty one.
-///
-/// # Errors
-/// When it fails, with what may have been meant. Errors of the rows come in the stream.
-pub async fn execute(
-    ctx: &SessionContext,
-    statement: &Statement,
-) -> Result<Option<SendableRecordBatchStream>> {
-    let result = async {
-        let Some(prepared) = prepare(ctx, statement).await? else {
-            return Ok(None);
-        };
-        let plan = ctx.state().statement_to_plan(prepared).await?;
-        let result = ctx.execute_logical_plan(plan).await?;
-        let stream = result.execute_stream().await?;
-        if sets_runtime(statement) {
-            runtime_has_changed(ctx);
-        }
-        Ok((!stream.schema().fields().is_empty()).then_some(stream))
-    };
-    result.await.map_err(|e| explained(ctx, statement, e))
 }
 
 /// Hands the memory pool and the temporary folders to the functions that use them, after a statement has

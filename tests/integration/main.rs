@@ -9,6 +9,7 @@ mod counting_store;
 mod examples;
 mod faulty_store;
 mod guide;
+mod hints;
 mod interrupt;
 mod kill;
 mod pipeline;

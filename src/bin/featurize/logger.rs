@@ -1,22 +1,26 @@
 //! The log, in which no secret appears.
 //!
 //! DataFusion logs plans and statements at the levels `debug` and `trace`, and with them the options of
-//! stores. A message ends where the first of these begins.
+//! stores. A message ends where the first of these begins. Addresses of the web are shown without user,
+//! password and query.
 
 use datafusion_featurize::NOTICE;
+use datafusion_featurize::binary_file::credentials::hide_secrets;
 use env_logger::Logger;
 use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::progress::BARS;
 
 /// What stands before a secret: names of options and variables, and parts of signed addresses.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "secret_access_key",
     "session_token",
     "service_account_key",
     "x-amz-signature",
     "x-amz-security-token",
     "x-goog-signature",
+    // As an address is printed for programmers.
+    "password: some(",
 ];
 
 /// Starts logging as `RUST_LOG` says, by default our warnings and all errors; `quiet` leaves out what
@@ -53,6 +57,7 @@ impl Log for Redacting {
             return;
         }
         let text = record.args().to_string();
+        let text = hide_secrets(&text);
         let text = without_secrets(&text).unwrap_or(text);
         // Above the bars, which are drawn again.
         BARS.suspend(|| {
@@ -95,6 +100,7 @@ mod tests {
             "AWS_SESSION_TOKEN=hush",
             "Some(\"aws.secret_access_key\"): \"hush\" aws.session_token: hush",
             "GET /x?X-Amz-Date=1&X-Amz-Signature=hush",
+            "Url { username: \"me\", password: Some(\"hush\") }",
             "ünïcode gcp.service_account_key {\"private_key\": \"hush\"}",
         ] {
             let shown = without_secrets(text).unwrap();

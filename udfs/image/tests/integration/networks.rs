@@ -30,9 +30,7 @@ fn torchvision(architecture: Architecture) -> HashMap<String, Tensor> {
     let mut tensors = HashMap::new();
     for line in list.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
-        let [network, layer, module, shape] = fields[..] else {
-            panic!("{line}")
-        };
+        let [network, layer, module, shape]: [&str; 4] = fields.try_into().unwrap();
         if network != architecture.name() {
             continue;
         }
