@@ -6,7 +6,7 @@
         torch==2.15.0 tensorflow-cpu==2.21.0 openvino==2026.4.1
     cargo bench --bench inference --no-run
     venv/bin/python benches/peers/inference.py [--rounds N] [--threads N,N] [--networks a,b]
-        [--engines a,b] [--quick] [--cpu] [--json FILE] [--update-readme]
+        [--engines a,b] [--quick] [--cpu] [--json FILE] [--update-guide]
 
 Every engine runs in a process of its own, gets the same random weights and images in f32, and
 computes when it is told to. Engines take turns in each round, so that a noisy machine disturbs all
@@ -24,7 +24,7 @@ Configurations, the best that the engines' own documents name:
   openvino      f32, latency hint for one image, one stream of all threads for a batch
 
 --cpu counts images per second of processor time: the right measure, with --threads 1, on a machine that
-is busy otherwise. --update-readme writes the table between its two markers in README.md.
+is busy otherwise. --update-guide writes the table between its two markers in src/guide/performance.md.
 """
 
 import argparse
@@ -528,19 +528,19 @@ def text(results, arguments):
     note = (
         f"Images per second {'of processor time ' if arguments.cpu else ''}in f32, one image at a time / batches of {max(BATCHES)}; in brackets, how many times "
         f"faster ours is, best against best. Medians of {arguments.rounds} interleaved rounds on "
-        f"{machine()}, {date}, by `python benches/peers/inference.py --update-readme`."
+        f"{machine()}, {date}, by `python benches/peers/inference.py --update-guide`."
     )
     return f"{rows}\n\n{note}", goals
 
 
-def update_readme(text):
-    path = ROOT / "README.md"
-    readme = path.read_text()
-    begin = "<!-- inference: made by python benches/peers/inference.py --update-readme -->"
+def update_guide(text):
+    path = ROOT / "src/guide/performance.md"
+    guide = path.read_text()
+    begin = "<!-- inference: made by python benches/peers/inference.py --update-guide -->"
     end = "<!-- end -->"
-    if begin not in readme:
-        sys.exit(f"README.md lacks the marker {begin}")
-    head, rest = readme.split(begin, 1)
+    if begin not in guide:
+        sys.exit(f"src/guide/performance.md lacks the marker {begin}")
+    head, rest = guide.split(begin, 1)
     _, tail = rest.split(end, 1)
     path.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
 
@@ -576,7 +576,7 @@ def main():
     parser.add_argument("--cpu", action="store_true", help="processor time instead of elapsed time")
     parser.add_argument("--binary", help="the inference bench, if it is built already")
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--update-readme", action="store_true")
+    parser.add_argument("--update-guide", action="store_true")
     arguments = parser.parse_args()
     binary = arguments.binary or build()
     results = {}
@@ -594,8 +594,8 @@ def main():
     if arguments.json:
         dump = [dict(network=n, threads=t, engines=figures) for (n, t), figures in results.items()]
         arguments.json.write_text(json.dumps(dict(machine=machine(), results=dump), indent=1))
-    if arguments.update_readme:
-        update_readme(output)
+    if arguments.update_guide:
+        update_guide(output)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 """pca_fit beside scikit-learn (and Spark ML, where Java and pyspark are installed).
 
     cargo bench --bench pca --no-run          # prints the path of the benchmark's binary
-    python benches/peers/pca.py --bench target/release/deps/pca-… [--rounds 3] [--update-readme]
+    python benches/peers/pca.py --bench target/release/deps/pca-… [--rounds 3] [--update-guide]
 
 Standardise, fit and transform the same f32 data in memory, on the same cores, every run a process of
 its own so that its peak memory is its own too. Engines take turns; the table has medians. Errors are
@@ -27,7 +27,7 @@ CASES = {"tall": (22688, 1280, 123), "wide": (3110, 25088, 100)}
 SOLVERS = {"tall": ["covariance_eigh", "covariance_eigh f64", "randomized", "full"], "wide": ["randomized", "full"]}
 # Neighbouring eigenvalues closer than this (relatively) mix freely: compared as one subspace.
 NEAR_TIE = 1e-3
-MARKER, END = "<!-- pca-bench: made by python benches/peers/pca.py --update-readme -->", "<!-- end -->"
+MARKER, END = "<!-- pca-bench: made by python benches/peers/pca.py --update-guide -->", "<!-- end -->"
 
 
 def peak_mb():
@@ -206,14 +206,14 @@ def table(results, errors, arguments):
     return "\n".join(lines) + "\n"
 
 
-def update_readme(text):
-    readme = ROOT / "README.md"
-    content = readme.read_text()
+def update_guide(text):
+    guide = ROOT / "src/guide/performance.md"
+    content = guide.read_text()
     if MARKER not in content:
-        sys.exit(f"README.md has no line {MARKER}")
+        sys.exit(f"src/guide/performance.md has no line {MARKER}")
     before, rest = content.split(MARKER, 1)
     _, after = rest.split(END, 1)
-    readme.write_text(f"{before}{MARKER}\n{text}{END}{after}")
+    guide.write_text(f"{before}{MARKER}\n{text}{END}{after}")
 
 
 def main():
@@ -224,7 +224,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slow", action="store_true", help="full on wide data too, and Spark ML")
     parser.add_argument("--reference", action="store_true")
-    parser.add_argument("--update-readme", action="store_true")
+    parser.add_argument("--update-guide", action="store_true")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -265,8 +265,8 @@ def main():
                         errors[case, engine] = accuracy(engine, case, model, arguments.data)
     text = table(results, errors, arguments)
     print(text)
-    if arguments.update_readme:
-        update_readme(text)
+    if arguments.update_guide:
+        update_guide(text)
 
 
 if __name__ == "__main__":

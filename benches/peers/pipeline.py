@@ -7,7 +7,7 @@
         pyspark==4.3.0 daft==0.7.26
     cargo build --release --bin featurize
     venv/bin/python benches/peers/pipeline.py --folder DIR [--images N] [--rounds N]
-        [--jobs vgg16,mobilenet_v2] [--engines spark,daft] [--json FILE] [--update-readme]
+        [--jobs vgg16,mobilenet_v2] [--engines spark,daft] [--json FILE] [--update-guide]
 
 Two jobs, as people write them:
   vgg16         25,088 features of every image into Parquet
@@ -21,8 +21,8 @@ first round rows are counted and features compared with ours.
   spark  binaryFile, an iterator pandas_udf with Pillow and Keras in each of local[cores] workers, Spark ML
   daft   its own download, decoder and resizing (not Pillow's filter), Keras in a class UDF, scikit-learn
 
-Without --folder it takes the sample images of the repository. --update-readme writes the table between its
-two markers in README.md.
+Without --folder it takes the sample images of the repository. --update-guide writes the table between its
+two markers in src/guide/performance.md.
 """
 
 import argparse
@@ -40,7 +40,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MARKER, END = (
-    "<!-- pipeline-peers: made by python benches/peers/pipeline.py --update-readme -->",
+    "<!-- pipeline-peers: made by python benches/peers/pipeline.py --update-guide -->",
     "<!-- end -->",
 )
 TITLES = {"ours": "datafusion-featurize", "spark": "PySpark + TensorFlow", "daft": "Daft + TensorFlow"}
@@ -339,14 +339,14 @@ def table(results, images, arguments):
     return "\n".join(lines) + "\n"
 
 
-def update_readme(text):
-    readme = ROOT / "README.md"
-    content = readme.read_text()
+def update_guide(text):
+    guide = ROOT / "src/guide/performance.md"
+    content = guide.read_text()
     if MARKER not in content:
-        raise SystemExit(f"README.md has no place for the table:\n{MARKER}\n{END}")
+        raise SystemExit(f"src/guide/performance.md has no place for the table:\n{MARKER}\n{END}")
     before, rest = content.split(MARKER, 1)
     _, after = rest.split(END, 1)
-    readme.write_text(f"{before}{MARKER}\n{text}{END}{after}")
+    guide.write_text(f"{before}{MARKER}\n{text}{END}{after}")
 
 
 def names(known):
@@ -370,7 +370,7 @@ def main():
     parser.add_argument("--jobs", type=names(JOBS), default=list(JOBS))
     parser.add_argument("--engines", type=names(["spark", "daft"]), default=["spark", "daft"])
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--update-readme", action="store_true")
+    parser.add_argument("--update-guide", action="store_true")
     parser.add_argument("--target", type=pathlib.Path, help="Cargo's target folder")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -434,8 +434,8 @@ def main():
             for (model, engine), times in results.items()
         ]
         arguments.json.write_text(json.dumps({"machine": machine(), "figures": figures}, indent=2))
-    if arguments.update_readme:
-        update_readme(text)
+    if arguments.update_guide:
+        update_guide(text)
 
 
 if __name__ == "__main__":

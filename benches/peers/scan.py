@@ -9,7 +9,7 @@ also as they come; featurize is started anew each time, and its start counts.
     python3 -m venv /tmp/peers
     /tmp/peers/bin/pip install duckdb duckdb-extension-httpfs daft
     cargo build --release --bin featurize --bench scan
-    /tmp/peers/bin/python benches/peers/scan.py [--update-readme]
+    /tmp/peers/bin/python benches/peers/scan.py [--update-guide]
 
 `--quick` makes everything small, to see that it runs.
 """
@@ -24,7 +24,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MARKER = "<!-- scan: made by python benches/peers/scan.py --update-readme -->"
+MARKER = "<!-- scan: made by python benches/peers/scan.py --update-guide -->"
 
 
 def newest_bench(target):
@@ -132,12 +132,12 @@ def daft_reader(server, connections):
     return run
 
 
-def update_readme(table):
-    path = ROOT / "README.md"
+def update_guide(table):
+    path = ROOT / "src/guide/performance.md"
     text = path.read_text()
     pattern = re.compile(re.escape(MARKER) + r"\n.*?<!-- end -->", re.DOTALL)
     if not pattern.search(text):
-        raise SystemExit(f"README.md has no place for the table:\n{MARKER}\n<!-- end -->")
+        raise SystemExit(f"src/guide/performance.md has no place for the table:\n{MARKER}\n<!-- end -->")
     path.write_text(pattern.sub(lambda _: f"{MARKER}\n{table}<!-- end -->", text))
 
 
@@ -150,7 +150,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--skip", action="append", default=[], help="a reader, such as DuckDB")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--update-readme", action="store_true")
+    parser.add_argument("--update-guide", action="store_true")
     parser.add_argument("--target", type=pathlib.Path, help="Cargo's target folder")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -208,8 +208,8 @@ def main():
     ]
     table = "\n".join(lines) + "\n"
     print(table)
-    if arguments.update_readme:
-        update_readme(table)
+    if arguments.update_guide:
+        update_guide(table)
 
 
 if __name__ == "__main__":

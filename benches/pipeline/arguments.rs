@@ -18,12 +18,12 @@ cargo bench --bench pipeline -- [ARGUMENTS]
   --rounds N        runs of each job, the middle one of which is shown (1)
   --json FILE       writes the figures there too
   --compare FILE    prints ratios to the figures that --json wrote earlier
-  --update-readme   writes the tables into README.md
+  --update-guide   writes the tables into src/guide/performance.md
   --test            few images, MobileNetV2, little latency: does it run?
   --help            this text";
 
-/// What the PySpark job was reported for, and the README's table has.
-pub(crate) const README_IMAGES: usize = 3110;
+/// What the PySpark job was reported for, and the guide's table has.
+pub(crate) const GUIDE_IMAGES: usize = 3110;
 
 /// Networks, by their names in SQL.
 const MODELS: [&str; 2] = ["vgg16", "mobilenet_v2"];
@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     pub(crate) rounds: usize,
     pub(crate) json: Option<PathBuf>,
     pub(crate) compare: Option<PathBuf>,
-    pub(crate) update_readme: bool,
+    pub(crate) update_guide: bool,
     pub(crate) help: bool,
 }
 
@@ -69,7 +69,7 @@ impl Arguments {
         Self {
             setup: Setup {
                 data: Data::Drawn {
-                    images: README_IMAGES,
+                    images: GUIDE_IMAGES,
                     width: 100,
                     height: 100,
                     seed: 0,
@@ -81,7 +81,7 @@ impl Arguments {
             rounds: 1,
             json: None,
             compare: None,
-            update_readme: false,
+            update_guide: false,
             help: false,
         }
     }
@@ -138,7 +138,7 @@ impl Arguments {
                 "--rounds" => arguments.rounds = count(name, value()?)?,
                 "--json" => arguments.json = Some(value()?.into()),
                 "--compare" => arguments.compare = Some(value()?.into()),
-                "--update-readme" => arguments.update_readme = true,
+                "--update-guide" => arguments.update_guide = true,
                 "--help" | "-h" => arguments.help = true,
                 // Cargo passes this one itself.
                 "--bench" => {}
@@ -156,9 +156,9 @@ impl Arguments {
     /// What would fail only after all images have gone through the network.
     fn check(&self) -> Result<(), String> {
         let usual = Self::new();
-        if self.update_readme && (&self.setup, &self.models) != (&usual.setup, &usual.models) {
+        if self.update_guide && (&self.setup, &self.models) != (&usual.setup, &usual.models) {
             return Err(format!(
-                "--update-readme is for {README_IMAGES} drawn images and all else as it is by default: \
+                "--update-guide is for {GUIDE_IMAGES} drawn images and all else as it is by default: \
                  give --rounds only"
             ));
         }
@@ -193,7 +193,7 @@ impl Drawn {
     fn data(&self) -> Data {
         let (width, height) = self.size.unwrap_or((100, 100));
         Data::Drawn {
-            images: self.images.unwrap_or(README_IMAGES),
+            images: self.images.unwrap_or(GUIDE_IMAGES),
             width,
             height,
             seed: self.seed.unwrap_or(0),

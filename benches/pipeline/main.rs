@@ -116,10 +116,10 @@ fn measure(arguments: &Arguments) -> Outcome<()> {
     if let Some(before) = before {
         println!("{}", compare::markdown(&before, &report)?);
     }
-    if arguments.update_readme {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-        let readme = table::into_readme(&fs::read_to_string(&path)?, &text)?;
-        fs::write(path, readme)?;
+    if arguments.update_guide {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide/performance.md");
+        let guide = table::into_guide(&fs::read_to_string(&path)?, &text)?;
+        fs::write(path, guide)?;
     }
     Ok(())
 }

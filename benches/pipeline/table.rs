@@ -131,16 +131,16 @@ fn beside_pyspark(report: &Report) -> String {
     text
 }
 
-/// Puts `table` into the README, between its marker and the next end.
+/// Puts `table` into the guide, between its marker and the next end.
 ///
 /// # Errors
 /// When there is no such place.
-pub(crate) fn into_readme(readme: &str, table: &str) -> Result<String, String> {
+pub(crate) fn into_guide(guide: &str, table: &str) -> Result<String, String> {
     const MARKER: &str =
-        "<!-- pipeline: made by cargo bench --bench pipeline -- --update-readme -->";
+        "<!-- pipeline: made by cargo bench --bench pipeline -- --update-guide -->";
     const END: &str = "<!-- end -->";
-    let missing = || format!("README.md has no place for the table:\n{MARKER}\n{END}");
-    let (before, rest) = readme.split_once(MARKER).ok_or_else(missing)?;
+    let missing = || format!("src/guide/performance.md has no place for the table:\n{MARKER}\n{END}");
+    let (before, rest) = guide.split_once(MARKER).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
     Ok(format!("{before}{MARKER}\n{table}{END}{after}"))
 }

@@ -65,6 +65,7 @@ impl Allowed {
     ///
     /// # Errors
     /// When the host is refused.
+    #[cfg(feature = "http")]
     pub(super) async fn check_host(&self, url: &Url) -> Result<()> {
         if self.local_hosts {
             return Ok(());

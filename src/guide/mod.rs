@@ -2,6 +2,7 @@
 //!
 //! * [`porting`]: a PySpark and Keras job, line by line in SQL;
 //! * [`credentials`](crate::binary_file::credentials): buckets and who may read them;
+//! * [`performance`]: the job stage by stage, and beside other engines;
 //! * [`tuning`]: memory, threads and requests;
 //! * [`embedding`]: the same inside a Rust program.
 //!
@@ -10,6 +11,9 @@
 
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
 
 #[doc = include_str!("porting.md")]
 pub mod porting {}

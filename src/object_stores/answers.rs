@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use super::errors::Access;
-use super::xml::{element, raw_element};
+use super::xml::element;
+#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
+use super::xml::raw_element;
 
 /// The elements of a document that are about the request and hold no secret. S3 also repeats the token
 /// that it refused and the request that was signed, headers included.

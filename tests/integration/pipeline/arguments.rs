@@ -1,6 +1,6 @@
 //! Arguments of the benchmark.
 
-use super::bench::arguments::{Arguments, Data, README_IMAGES};
+use super::bench::arguments::{Arguments, Data, GUIDE_IMAGES};
 
 fn parse(line: &str) -> Result<Arguments, String> {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -38,7 +38,7 @@ fn values_come_after_a_space_or_an_equals_sign() {
     let folder = parse("--folder /data").unwrap().setup.data;
     assert_eq!(folder, Data::Folder("/data".into()));
     let square = Data::Drawn {
-        images: README_IMAGES,
+        images: GUIDE_IMAGES,
         width: 64,
         height: 64,
         seed: 9,
@@ -86,12 +86,12 @@ fn nonsense_is_named() {
             "--images is of drawn images: not with --folder",
         ),
         (
-            "--update-readme --images 5",
-            "--update-readme is for 3110 drawn images and all else as it is by default: give --rounds only",
+            "--update-guide --images 5",
+            "--update-guide is for 3110 drawn images and all else as it is by default: give --rounds only",
         ),
         (
-            "--update-readme --model vgg16",
-            "--update-readme is for 3110 drawn images and all else as it is by default: give --rounds only",
+            "--update-guide --model vgg16",
+            "--update-guide is for 3110 drawn images and all else as it is by default: give --rounds only",
         ),
         ("--images 1", "--images: a PCA needs 2 at least"),
         (

@@ -103,18 +103,18 @@ fn numbers_are_short() {
 }
 
 #[test]
-fn the_readme_keeps_what_is_around_the_table() {
-    let marker = "<!-- pipeline: made by cargo bench --bench pipeline -- --update-readme -->";
-    let readme = format!("a\n<!-- end -->\n{marker}\nold\n<!-- end -->\nb");
+fn the_guide_keeps_what_is_around_the_table() {
+    let marker = "<!-- pipeline: made by cargo bench --bench pipeline -- --update-guide -->";
+    let guide = format!("a\n<!-- end -->\n{marker}\nold\n<!-- end -->\nb");
     let expected = format!("a\n<!-- end -->\n{marker}\nnew\n<!-- end -->\nb");
-    assert_eq!(table::into_readme(&readme, "new\n"), Ok(expected));
-    assert!(table::into_readme("nothing", "new").is_err());
+    assert_eq!(table::into_guide(&guide, "new\n"), Ok(expected));
+    assert!(table::into_guide("nothing", "new").is_err());
 }
 
 #[test]
-fn the_readme_has_a_place_for_it() {
-    let readme = include_str!("../../../README.md");
-    assert!(table::into_readme(readme, "new\n").is_ok());
+fn the_guide_has_a_place_for_it() {
+    let guide = include_str!("../../../src/guide/performance.md");
+    assert!(table::into_guide(guide, "new\n").is_ok());
 }
 
 #[test]
