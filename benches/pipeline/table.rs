@@ -139,7 +139,8 @@ pub(crate) fn into_guide(guide: &str, table: &str) -> Result<String, String> {
     const MARKER: &str =
         "<!-- pipeline: made by cargo bench --bench pipeline -- --update-guide -->";
     const END: &str = "<!-- end -->";
-    let missing = || format!("src/guide/performance.md has no place for the table:\n{MARKER}\n{END}");
+    let missing =
+        || format!("src/guide/performance.md has no place for the table:\n{MARKER}\n{END}");
     let (before, rest) = guide.split_once(MARKER).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
     Ok(format!("{before}{MARKER}\n{table}{END}{after}"))

@@ -66,8 +66,9 @@ async fn a_limit_gets_no_more_than_one_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_flight_reach_the_setting() {
-    let (server, ctx) = images(300).await;
-    server.set_latency(Duration::from_millis(100));
+    let (server, ctx) = images(80).await;
+    // Long enough that also a busy machine sends forty requests before the first is answered.
+    server.set_latency(Duration::from_millis(800));
     run(&ctx, "SET featurize.scan_concurrency = 40").await;
     server.reset_counters();
     run(&ctx, "SELECT content FROM images").await;
