@@ -1,5 +1,6 @@
 //! What a scan asks of the store, and what it gives back.
 
+mod archives;
 mod empty;
 mod memory;
 mod named;
