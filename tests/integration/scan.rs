@@ -1,6 +1,7 @@
 //! What a scan asks of the store, and what it gives back.
 
 mod archives;
+mod azure;
 mod empty;
 mod memory;
 mod named;
