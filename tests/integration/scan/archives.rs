@@ -7,7 +7,8 @@ use std::sync::Arc;
 use datafusion::prelude::SessionContext;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
-use rawzip::{CompressionMethod, EntryPath, ZipArchiveWriter};
+use rawzip::path::EntryPath;
+use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::{contents, error, objects, run, session};
 use crate::counting_store::CountingStore;
