@@ -30,6 +30,10 @@ pub(super) fn list(reader: impl Read + Seek, size: u64) -> Result<Index, String>
             continue;
         }
         let name = entry.path_bytes();
+        // The oldest archives have no other mark of a folder.
+        if name.ends_with(b"/") {
+            continue;
+        }
         let name = match std::str::from_utf8(&name) {
             // Its content is not in one piece.
             Ok(name) if kind.is_gnu_sparse() => {

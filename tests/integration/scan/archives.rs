@@ -87,7 +87,7 @@ async fn store(ctx: &SessionContext) -> (Arc<CountingStore>, Vec<(String, Vec<u8
     let mut files = objects(60);
     files.push(("t/_SUCCESS".into(), vec![]));
     files.push(("t/.hidden/x.jpg".into(), vec![1]));
-    files.push(("t/year=2024/é.jpg".into(), vec![2; 70_000]));
+    files.push(("t/Kind 1/é.jpg".into(), vec![2; 70_000]));
     files.push((format!("t/{}/long.jpg", "n".repeat(120)), vec![3; 9]));
     files.push(("t/top.png".into(), vec![4; 4_000]));
     let named = || {
