@@ -1,6 +1,7 @@
 //! What a scan asks of the store, and what it gives back.
 
 mod archives;
+#[cfg(feature = "azure")]
 mod azure;
 mod empty;
 mod memory;
