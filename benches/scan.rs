@@ -2,14 +2,15 @@
 //!
 //! The server runs in a process of its own (this program with `--serve`), delays every request by
 //! 30 ms and holds its objects in memory. Measured are the scan of 10,000 objects of 5 KB against
-//! the ceiling of concurrency ÷ latency, the same objects by `read_blob` from a Parquet file, the listing of 90,000 objects in 130 folders, and
-//! `featurize` from S3 against the same files on disk, in turns.
+//! the ceiling of concurrency ÷ latency, the same objects by `read_blob` from a Parquet file and as
+//! members of a zip and of a tar, the listing of 90,000 objects in 130 folders, and `featurize` from S3
+//! against the same files on disk, in turns.
 //!
 //! | argument | meaning |
 //! |---|---|
 //! | `--test` | few objects and little latency: does it run? |
 //! | `--json` | one line of JSON a measurement, instead of a table |
-//! | `--only NAME` | `scan`, `blobs`, `listing`, `vgg16` or `mobilenet_v2` |
+//! | `--only NAME` | `scan`, `blobs`, `archives`, `listing`, `vgg16` or `mobilenet_v2` |
 //! | `--objects`, `--bytes`, `--latency-ms`, `--images`, `--rounds` | other sizes |
 //! | `--serve` | the server alone, until its standard input closes; it prints where it is |
 
@@ -22,7 +23,7 @@
 #[expect(dead_code, reason = "the tests use the rest of it")]
 mod s3_server;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -91,6 +92,8 @@ fn main() {
 /// Serves the objects of all measurements until the standard input closes.
 fn serve(sizes: &Sizes) {
     let server = S3Server::in_memory(&[BUCKET]);
+    let mut zip = rawzip::ZipArchiveWriter::new(vec![]);
+    let mut tar = tar::Builder::new(vec![]);
     for number in 0..sizes.objects {
         let content: Vec<u8> = number
             .to_le_bytes()
@@ -98,12 +101,19 @@ fn serve(sizes: &Sizes) {
             .cycle()
             .take(sizes.bytes)
             .collect();
-        server.put(
-            BUCKET,
-            &format!("scan/{:02}/{number:06}.bin", number % 10),
-            content,
-        );
+        let name = format!("{:02}/{number:06}.bin", number % 10);
+        let (mut member, config) = zip.new_file(&*name).start().unwrap();
+        let mut writer = config.wrap(&mut member);
+        writer.write_all(&content).unwrap();
+        let (_, written) = writer.finish().unwrap();
+        member.finish(written).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, &name, &*content).unwrap();
+        server.put(BUCKET, &format!("scan/{name}"), content);
     }
+    server.put(BUCKET, "archives/all.zip", zip.finish().unwrap());
+    server.put(BUCKET, "archives/all.tar", tar.into_inner().unwrap());
     for number in 0..sizes.listed {
         let folder = number % LISTING_FOLDERS;
         server.put(
@@ -211,6 +221,9 @@ async fn measure(sizes: &Sizes) {
     }
     if wanted("blobs") {
         blobs(sizes, &server).await;
+    }
+    if wanted("archives") {
+        archives(sizes, &server).await;
     }
     if wanted("listing") {
         listing(sizes, &server).await;
@@ -342,6 +355,84 @@ async fn blobs(sizes: &Sizes, server: &Server) {
             &format!(
                 "{blobs:.0} objects/s; the table {table:.0}: ratio {:.2}",
                 blobs / table
+            ),
+        );
+    }
+}
+
+/// Objects a second of the members of an archive: the first statement of a session, which lists it
+/// too, and a later one; beside the same objects in folders, and the archive as one object.
+async fn archives(sizes: &Sizes, server: &Server) {
+    const BYTES: &str = "sum(octet_length(encode(content, 'hex'))) / 2";
+    let options = format!(", {}", server.options);
+    let place = |name: &str| format!("s3://{BUCKET}/{name}");
+    for format in ["zip", "tar"] {
+        let location = place(&format!("archives/all.{format}"));
+        let mut seconds = [f64::MAX; 5];
+        for _ in 0..sizes.rounds {
+            let started = Instant::now();
+            let ctx = session(&[("members", &location, &options)]).await;
+            run(
+                &ctx,
+                "SELECT length(path) FROM members WHERE content IS NOT NULL LIMIT 1",
+            )
+            .await;
+            let first_row = started.elapsed();
+            let ctx_of_all = session(&[
+                ("objects", &place("scan/"), &options),
+                (
+                    "archive",
+                    &place("archives/"),
+                    &format!("{options}, 'pathGlobFilter' '*.{format}'"),
+                ),
+            ])
+            .await;
+            let mut times = vec![first_row];
+            let fresh = Instant::now();
+            let new = session(&[("members", &location, &options)]).await;
+            for (ctx, table) in [
+                (&new, "members"),
+                (&new, "members"),
+                (&ctx_of_all, "objects"),
+                (&ctx_of_all, "archive"),
+            ] {
+                let started = if times.len() == 1 {
+                    fresh
+                } else {
+                    Instant::now()
+                };
+                let bytes = run(ctx, &format!("SELECT {BYTES} FROM {table}")).await as usize;
+                times.push(started.elapsed());
+                assert!(bytes >= sizes.objects * sizes.bytes, "{table}: {bytes}");
+            }
+            for (least, time) in seconds.iter_mut().zip(times) {
+                *least = least.min(time.as_secs_f64());
+            }
+        }
+        let [first_row, first, later, objects, whole] = seconds;
+        let rate = |seconds: f64| sizes.objects as f64 / seconds;
+        report(
+            sizes,
+            &format!("{format} of {} members", sizes.objects),
+            &json!({
+                "measurement": "archives", "format": format, "latency_ms": sizes.latency_ms,
+                "objects": sizes.objects, "bytes": sizes.bytes, "first_row_seconds": first_row,
+                "objects_per_second": rate(first), "later_objects_per_second": rate(later),
+                "folder_objects_per_second": rate(objects), "ratio": objects / first,
+                "later_ratio": objects / later, "share_of_bandwidth": whole / first,
+                "later_share_of_bandwidth": whole / later, "goal": 10,
+            }),
+            &format!(
+                "first row after {first_row:.2} s; {:.0} objects/s, {:.0} in a later statement; in \
+                 folders {:.0}: ratio {:.1} and {:.1}; the archive as one object takes {:.2} and \
+                 {:.2} of the time",
+                rate(first),
+                rate(later),
+                rate(objects),
+                objects / first,
+                objects / later,
+                whole / first,
+                whole / later
             ),
         );
     }

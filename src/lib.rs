@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod archives;
 pub mod binary_file;
 pub mod blobs;
 #[cfg(feature = "cluster")]

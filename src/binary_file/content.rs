@@ -12,12 +12,14 @@ use datafusion::common::cast::{as_int64_array, as_string_array};
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::common::{internal_datafusion_err, internal_err};
 use datafusion::execution::TaskContext;
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use tokio::sync::Semaphore;
 
 use super::location::split_uri;
+use super::members::{Members, OpenArchives};
 use super::options::{BinaryFileOptions, Oversize};
 use super::schema::{CONTENT, LENGTH, PATH};
+use crate::archives::Answer;
 use crate::object_stores::address::shown;
 use crate::object_stores::errors::{is_missing_object, told};
 use crate::object_stores::reading::{Effort, Read, read};
@@ -40,6 +42,8 @@ pub(super) struct ContentReader {
     /// The output's columns.
     pub(super) schema: SchemaRef,
     pub(super) options: BinaryFileOptions,
+    /// Those that all partitions of the scan read from.
+    pub(super) archives: Arc<OpenArchives>,
     /// One permit a request in flight, shared by all partitions of the scan.
     pub(super) requests: Arc<Semaphore>,
 }
@@ -70,28 +74,70 @@ impl ContentReader {
     pub(super) async fn read(&self, rows: RecordBatch) -> Result<Fetched> {
         let uris = as_string_array(column(&rows, PATH)?)?;
         let lengths = as_int64_array(column(&rows, LENGTH)?)?;
-        let mut requests = Vec::with_capacity(rows.num_rows());
-        for row in uris.iter().zip(lengths.iter()) {
-            let (Some(uri), Some(length)) = row else {
+        let mut contents: Vec<Option<Content>> = vec![];
+        let mut objects = vec![];
+        let mut members = Members::default();
+        for (row, (uri, length)) in uris.iter().zip(lengths.iter()).enumerate() {
+            let (Some(uri), Some(length)) = (uri, length) else {
                 return internal_err!("the work list has a NULL in {PATH} or {LENGTH}");
             };
-            requests.push(self.read_object(uri, length));
+            let length = u64::try_from(length)
+                .map_err(|_| exec_datafusion_err!("'{uri}' is listed with {length} bytes"))?;
+            let declined = self.decline(uri, length)?;
+            if declined.is_none()
+                && !members
+                    .take(&self.archives, &self.context, row, uri, length)
+                    .await?
+            {
+                objects.push(async move {
+                    let (content, effort) = self.read_object(uri, length).await?;
+                    Ok((row, content, effort))
+                });
+            }
+            contents.push(declined);
         }
         // All at once: the semaphore bounds how many are in flight.
-        let answers = try_join_all(requests).await?;
-        let (contents, efforts): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        let (objects, members) =
+            try_join(try_join_all(objects), members.read(&self.requests)).await?;
+        let mut efforts = vec![];
+        for (row, content, effort) in objects {
+            contents[row] = Some(content);
+            efforts.push(effort);
+        }
+        for Answer {
+            uri,
+            rows,
+            contents: answer,
+            effort,
+        } in members
+        {
+            match answer {
+                Ok(answer) => {
+                    for (row, bytes) in rows.into_iter().zip(answer) {
+                        contents[row] = Some(Content::Bytes(bytes));
+                    }
+                }
+                Err(e) if self.options.ignore_missing_files && is_missing_object(&e) => {
+                    rows.into_iter()
+                        .for_each(|row| contents[row] = Some(Content::Missing));
+                }
+                Err(e) => return Err(unreadable(&uri, split_uri(&uri)?.0.as_str(), &e)),
+            }
+            efforts.push(effort);
+        }
+        let read: Option<Vec<Content>> = contents.into_iter().collect();
+        let contents = read.ok_or_else(|| internal_datafusion_err!("a row was not read"))?;
         self.assemble(&rows, contents, &efforts)
     }
 
-    async fn read_object(&self, uri: &str, listed: i64) -> Result<(Content, Effort)> {
-        let listed = u64::try_from(listed)
-            .map_err(|_| exec_datafusion_err!("'{uri}' is listed with {listed} bytes"))?;
+    /// What stands for an object of this length if it is not to be read.
+    fn decline(&self, uri: &str, listed: u64) -> Result<Option<Content>> {
         if let Some(limit) = self.options.max_length
             && listed > limit
         {
             return match self.options.oversize {
-                Oversize::Null => Ok((Content::Null, Effort::default())),
-                Oversize::Skip => Ok((Content::Missing, Effort::default())),
+                Oversize::Null => Ok(Some(Content::Null)),
+                Oversize::Skip => Ok(Some(Content::Missing)),
                 Oversize::Error => exec_err!(
                     "'{uri}' has {listed} bytes, more than the table's maxLength of {limit}; raise \
                      'maxLength', or set 'oversize' to 'skip' or 'null'"
@@ -104,6 +150,10 @@ impl ContentReader {
                  with a predicate on length, or set 'maxLength' and 'oversize'"
             );
         }
+        Ok(None)
+    }
+
+    async fn read_object(&self, uri: &str, listed: u64) -> Result<(Content, Effort)> {
         let (bucket, path) = split_uri(uri)?;
         let store = self.context.runtime_env().object_store(&bucket)?;
         let _permit = self

@@ -19,6 +19,10 @@
 //! | `aws.unsigned_payload`, `aws.checksum_algorithm`, `aws.disable_tagging`, `aws.conditional_put`, `aws.copy_if_not_exists`, `aws.s3_express` | what some servers need or lack; values as in `object_store::aws::AmazonS3ConfigKey` |
 //! | `aws.proxy_url`, `aws.proxy_excludes`, `aws.proxy_ca_certificate` | the way out of this network |
 //! | `aws.timeout`, `aws.connect_timeout`, `aws.pool_idle_timeout` (`30s`), `aws.http1_only`, `aws.user_agent` | how requests are made |
+//! | `azure.account_name` | the storage account of `az://container/` (feature `azure`) |
+//! | `azure.account_key`, `azure.sas_token`, `azure.token` | a key of the account, a shared access signature, or a bearer token |
+//! | `azure.client_id`, `azure.client_secret`, `azure.tenant_id`, `azure.authority_host`, `azure.federated_token_file`, `azure.use_azure_cli` | an application, a workload identity (Kubernetes), or whoever is signed in with `az login` |
+//! | `azure.skip_signature`, `azure.endpoint`, `azure.allow_http`, `azure.use_emulator`, `azure.timeout` | anonymous; another server, without TLS; Azurite |
 //! | `gcp.service_account_path`, `gcp.service_account_key`, `gcp.application_credentials_path` | credentials of `gs://` (feature `gcp`) |
 //!
 //! ```sql
@@ -38,6 +42,11 @@
 //! A library that is built without `cli` reads the variables, the web identity and the roles, but
 //! no profiles. The other options have variables too: `aws.request_payer` is `AWS_REQUEST_PAYER`. A
 //! certificate authority of your own is named by `SSL_CERT_FILE`, as for OpenSSL.
+//!
+//! Azure's options have variables too (`AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`, …), and
+//! without any of them the managed identity of the machine is asked. `abfss://container@account.dfs.core.windows.net/`
+//! names container and account at once; a session can have one container of an account under it, and any
+//! number under `az://`.
 //!
 //! Options are the store's and not the table's: they are in no plan, no `SHOW CREATE TABLE` and no
 //! log, and errors name an option but not its value. A store is made once a bucket, and every later

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use super::ahead::{Ahead, Buffered, READ_AHEAD, in_background};
 use super::content::ContentReader;
 use super::late::partitioning;
+use super::members::OpenArchives;
 use super::metrics::ScanMetrics;
 use super::options::BinaryFileOptions;
 use super::schema::{CONTENT, LENGTH, PATH};
@@ -56,6 +57,7 @@ pub struct FetchExec {
 struct Shared {
     /// One permit a request in flight.
     requests: Arc<Semaphore>,
+    archives: Arc<OpenArchives>,
     buffered: Buffered,
 }
 
@@ -211,6 +213,7 @@ impl ExecutionPlan for FetchExec {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let shared = self.shared.get_or_init(|| Shared {
             requests: Arc::new(Semaphore::new(settings.scan_concurrency)),
+            archives: Arc::default(),
             buffered: Buffered::new(&self.metrics),
         });
         let metrics = ScanMetrics::new(&self.metrics, partition);
@@ -220,6 +223,7 @@ impl ExecutionPlan for FetchExec {
                 context: Arc::clone(&context),
                 schema: self.schema(),
                 options: self.options.clone(),
+                archives: Arc::clone(&shared.archives),
                 requests: Arc::clone(&shared.requests),
             }),
             buffered: shared.buffered.clone(),

@@ -4,11 +4,13 @@ use std::collections::{HashSet, VecDeque};
 use std::path::Path as FilePath;
 
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_datafusion_err};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ListResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use super::in_archives;
 use super::location::Location;
 use super::options::BinaryFileOptions;
 use super::selection::{Selection, Skipped, Tally, Visit, below};
@@ -24,7 +26,7 @@ const LIST_CONCURRENCY: usize = 32;
 /// Objects, and how many were looked at to find them.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    /// Those that are rows, ordered by path.
+    /// Those that are rows, ordered by path; of archives, as they lie in them.
     pub(super) objects: Vec<ObjectMeta>,
     /// All that the store named, in the folders that were looked into.
     pub(super) seen: usize,
@@ -37,6 +39,18 @@ pub(super) struct Listed {
 /// # Errors
 /// When the location does not exist or a request fails; the location is named.
 pub(super) async fn list(
+    runtime: &RuntimeEnv,
+    location: &Location,
+    options: &BinaryFileOptions,
+) -> Result<Listed> {
+    match in_archives::list(runtime, location, options).await? {
+        Some(listed) => Ok(listed),
+        None => list_objects(&runtime.object_store(location.store())?, location, options).await,
+    }
+}
+
+/// As [`list`], without a look into archives.
+pub(super) async fn list_objects(
     store: &dyn ObjectStore,
     location: &Location,
     options: &BinaryFileOptions,
@@ -71,11 +85,15 @@ pub(super) async fn list(
 /// # Errors
 /// As [`list`].
 pub(super) async fn sample(
-    store: &dyn ObjectStore,
+    runtime: &RuntimeEnv,
     location: &Location,
     options: &BinaryFileOptions,
 ) -> Result<Result<ObjectMeta, Tally>> {
-    match start(store, location, options).await? {
+    if let Some(listed) = in_archives::list(runtime, location, options).await? {
+        return Ok(listed.objects.into_iter().next().ok_or(listed.skipped));
+    }
+    let store = runtime.object_store(location.store())?;
+    match start(&store, location, options).await? {
         Start::Object(object) => Ok(object.map_err(|why| {
             let mut skipped = Tally::default();
             skipped.add(why, location.root(), location.root());
@@ -403,7 +421,7 @@ mod tests {
             store.put(&Path::from(path), path.into()).await.unwrap();
         }
         let location = Location::parse(text).unwrap();
-        let listed = list(&store, &location, options).await.unwrap();
+        let listed = list_objects(&store, &location, options).await.unwrap();
         listed
             .objects
             .iter()
@@ -466,7 +484,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_folder_is_named() {
         let location = Location::parse("s3://b/nowhere/*.jpg").unwrap();
-        let error = list(&InMemory::new(), &location, &BinaryFileOptions::default())
+        let error = list_objects(&InMemory::new(), &location, &BinaryFileOptions::default())
             .await
             .unwrap_err()
             .to_string();

@@ -10,6 +10,7 @@ use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 
 use super::options::parse_glob;
+use crate::archives::{Format, archives_in};
 use crate::object_stores::address::{is_web, shown, split_scheme};
 
 const GLOB_CHARACTERS: [char; 4] = ['*', '?', '[', '{'];
@@ -123,6 +124,31 @@ impl Location {
             root,
             pattern,
         })
+    }
+
+    /// The archives that this location may name or lie in, outermost first: their own locations.
+    pub(super) fn archives(&self) -> Vec<Self> {
+        let place = |root, pattern| Self {
+            store: self.store.clone(),
+            root,
+            pattern,
+            is_folder: false,
+        };
+        let roots = archives_in(&self.root).into_iter();
+        let mut archives: Vec<Self> = roots.map(|(root, _)| place(root, None)).collect();
+        if let Some(pattern) = &self.pattern {
+            let segments: Vec<&str> = pattern.text.split('/').collect();
+            let ends = (1..).zip(&segments);
+            let end = ends
+                .filter(|(_, name)| Format::of(name).is_some())
+                .map(|(end, _)| end);
+            // Where it begins as the whole is valid, it is valid.
+            let outer = end
+                .into_iter()
+                .find_map(|end| Pattern::try_new(&segments[..end]).ok());
+            archives.extend(outer.map(|pattern| place(self.root.clone(), Some(pattern))));
+        }
+        archives
     }
 
     /// The store that holds the objects.

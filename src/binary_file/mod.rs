@@ -10,6 +10,9 @@
 //! folder above. Folders that consoles and Hadoop mark by an empty object (`k/`, `k_$folder$`, or the
 //! name of a folder that other objects lie in) are no rows.
 //!
+//! A `location` that names an archive, or lies in one, lists its members ([`archives`](crate::archives));
+//! an archive in a folder is one row, as every file is.
+//!
 //! The scan is these two operators, and not one leaf of our own, because Apache Ballista cuts a
 //! plan into tasks at the leaves that it knows: it would run every partition of an unknown leaf in
 //! every task and so duplicate rows.
@@ -19,9 +22,11 @@ pub(crate) mod content;
 pub mod credentials;
 mod factory;
 pub(crate) mod fetch;
+mod in_archives;
 mod late;
 mod listing;
 pub(crate) mod location;
+mod members;
 pub(crate) mod metrics;
 mod options;
 mod partitions;

@@ -119,6 +119,8 @@ pub(super) enum Skipped {
     Time,
     Length,
     Hidden,
+    /// In the archive, but not in the folder of it that was named.
+    Elsewhere,
 }
 
 impl Skipped {
@@ -144,6 +146,7 @@ impl Skipped {
             Self::Glob => format!("{} not like the pattern of LOCATION", counted("name")),
             Self::Time => format!("{objects} not as 'modifiedBefore' and 'modifiedAfter' say"),
             Self::Length => format!("{objects} of more than 'maxLength' bytes"),
+            Self::Elsewhere => format!("{} in other folders of the archive", counted("member")),
             Self::Hidden => format!("{} beginning with '_' or '.'", counted("name")),
         }
     }

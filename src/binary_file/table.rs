@@ -145,8 +145,7 @@ async fn locate(
     options: &BinaryFileOptions,
 ) -> Result<(Location, Result<ObjectMeta, Tally>)> {
     let sample = async |location: &Location| {
-        let store = session.runtime_env().object_store(location.store())?;
-        let sample = listing::sample(&store, location, options);
+        let sample = listing::sample(session.runtime_env(), location, options);
         // What it leaves out is told by the queries.
         Arc::<Requests>::default().of(sample).await
     };
@@ -264,8 +263,7 @@ impl TableProvider for BinaryFileTable {
         let mut listed_rows = 0;
         let mut skipped = Tally::default();
         for location in &self.locations {
-            let store = session.runtime_env().object_store(location.store())?;
-            let listing = listing::list(&store, location, &self.options);
+            let listing = listing::list(session.runtime_env(), location, &self.options);
             let requests = Arc::<Requests>::default();
             let listed = requests.of(listing).await?;
             requests.warn_of_left_out(location);

@@ -28,7 +28,7 @@ pub(super) fn find_document(text: &str) -> Option<(&str, &str, &str)> {
 
 /// The document with nothing but what is kept, and the bucket's region where S3 says it beside the
 /// document; `None` if `text` is no such document.
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
+#[cfg(any(feature = "remote", test))]
 pub(super) fn without_details(text: &str, region: Option<&str>) -> Option<String> {
     let (_, document, _) = find_document(text)?;
     let kept = KEPT.iter().filter_map(|name| {
@@ -40,7 +40,7 @@ pub(super) fn without_details(text: &str, region: Option<&str>) -> Option<String
 }
 
 /// The document that S3 leaves out where it has no room for one, as in answers to `HEAD`.
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
+#[cfg(any(feature = "remote", test))]
 pub(super) fn of_other_region(region: &str) -> String {
     format!(
         "<Error><Code>PermanentRedirect</Code><Message>the bucket is in another \

@@ -234,7 +234,7 @@ pub(crate) fn is_refused(error: &Error) -> bool {
 /// Whether an answer broke off after it had begun well. `object_store` fetches the rest of an
 /// object by itself, but only where the store gives ETags and has not replaced the object, and
 /// fetches no page of a listing again.
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
+#[cfg(feature = "remote")]
 pub(crate) fn broke_off(error: &Error) -> bool {
     use object_store::client::HttpError;
     // Requests that were given up have the error of the retries in between.
@@ -247,17 +247,17 @@ pub(crate) fn broke_off(error: &Error) -> bool {
 }
 
 /// Without network stores, nothing breaks off.
-#[cfg(not(any(feature = "aws", feature = "gcp", feature = "http")))]
+#[cfg(not(feature = "remote"))]
 pub(crate) fn broke_off(_error: &Error) -> bool {
     false
 }
 
-#[cfg(not(any(feature = "aws", feature = "gcp", feature = "http")))]
+#[cfg(not(feature = "remote"))]
 fn is_unreachable(_error: &Error) -> bool {
     false
 }
 
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
+#[cfg(feature = "remote")]
 fn is_unreachable(error: &Error) -> bool {
     use object_store::client::{HttpError, HttpErrorKind};
     causes(error)

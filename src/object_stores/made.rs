@@ -33,9 +33,12 @@ struct Made {
 
 static MADE: Mutex<Vec<Made>> = Mutex::new(vec![]);
 
+/// What the options of stores begin with.
+const PREFIXES: [&str; 3] = ["aws.", "azure.", "gcp."];
+
 /// Whether an option says how a store is reached.
 pub fn is_store_option(key: &str) -> bool {
-    key.starts_with("aws.") || key.starts_with("gcp.")
+    PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Notes how the store of `url` was made.
@@ -85,8 +88,11 @@ pub(super) fn is_same(
     if !earlier.answered.load(Ordering::Relaxed) {
         return Ok(false);
     }
+    let account = |options: &Options| options.get("azure.account_name").cloned();
     let differs = if earlier.endpoint != endpoint(options) {
-        "another 'aws.endpoint'"
+        "another endpoint"
+    } else if account(&earlier.options) != account(options) {
+        "another 'azure.account_name'"
     } else if names_credentials(&earlier.options) && !names_credentials(options) {
         "no credentials"
     } else {
@@ -98,6 +104,23 @@ pub(super) fn is_same(
          store out to go on with it, repeat its endpoint and credentials, or use another session",
         super::address::shown(url.as_str())
     )
+}
+
+/// Another container that the session has under the host of `url`: a registry knows `abfss://` by the
+/// host alone, which is the account's, and would read one container for the other.
+pub(super) fn other_container(
+    registry: &Arc<dyn ObjectStoreRegistry>,
+    url: &Url,
+) -> Option<String> {
+    let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let other = made.iter().find(|made| {
+        std::ptr::addr_eq(made.registry.as_ptr(), Arc::as_ptr(registry))
+            && made.store.strong_count() > 0
+            && made.url.host() == url.host()
+            && made.url.scheme() == url.scheme()
+            && made.url.username() != url.username()
+    });
+    other.map(|made| made.url.username().to_owned())
 }
 
 impl Made {
@@ -114,13 +137,17 @@ fn of_store(options: &Options) -> Options {
 fn names_credentials(options: &Options) -> bool {
     options.keys().any(|key| {
         let credentials = ["aws.access_key_id", "aws.skip_signature", "aws.nosign"];
-        key.starts_with("gcp.") || credentials.contains(&key.as_str())
+        let others = ["azure.endpoint", "azure.account_name"];
+        match key.split_once('.') {
+            Some(("aws", _)) => credentials.contains(&key.as_str()),
+            _ => is_store_option(key) && !others.contains(&key.as_str()),
+        }
     })
 }
 
 /// The server that `options` or else the environment names; `None` is Amazon's or Google's.
 fn endpoint(options: &Options) -> Option<String> {
-    let named = ["aws.endpoint", "aws.oss", "aws.cos"];
+    let named = ["aws.endpoint", "aws.oss", "aws.cos", "azure.endpoint"];
     let named = named.iter().find_map(|key| options.get(*key).cloned());
     let endpoint = named.or_else(endpoint_of_environment)?;
     Some(endpoint.trim_end_matches('/').to_ascii_lowercase())
@@ -173,7 +200,7 @@ mod tests {
         answered.store(true, Ordering::Relaxed);
         assert!(same(&here).unwrap());
         for (options, what) in [
-            (&elsewhere, "another 'aws.endpoint'"),
+            (&elsewhere, "another endpoint"),
             (&nobody, "no credentials"),
         ] {
             let error = same(options).unwrap_err().to_string();

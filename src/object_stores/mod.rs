@@ -7,9 +7,9 @@ mod explaining;
 pub(crate) mod local;
 mod made;
 mod open;
-#[cfg(any(feature = "aws", feature = "gcp"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 mod options;
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
+#[cfg(any(feature = "remote", test))]
 mod pages;
 pub(crate) mod reading;
 pub(crate) mod requests;
@@ -17,7 +17,7 @@ pub(crate) mod retry;
 #[cfg(feature = "aws")]
 mod s3;
 mod store_options;
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
+#[cfg(feature = "remote")]
 pub(crate) mod transport;
 mod xml;
 
@@ -77,6 +77,15 @@ pub(crate) async fn register(
     let [url, ..] = urls.as_slice() else {
         return has_store(registry, location, &scheme, authority);
     };
+    if let Some(container) = made::other_container(registry, url) {
+        return plan_err!(
+            "'{0}': this session has the container '{container}' of that account already, and cannot tell \
+             two apart under {1}://; name the containers by az://container/ with the option \
+             'azure.account_name', or use another session",
+            shown(location),
+            url.scheme()
+        );
+    }
     let registered = urls.iter().find_map(|url| registry.get_store(url).ok());
     let configured = options.keys().any(|key| is_store_option(key));
     if let Some(store) = registered
@@ -102,6 +111,8 @@ fn names(scheme: &str) -> &'static [&'static str] {
     match scheme {
         "s3" | "s3a" => &["s3", "s3a"],
         "gs" | "gcs" => &["gs", "gcs"],
+        "az" | "azure" => &["az", "azure"],
+        "abfss" | "abfs" => &["abfss", "abfs"],
         "http" => &["http"],
         "https" => &["https"],
         "oss" => &["oss"],
@@ -129,7 +140,7 @@ fn has_store(
     }
     plan_err!(
         "LOCATION '{}': there is no object store for '{scheme}://'; use s3://, gs://, \
-         http(s):// or file://, or register a store for it with the session",
+         az://, http(s):// or file://, or register a store for it with the session",
         shown(location)
     )
 }

@@ -9,9 +9,9 @@ use url::Url;
 
 use super::explaining::Explaining;
 use super::made::Answered;
-#[cfg(any(feature = "aws", feature = "gcp"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 use super::options;
-#[cfg(any(feature = "gcp", feature = "http"))]
+#[cfg(any(feature = "azure", feature = "gcp", feature = "http"))]
 use super::transport;
 
 /// Makes the store of `url` from `options` and the environment; it notes in `answered` that it has been
@@ -27,6 +27,7 @@ pub(super) async fn open(
     let store = match url.scheme() {
         "s3" | "s3a" | "oss" | "cos" => s3(url, options, answered).await?,
         "gs" | "gcs" => gcs(url, options, answered)?,
+        "az" | "azure" | "abfs" | "abfss" => azure(url, options, answered)?,
         "http" | "https" => http(url, answered)?,
         scheme => return plan_err!("there is no object store for '{scheme}://'"),
     };
@@ -246,6 +247,39 @@ fn gcs(
     not_compiled_in(url, "gcp")
 }
 
+#[cfg(feature = "azure")]
+fn azure(
+    url: &Url,
+    options: &HashMap<String, String>,
+    answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+
+    let mut builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str());
+    for (key, value) in options {
+        let Some(name) = key.strip_prefix("azure.") else {
+            continue;
+        };
+        let refused = || options::refused(key, "azure", &options::AZURE);
+        if !options::AZURE.contains(&name) {
+            return Err(refused());
+        }
+        let name: AzureConfigKey = name.parse().map_err(|_| refused())?;
+        builder = builder.with_config(name, value);
+    }
+    let connector = transport::Connector::try_new(answered)?;
+    Ok(Arc::new(builder.with_http_connector(connector).build()?))
+}
+
+#[cfg(not(feature = "azure"))]
+fn azure(
+    url: &Url,
+    _options: &HashMap<String, String>,
+    _answered: &Answered,
+) -> Result<Arc<dyn ObjectStore>> {
+    not_compiled_in(url, "azure")
+}
+
 #[cfg(feature = "http")]
 fn http(url: &Url, answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
     use object_store::http::HttpBuilder;
@@ -263,7 +297,7 @@ fn http(url: &Url, _answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
     not_compiled_in(url, "http")
 }
 
-#[cfg(not(all(feature = "aws", feature = "gcp", feature = "http")))]
+#[cfg(not(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http")))]
 fn not_compiled_in(url: &Url, feature: &str) -> Result<Arc<dyn ObjectStore>> {
     plan_err!(
         "no object store is registered for '{}' and this program was built without the feature \

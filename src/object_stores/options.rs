@@ -40,6 +40,26 @@ pub(super) const AWS: [&str; 26] = [
 #[cfg(all(feature = "aws", feature = "cli"))]
 pub(super) const AWS_CREDENTIALS: usize = 7;
 
+/// Those of Azure Blob Storage, which begin with `azure.`.
+#[cfg(feature = "azure")]
+pub(super) const AZURE: [&str; 15] = [
+    "account_name",
+    "account_key",
+    "sas_token",
+    "client_id",
+    "client_secret",
+    "tenant_id",
+    "authority_host",
+    "federated_token_file",
+    "use_azure_cli",
+    "token",
+    "skip_signature",
+    "endpoint",
+    "use_emulator",
+    "allow_http",
+    "timeout",
+];
+
 /// Those of Google Cloud Storage, which begin with `gcp.`.
 #[cfg(feature = "gcp")]
 pub(super) const GCP: [&str; 3] = [

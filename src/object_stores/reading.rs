@@ -1,12 +1,13 @@
-//! Reading one object whole, again if it breaks off.
+//! Reading an object, or a range of it, again if it breaks off.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use datafusion::common::instant::Instant;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, ObjectMeta, ObjectStore};
 
 use super::errors::broke_off;
 use super::requests::Requests;
@@ -37,11 +38,58 @@ pub(crate) async fn read(
     path: &Path,
     mut wanted: impl FnMut(u64) -> bool + Send,
 ) -> (object_store::Result<Read>, Effort) {
+    read_with(store, path, GetOptions::default(), &mut wanted).await
+}
+
+/// Reads `range` of an object, if it is still the one that is known.
+pub(crate) async fn read_range(
+    store: &dyn ObjectStore,
+    object: &ObjectMeta,
+    range: Range<u64>,
+) -> (object_store::Result<Bytes>, Effort) {
+    let length = range.end - range.start;
+    if length == 0 {
+        return (Ok(Bytes::new()), Effort::default());
+    }
+    let path = &object.location;
+    let options = GetOptions::new()
+        .with_range(Some(range))
+        .with_if_match(object.e_tag.clone());
+    let (result, effort) = read_with(store, path, options, &mut |_| true).await;
+    let failed = |text: String| object_store::Error::Generic {
+        store: "object store",
+        source: text.into(),
+    };
+    let bytes = match result {
+        Ok(Read::Whole(bytes)) if bytes.len() as u64 == length => Ok(bytes),
+        Ok(Read::Whole(bytes)) => Err(failed(format!(
+            "{} bytes of '{path}' came where {length} were asked for: it was cut off or changed",
+            bytes.len()
+        ))),
+        Ok(Read::Declined(sent) | Read::BrokenOff(_, sent)) => Err(failed(format!(
+            "the bytes of '{path}' broke off, {sent} were announced"
+        ))),
+        Err(object_store::Error::Precondition { .. }) => Err(failed(format!(
+            "'{path}' was changed while the query ran; run the query again"
+        ))),
+        Err(e) => Err(e),
+    };
+    (bytes, effort)
+}
+
+/// Reads what `options` ask for, and again if the answer breaks off.
+async fn read_with(
+    store: &dyn ObjectStore,
+    path: &Path,
+    options: GetOptions,
+    wanted: &mut (impl FnMut(u64) -> bool + Send),
+) -> (object_store::Result<Read>, Effort) {
     let started = Instant::now();
     let sent = Arc::new(Requests::default());
     let mut retries = Retries::default();
     let result = loop {
-        let result = sent.of(read_once(store, path, &mut wanted)).await;
+        let read = read_once(store, path, options.clone(), wanted);
+        let result = sent.of(read).await;
         let broke_off = match &result {
             Ok(read) => matches!(read, Read::BrokenOff(..)),
             Err(e) => broke_off(e),
@@ -62,10 +110,11 @@ pub(crate) async fn read(
 async fn read_once(
     store: &dyn ObjectStore,
     path: &Path,
+    options: GetOptions,
     wanted: &mut (impl FnMut(u64) -> bool + Send),
 ) -> object_store::Result<Read> {
-    let object = store.get(path).await?;
-    let length = object.meta.size;
+    let object = store.get_opts(path, options).await?;
+    let length = object.range.end - object.range.start;
     if !wanted(length) {
         return Ok(Read::Declined(length));
     }

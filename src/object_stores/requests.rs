@@ -94,14 +94,14 @@ fn warn(place: &dyn Display, count: usize, first: Option<&String>) {
 }
 
 /// Notes a request of the current task, if its operation counts them.
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
+#[cfg(feature = "remote")]
 pub(super) fn count_sent() {
     // Requests of other tasks, such as those of a Parquet scan, are nobody's.
     let _ = REQUESTS.try_with(|requests| requests.sent.fetch_add(1, Ordering::Relaxed));
 }
 
 /// Notes that a request of the current task failed and is worth another try.
-#[cfg(any(feature = "aws", feature = "gcp", feature = "http"))]
+#[cfg(feature = "remote")]
 pub(super) fn count_failed() {
     let _ = REQUESTS.try_with(|requests| requests.failed.fetch_add(1, Ordering::Relaxed));
 }

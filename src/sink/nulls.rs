@@ -3,13 +3,16 @@
 //! The writer looks at the values of an array without asking which of them are NULL, and makes the
 //! folder `column=`, which is read as the empty text. The reader takes
 //! `column=__HIVE_DEFAULT_PARTITION__`, which is NULL where Hive or Spark have written, for that text.
-//! Both are errors here.
+//! Both are errors here, and so is this text where it is to be written: everybody else reads it as NULL.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::unary::{passes_rows, unary_methods};
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray};
+use arrow::compute::cast;
+use arrow::compute::kernels::cmp::eq;
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -45,7 +48,8 @@ pub(crate) struct NotNullExec {
 }
 
 impl NotNullExec {
-    /// `input` itself if its schema says already that none of the columns holds NULL.
+    /// `input` itself if its schema says already that none of the columns holds NULL, or what is read
+    /// as NULL.
     ///
     /// # Errors
     /// When there is no such column.
@@ -57,7 +61,10 @@ impl NotNullExec {
         for name in &columns {
             schema.field_with_name(name)?;
         }
-        columns.retain(|name| schema.field_with_name(name).is_ok_and(|f| f.is_nullable()));
+        columns.retain(|name| {
+            let field = schema.field_with_name(name);
+            field.is_ok_and(|field| field.is_nullable() || field.data_type().is_string())
+        });
         Ok(match columns.is_empty() {
             true => input,
             false => Arc::new(Self::new(input, columns)),
@@ -84,9 +91,17 @@ impl NotNullExec {
 
 fn check(batch: &RecordBatch, columns: &[String]) -> Result<()> {
     for name in columns {
-        let nulls = batch
-            .column_by_name(name)
-            .map_or(0, |column| column.logical_null_count());
+        let Some(column) = batch.column_by_name(name) else {
+            continue;
+        };
+        if column.data_type().is_string() && has_text(column, NULL_PARTITION)? {
+            return exec_err!(
+                "column '{name}', which the target is PARTITIONED BY, holds the text \
+                 '{NULL_PARTITION}', which readers of such folders take for NULL; give these rows \
+                 another value, or leave them out (rows that came before may have been written)"
+            );
+        }
+        let nulls = column.logical_null_count();
         if nulls > 0 {
             return exec_err!(
                 "column '{name}' is NULL in {nulls} of {} rows, but the target is PARTITIONED BY it: \
@@ -98,6 +113,12 @@ fn check(batch: &RecordBatch, columns: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn has_text(column: &ArrayRef, text: &str) -> Result<bool> {
+    let text = StringViewArray::new_scalar(text);
+    let equal = eq(&cast(column, &DataType::Utf8View)?, &text)?;
+    Ok(equal.true_count() > 0)
 }
 
 impl DisplayAs for NotNullExec {

@@ -1,5 +1,8 @@
 //! What a scan asks of the store, and what it gives back.
 
+mod archives;
+#[cfg(feature = "azure")]
+mod azure;
 mod empty;
 mod memory;
 mod named;
