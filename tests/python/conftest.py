@@ -1,0 +1,24 @@
+"""Tests of the Python package: `pip install './src/python[test]'`, then `pytest tests/python`."""
+
+import pathlib
+
+import datafusion_featurize
+import pytest
+
+FRUITS = pathlib.Path(__file__).parents[2] / "examples" / "fruits"
+
+
+@pytest.fixture
+def con():
+    con = datafusion_featurize.connect(weights="seeded")
+    con.progress = False
+    return con
+
+
+@pytest.fixture
+def images(con):
+    con.sql(
+        f"CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{FRUITS}/'"
+        " OPTIONS ('recursiveFileLookup' 'true', 'pathGlobFilter' '*.jpg')"
+    )
+    return con
