@@ -1,41 +1,59 @@
 //! A few rows as a table of HTML, with small pictures for images.
 
+use std::borrow::Cow;
+
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
-use arrow::util::display::FormatOptions;
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::util::display::ArrayFormatter;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use datafusion::common::Result;
 use datafusion::common::cast::as_binary_view_array;
-use datafusion_featurize::display::text;
-use datafusion_featurize::report::thumbnail;
+use datafusion_featurize::display::{condensed, fitted};
+use datafusion_featurize::image::decode::Limits;
+use datafusion_featurize::image::thumbnail::thumbnail;
 
-/// Most rows and columns of a table, and letters of a cell.
+use crate::table::OPTIONS;
+
+/// Most rows and columns of a table.
 pub(crate) const ROWS: usize = 10;
 const COLUMNS: usize = 30;
-const LETTERS: usize = 120;
-/// Items of a list that are shown.
-const ITEMS: usize = 3;
+/// Letters of a column that is one of many.
+const WIDTH: usize = 60;
+/// Most letters of a cell. What was drawn on several lines is not cut, if it has at most ten times as many.
+const LETTERS: usize = 200;
+/// Longest side of a picture, in pixels.
+const SIDE: usize = 64;
+/// Largest image that is decoded: 150 MB of RGB.
+const LIMITS: Limits = Limits {
+    max_pixels: 50_000_000,
+};
 
-/// The table of `rows`, of which there are `more` if it has [`ROWS`].
-pub(crate) fn table(rows: &RecordBatch, more: bool) -> Result<String> {
-    let schema = rows.schema();
-    let shown = schema.fields().iter().zip(rows.columns()).take(COLUMNS);
+/// The table of the first [`ROWS`] of these rows.
+pub(crate) fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
+    let all = concat_batches(schema, batches)?;
+    let left_out = all.num_columns().saturating_sub(COLUMNS);
+    let columns: Vec<usize> = (0..all.num_columns().min(COLUMNS)).collect();
+    let rows = all.project(&columns)?.slice(0, all.num_rows().min(ROWS));
+    let texts = condensed(&rows, &OPTIONS)?;
     let mut html = "<table><thead><tr>".to_owned();
-    for (field, _) in shown.clone() {
+    for field in rows.schema().fields() {
         let kind = escaped(&field.data_type().to_string());
         html += &format!("<th title=\"{kind}\">{}</th>", escaped(field.name()));
     }
     html += "</tr></thead><tbody>";
+    let shown = columns.iter().map(|column| shown(&texts, *column));
+    let shown = shown.collect::<Result<Vec<_>>>()?;
     for row in 0..rows.num_rows() {
         html += "<tr>";
-        for (_, values) in shown.clone() {
-            html += &format!("<td>{}</td>", cell(values, row)?);
+        for (values, text) in rows.columns().iter().zip(&shown) {
+            html += &format!("<td>{}</td>", cell(values, text, row)?);
         }
         html += "</tr>";
     }
     html += "</tbody></table>";
-    let left_out = rows.num_columns().saturating_sub(COLUMNS);
-    if more {
+    if all.num_rows() > ROWS {
         html += &format!("<p>the first {ROWS} rows</p>");
     }
     if left_out > 0 {
@@ -44,18 +62,32 @@ pub(crate) fn table(rows: &RecordBatch, more: bool) -> Result<String> {
     Ok(html)
 }
 
-fn cell(values: &ArrayRef, row: usize) -> Result<String> {
+/// A column with its vectors shortened.
+fn shown(texts: &RecordBatch, column: usize) -> Result<ArrayRef> {
+    let fitted = fitted(&texts.project(&[column])?, &OPTIONS, WIDTH, false)?;
+    Ok(ArrayRef::clone(fitted.column(0)))
+}
+
+fn cell(values: &ArrayRef, texts: &ArrayRef, row: usize) -> Result<String> {
     if values.data_type().is_binary() && values.is_valid(row) {
         let bytes = cast(&values.slice(row, 1), &DataType::BinaryView)?;
-        if let Some(jpeg) = thumbnail(as_binary_view_array(&bytes)?.value(0)) {
+        if let Ok(jpeg) = thumbnail(as_binary_view_array(&bytes)?.value(0), SIDE, LIMITS) {
+            let jpeg = STANDARD.encode(jpeg);
             return Ok(format!("<img src=\"data:image/jpeg;base64,{jpeg}\">"));
         }
     }
-    let text = text(values, row, ITEMS, &FormatOptions::default())?;
-    let text = text.unwrap_or_else(|| "NULL".to_owned());
-    let short: String = text.chars().take(LETTERS).collect();
-    let dots = if short.len() < text.len() { "…" } else { "" };
-    Ok(format!("{}{dots}", escaped(&short)))
+    let text = ArrayFormatter::try_new(texts, &OPTIONS)?.value(row).try_to_string()?;
+    Ok(match text.contains('\n') {
+        true => format!("<pre>{}</pre>", escaped(&cut(&text, 10 * LETTERS))),
+        false => escaped(&cut(&text, LETTERS)),
+    })
+}
+
+fn cut(text: &str, letters: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(letters) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn escaped(text: &str) -> String {

@@ -4,47 +4,51 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 pub(crate) fn parameters(values: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<(String, ScalarValue)>> {
-    let Some(values) = values else {
-        return Ok(vec![]);
-    };
-    let values = values.iter().map(|(name, value)| {
+    let values = values.into_iter().flatten();
+    let values = values.map(|(name, value)| {
         let name: String = name.extract()?;
-        let value = scalar(&name, &value)?;
+        let value = scalar(&value).ok_or_else(|| {
+            let kind = value.get_type().to_string();
+            PyTypeError::new_err(format!(
+                "parameter {name}: expected None, bool, int of 64 bits, float, str, bytes or a sequence of \
+                 numbers, found {kind}"
+            ))
+        })?;
         Ok((name, value))
     });
     values.collect()
 }
 
-fn scalar(name: &str, value: &Bound<'_, PyAny>) -> PyResult<ScalarValue> {
+/// Numbers of NumPy are numbers, too.
+fn scalar(value: &Bound<'_, PyAny>) -> Option<ScalarValue> {
     if value.is_none() {
-        return Ok(ScalarValue::Null);
+        return Some(ScalarValue::Null);
     }
-    // `bool` is a kind of `int`.
-    if value.is_instance_of::<PyBool>() {
-        return Ok(ScalarValue::from(value.extract::<bool>()?));
+    // Before the numbers: `bool` is a kind of `int`.
+    if let Ok(value) = value.extract::<bool>() {
+        return Some(ScalarValue::from(value));
     }
-    if value.is_instance_of::<PyInt>() {
-        return Ok(ScalarValue::from(value.extract::<i64>()?));
-    }
-    if value.is_instance_of::<PyFloat>() {
-        return Ok(ScalarValue::from(value.extract::<f64>()?));
-    }
-    if value.is_instance_of::<PyString>() {
-        return Ok(ScalarValue::from(value.extract::<String>()?));
+    if let Ok(text) = value.cast::<PyString>() {
+        return Some(ScalarValue::from(text.extract::<String>().ok()?));
     }
     if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(ScalarValue::BinaryView(Some(bytes.as_bytes().to_vec())));
+        return Some(ScalarValue::BinaryView(Some(bytes.as_bytes().to_vec())));
     }
-    let vector: Vec<f64> = value.extract().map_err(|_| {
-        let kind = value.get_type().to_string();
-        PyTypeError::new_err(format!(
-            "parameter {name}: expected None, bool, int, float, str, bytes or a sequence of numbers, found {kind}"
-        ))
-    })?;
-    let items: Vec<ScalarValue> = vector.into_iter().map(ScalarValue::from).collect();
-    let list = ScalarValue::new_list_nullable(&items, &DataType::Float64);
-    Ok(ScalarValue::List(list))
+    // Before the numbers: an array of one item can be a number, too.
+    if let Ok(items) = value.try_iter() {
+        let items = items.map(|item| item.ok()?.extract::<f64>().ok());
+        let items = items.map(|item| item.map(ScalarValue::from));
+        let items = items.collect::<Option<Vec<_>>>()?;
+        let list = ScalarValue::new_list_nullable(&items, &DataType::Float64);
+        return Some(ScalarValue::List(list));
+    }
+    let int = || value.extract::<i64>().ok().map(ScalarValue::from);
+    let is_int = value.hasattr("__index__").ok()?;
+    match is_int {
+        true => int(),
+        false => value.extract::<f64>().ok().map(ScalarValue::from),
+    }
 }

@@ -1,42 +1,36 @@
 //! What a statement gives.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::util::display::FormatOptions;
-use arrow::util::pretty::pretty_format_batches_with_options;
-use datafusion::catalog::MemTable;
-use datafusion::common::{Result, plan_err};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{Column, Result};
 use datafusion::dataframe::DataFrame;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::{SessionContext, ident};
-use datafusion_featurize::display::{condensed, condensed_schema, fitted, width};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::prelude::SessionContext;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use pyo3_arrow::{PyRecordBatch, PyRecordBatchReader, PySchema, PyTable};
 
-use crate::errors::raised;
+use crate::errors::{StatementError, raised};
 use crate::html;
 use crate::matrix::matrix;
-use crate::progress::{Bar, LastPlan};
+use crate::progress::{Bar, Watched};
 use crate::reader::Reader;
+use crate::statement::Rows;
+use crate::table;
 use crate::wait::wait;
 
-/// Rows that are there, or are computed when they are asked for.
-#[derive(Clone)]
-pub(crate) enum Rows {
-    Planned(LogicalPlan),
-    There(SchemaRef, Vec<RecordBatch>),
-}
-
-/// The rows of a statement, of which each call computes what it needs: as Arrow's stream for pandas, polars,
-/// pyarrow, DuckDB and whatever else takes one, as a table to look at, or as a matrix.
+/// The rows of a statement, as Arrow's stream for pandas, polars, pyarrow, DuckDB and whatever else takes one, as
+/// a table to look at, or as a matrix.
+///
+/// Each call computes the rows that it needs. Without ORDER BY they come in any order, each time in another:
+/// collect() first what is asked for twice, such as features and labels.
 #[pyclass(frozen, name = "Result", module = "datafusion_featurize")]
 pub(crate) struct QueryResult {
     ctx: SessionContext,
-    plan: LastPlan,
+    watched: Watched,
     progress: bool,
     rows: Rows,
 }
@@ -50,7 +44,7 @@ impl QueryResult {
         py: Python<'_>,
         requested_schema: Option<Bound<'_, PyCapsule>>,
     ) -> PyResult<Py<PyAny>> {
-        let reader = PyRecordBatchReader::new(Box::new(self.reader(py, self.frame())?));
+        let reader = PyRecordBatchReader::new(Box::new(self.reader(py, &Part::All)?));
         Py::new(py, reader)?.call_method1(py, "__arrow_c_stream__", (requested_schema,))
     }
 
@@ -67,10 +61,16 @@ impl QueryResult {
         schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 
+    /// The same rows, computed now and kept in memory: whatever is asked of them comes in one order.
+    fn collect(&self, py: Python<'_>) -> PyResult<Self> {
+        let (schema, batches) = self.reader(py, &Part::All)?.rest(py)?;
+        let rows = Rows::There(schema, batches);
+        Ok(Self::new(self.ctx.clone(), self.watched.clone(), self.progress, rows))
+    }
+
     /// A pyarrow.Table.
     fn to_arrow(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let table = self.table(py, self.frame())?;
-        Ok(table.into_pyarrow(py)?.unbind())
+        Ok(self.table(py)?.into_pyarrow(py)?.unbind())
     }
 
     /// A frame of pandas, by pyarrow.
@@ -80,48 +80,64 @@ impl QueryResult {
 
     /// A frame of polars.
     fn to_polars(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let table = Py::new(py, self.table(py, self.frame())?)?;
-        Ok(py.import("polars")?.call_method1("DataFrame", (table,))?.unbind())
+        let polars = py.import("polars")?;
+        let table = Py::new(py, self.table(py)?)?;
+        Ok(polars.call_method1("DataFrame", (table,))?.unbind())
     }
 
-    /// A column of vectors as a NumPy matrix, a row each; a column of numbers as an array.
+    /// A column of vectors as a NumPy matrix, a row each; a column of floats as an array.
+    ///
+    /// >>> features = con.sql("SELECT path, features FROM 'features.parquet'").collect()
+    /// >>> features.to_numpy("features").shape
+    /// (48, 1280)
+    ///
+    /// Raises ExecutionError where a vector is NULL, has a NULL in it, or another length than those before.
     fn to_numpy(&self, py: Python<'_>, column: &str) -> PyResult<Py<PyAny>> {
+        // Without it the result could be no matrix.
+        py.import("numpy")?;
         let schema = self.arrow_schema();
-        let frame = self.frame().and_then(|frame| match schema.field_with_name(column) {
-            Ok(_) => frame.select(vec![ident(column)]),
-            Err(_) => plan_err!("there is no column {column}; the columns are {}", self.columns().join(", ")),
-        });
-        let (batches, schema) = self.table(py, frame)?.into_inner();
+        let index = schema.index_of(column).map_err(|_| {
+            let columns = self.columns().join(", ");
+            StatementError::new_err(format!("there is no column {column}; the columns are {columns}"))
+        })?;
+        let (_, batches) = self.reader(py, &Part::Column(index))?.rest(py)?;
         let pieces = batches.into_iter().map(|batch| Arc::clone(batch.column(0)));
-        let data_type = schema.field(0).data_type();
-        Ok(matrix(py, column, data_type, pieces.collect())?.unbind())
+        matrix(py, schema.field(index), pieces.collect())
     }
 
-    /// Prints the first rows as a table.
+    /// Prints the first rows as a table that fits the screen.
     #[pyo3(signature = (rows=20))]
     fn show(&self, py: Python<'_>, rows: usize) -> PyResult<()> {
-        let (batch, more) = self.first(py, rows)?;
-        let table = text(&batch).map_err(|e| raised(&e))?;
-        let more = if more { format!("\nthe first {rows} rows") } else { String::new() };
-        py.import("builtins")?.call_method1("print", (table + &more,))?;
+        let mut reader = self.reader(py, &Part::First(rows.saturating_add(1)))?;
+        let mut table = table::Table::new(&self.arrow_schema(), rows);
+        while let Some(batch) = reader.next_batch(py)? {
+            table.add(&batch).map_err(|e| raised(&e))?;
+        }
+        let table = table.text().map_err(|e| raised(&e))?;
+        py.import("builtins")?.call_method1("print", (table,))?;
         Ok(())
     }
 
-    /// How many rows there are, which computes them.
+    /// How many rows there are. To know that, columns are not computed.
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        let frame = self.frame().map_err(|e| raised(&e))?;
-        let mut bar = self.bar();
-        wait(py, frame.count(), |py| bar.tick(py))
+        match &self.rows {
+            Rows::There(_, batches) => Ok(batches.iter().map(RecordBatch::num_rows).sum()),
+            Rows::Planned(plan) => {
+                let frame = DataFrame::new(self.ctx.state(), plan.clone());
+                let mut bar = Bar::new(&self.watched, self.progress);
+                wait(py, Box::pin(frame.count()), |py| bar.tick(py))
+            }
+        }
     }
 
-    /// A query is true however many rows it has: to know that would compute them.
+    /// A result is true however many rows it has.
     fn __bool__(&self) -> bool {
         true
     }
 
     /// Batches of rows, each a pyarrow.RecordBatch, as they are computed.
     fn __iter__(&self, py: Python<'_>) -> PyResult<Batches> {
-        Ok(Batches(self.reader(py, self.frame())?))
+        Ok(Batches(Mutex::new(self.reader(py, &Part::All)?)))
     }
 
     fn __repr__(&self) -> String {
@@ -134,16 +150,24 @@ impl QueryResult {
 
     /// The first rows, with small pictures of images.
     fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
-        let (batch, more) = self.first(py, html::ROWS)?;
-        py.detach(|| html::table(&batch, more)).map_err(|e| raised(&e))
+        let (schema, batches) = self.reader(py, &Part::First(html::ROWS + 1))?.rest(py)?;
+        let html = py.detach(|| html::table(&schema, &batches));
+        html.map_err(|e| raised(&e))
     }
 }
 
+/// What of a result is asked for.
+enum Part {
+    All,
+    Column(usize),
+    First(usize),
+}
+
 impl QueryResult {
-    pub(crate) fn new(ctx: SessionContext, plan: LastPlan, progress: bool, rows: Rows) -> Self {
+    pub(crate) fn new(ctx: SessionContext, watched: Watched, progress: bool, rows: Rows) -> Self {
         Self {
             ctx,
-            plan,
+            watched,
             progress,
             rows,
         }
@@ -156,58 +180,52 @@ impl QueryResult {
         }
     }
 
-    fn frame(&self) -> Result<DataFrame> {
+    fn reader(&self, py: Python<'_>, part: &Part) -> PyResult<Reader> {
         match &self.rows {
-            Rows::Planned(plan) => Ok(DataFrame::new(self.ctx.state(), plan.clone())),
+            Rows::Planned(plan) => {
+                let frame = frame(&self.ctx, plan, part).map_err(|e| raised(&e))?;
+                let mut bar = Bar::new(&self.watched, self.progress);
+                let stream = wait(py, Box::pin(frame.execute_stream()), |py| bar.tick(py))?;
+                Ok(Reader::new(stream, Some(bar)))
+            }
+            // Not as a table in memory, of which several partitions would read parts at once.
             Rows::There(schema, batches) => {
-                let table = MemTable::try_new(Arc::clone(schema), vec![batches.clone()])?;
-                self.ctx.read_table(Arc::new(table))
+                let columns = match part {
+                    Part::Column(index) => Some(vec![*index]),
+                    _ => None,
+                };
+                let stream = MemoryStream::try_new(batches.clone(), Arc::clone(schema), columns);
+                let stream = stream.map_err(|e| raised(&e))?;
+                let stream = match part {
+                    Part::First(rows) => stream.with_fetch(Some(*rows)),
+                    _ => stream,
+                };
+                Ok(Reader::new(Box::pin(stream), None))
             }
         }
     }
 
-    fn bar(&self) -> Bar {
-        Bar::new(&self.plan, self.progress)
-    }
-
-    fn reader(&self, py: Python<'_>, frame: Result<DataFrame>) -> PyResult<Reader> {
-        let frame = frame.map_err(|e| raised(&e))?;
-        let mut bar = self.bar();
-        let stream = wait(py, frame.execute_stream(), |py| bar.tick(py))?;
-        Ok(Reader::new(stream, bar))
-    }
-
-    fn table(&self, py: Python<'_>, frame: Result<DataFrame>) -> PyResult<PyTable> {
-        let mut reader = self.reader(py, frame)?;
-        let mut batches = vec![];
-        while let Some(batch) = reader.next_batch(py)? {
-            batches.push(batch);
-        }
-        PyTable::try_new(batches, arrow::array::RecordBatchReader::schema(&reader))
-    }
-
-    /// At most so many rows, and whether there are more.
-    fn first(&self, py: Python<'_>, rows: usize) -> PyResult<(RecordBatch, bool)> {
-        let frame = self.frame().and_then(|frame| frame.limit(0, Some(rows.saturating_add(1))));
-        let (batches, schema) = self.table(py, frame)?.into_inner();
-        let batch = concat_batches(&schema, &batches).map_err(|e| raised(&e.into()))?;
-        let shown = batch.slice(0, batch.num_rows().min(rows));
-        Ok((shown, batch.num_rows() > rows))
+    fn table(&self, py: Python<'_>) -> PyResult<PyTable> {
+        let (schema, batches) = self.reader(py, &Part::All)?.rest(py)?;
+        PyTable::try_new(batches, schema)
     }
 }
 
-/// A table that fits the screen.
-fn text(batch: &RecordBatch) -> Result<String> {
-    let options = FormatOptions::default().with_null("NULL");
-    let schema: SchemaRef = condensed_schema(&Schema::clone(&batch.schema()));
-    let condensed = condensed(batch, &options)?.with_schema(schema)?;
-    let table = fitted(&condensed, &options, width(), false)?;
-    Ok(pretty_format_batches_with_options(&[table], &options)?.to_string())
+fn frame(ctx: &SessionContext, plan: &LogicalPlan, part: &Part) -> Result<DataFrame> {
+    let frame = DataFrame::new(ctx.state(), plan.clone());
+    match part {
+        Part::All => Ok(frame),
+        Part::Column(index) => {
+            let column = Column::from(plan.schema().qualified_field(*index));
+            frame.select(vec![Expr::Column(column)])
+        }
+        Part::First(rows) => frame.limit(0, Some(*rows)),
+    }
 }
 
 /// The batches of a result, one after the other.
 #[pyclass(module = "datafusion_featurize")]
-pub(crate) struct Batches(Reader);
+pub(crate) struct Batches(Mutex<Reader>);
 
 #[pymethods]
 impl Batches {
@@ -216,7 +234,8 @@ impl Batches {
     }
 
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let batch = self.0.next_batch(py)?;
+        let reader = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let batch = reader.next_batch(py)?;
         let batch = batch.map(|batch| PyRecordBatch::new(batch).into_pyarrow(py));
         Ok(batch.transpose()?.map(Bound::unbind))
     }
