@@ -5,7 +5,10 @@ import pathlib
 import datafusion_featurize
 import pytest
 
-FRUITS = pathlib.Path(__file__).parents[2] / "examples" / "fruits"
+
+@pytest.fixture
+def root():
+    return pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -16,9 +19,9 @@ def con():
 
 
 @pytest.fixture
-def images(con):
+def images(con, root):
     con.sql(
-        f"CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{FRUITS}/'"
+        f"CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{root}/examples/fruits/'"
         " OPTIONS ('recursiveFileLookup' 'true', 'pathGlobFilter' '*.jpg')"
     )
     return con
