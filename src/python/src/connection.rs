@@ -56,7 +56,10 @@ impl Connection {
         let dialect = sql::dialect(&self.ctx).map_err(|e| raised(&e))?;
         let text = script::clean(text, dialect.as_ref());
         let statements = script::split(&text, dialect.as_ref());
-        Ok(statements.into_iter().map(|cut| cut.sql.to_owned()).collect())
+        Ok(statements
+            .into_iter()
+            .map(|cut| cut.sql.to_owned())
+            .collect())
     }
 }
 
@@ -103,7 +106,10 @@ impl Connection {
         is_of_this_process()?;
         let (batches, schema) = rows.into_table()?.into_inner();
         let most = self.ctx.copied_config().batch_size();
-        let batches = batches.iter().flat_map(|batch| slices(batch, most)).collect();
+        let batches = batches
+            .iter()
+            .flat_map(|batch| slices(batch, most))
+            .collect();
         let table = MemTable::try_new(schema, vec![batches]).map_err(|e| raised(&e))?;
         let name = TableReference::parse_str(name);
         let old = self.ctx.deregister_table(name.clone());
@@ -166,7 +172,11 @@ impl Connection {
     }
 
     fn __repr__(&self) -> String {
-        let place = if self.is_local { "in this process" } else { "on a cluster" };
+        let place = if self.is_local {
+            "in this process"
+        } else {
+            "on a cluster"
+        };
         format!("<datafusion_featurize.Connection {place}>")
     }
 }

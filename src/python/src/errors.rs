@@ -35,9 +35,11 @@ pub(crate) fn raised(error: &DataFusionError) -> PyErr {
 
     let text = error.strip_backtrace();
     match error.find_root() {
-        E::Plan(_) | E::SQL(..) | E::SchemaError(..) | E::NotImplemented(_) | E::Configuration(_) => {
-            StatementError::new_err(text)
-        }
+        E::Plan(_)
+        | E::SQL(..)
+        | E::SchemaError(..)
+        | E::NotImplemented(_)
+        | E::Configuration(_) => StatementError::new_err(text),
         E::ResourcesExhausted(_) => ResourcesError::new_err(text),
         _ => ExecutionError::new_err(text),
     }

@@ -76,7 +76,9 @@ fn cell(values: &ArrayRef, texts: &ArrayRef, row: usize) -> Result<String> {
             return Ok(format!("<img src=\"data:image/jpeg;base64,{jpeg}\">"));
         }
     }
-    let text = ArrayFormatter::try_new(texts, &OPTIONS)?.value(row).try_to_string()?;
+    let text = ArrayFormatter::try_new(texts, &OPTIONS)?
+        .value(row)
+        .try_to_string()?;
     Ok(match text.contains('\n') {
         true => format!("<pre>{}</pre>", escaped(&cut(&text, 10 * LETTERS))),
         false => escaped(&cut(&text, LETTERS)),

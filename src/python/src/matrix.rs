@@ -59,7 +59,10 @@ fn copied<T: ArrowPrimitiveType>(
         for (row, length) in lengths(&column).enumerate() {
             let width = *width.get_or_insert(length);
             if length != width {
-                return Err((first + row, format!("{length} items, where those before have {width}")));
+                return Err((
+                    first + row,
+                    format!("{length} items, where those before have {width}"),
+                ));
             }
         }
         let width = width.unwrap_or(0);
@@ -68,7 +71,9 @@ fn copied<T: ArrowPrimitiveType>(
         }
         let items = items(&column);
         let items: &PrimitiveArray<T> = items.as_primitive();
-        if let Some(item) = (items.null_count() > 0).then(|| (0..items.len()).find(|i| items.is_null(*i))) {
+        if let Some(item) =
+            (items.null_count() > 0).then(|| (0..items.len()).find(|i| items.is_null(*i)))
+        {
             let row = first + item.unwrap_or(0) / width.max(1);
             return Err((row, "it has an item that is NULL".to_owned()));
         }

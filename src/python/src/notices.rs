@@ -57,7 +57,10 @@ pub(crate) fn start() {
     panic::set_hook(Box::new(|fault| {
         let place = fault.location().map(ToString::to_string);
         let place = place.unwrap_or_else(|| "an unknown place".to_owned());
-        keep(Level::Error, format!("a fault in datafusion_featurize at {place}"));
+        keep(
+            Level::Error,
+            format!("a fault in datafusion_featurize at {place}"),
+        );
     }));
 }
 
@@ -65,8 +68,15 @@ pub(crate) fn start() {
 pub(crate) fn pass_on(py: Python<'_>) {
     let waiting = std::mem::take(&mut *WAITING.lock().unwrap_or_else(PoisonError::into_inner));
     for (level, text) in waiting {
-        let method = if level == Level::Error { "error" } else { "warning" };
-        let logger = || py.import("logging")?.call_method1("getLogger", ("datafusion_featurize",));
+        let method = if level == Level::Error {
+            "error"
+        } else {
+            "warning"
+        };
+        let logger = || {
+            py.import("logging")?
+                .call_method1("getLogger", ("datafusion_featurize",))
+        };
         // A handler that fails is its owner's.
         let _ = logger().and_then(|logger| logger.call_method1(method, ("%s", text)));
     }

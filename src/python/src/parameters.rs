@@ -6,7 +6,9 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-pub(crate) fn parameters(values: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<(String, ScalarValue)>> {
+pub(crate) fn parameters(
+    values: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Vec<(String, ScalarValue)>> {
     let values = values.into_iter().flatten();
     let values = values.map(|(name, value)| {
         let name: String = name.extract()?;

@@ -64,7 +64,9 @@ impl Reader {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> PyResult<T> {
         let bar = &mut self.bar;
-        wait(py, work, |py| bar.as_mut().map_or(Ok(()), |bar| bar.tick(py)))
+        wait(py, work, |py| {
+            bar.as_mut().map_or(Ok(()), |bar| bar.tick(py))
+        })
     }
 }
 
@@ -74,7 +76,8 @@ impl Iterator for Reader {
     fn next(&mut self) -> Option<Self::Item> {
         Python::attach(|py| {
             let next = self.next_batch(py);
-            next.transpose().map(|batch| batch.map_err(|e| passed_on(py, &e)))
+            next.transpose()
+                .map(|batch| batch.map_err(|e| passed_on(py, &e)))
         })
     }
 }
@@ -88,7 +91,9 @@ impl RecordBatchReader for Reader {
 /// Of an error in a stream only the text reaches the reader; an interrupt is therefore raised once more.
 fn passed_on(py: Python<'_>, error: &PyErr) -> ArrowError {
     if error.is_instance_of::<PyKeyboardInterrupt>(py) {
-        let again = py.import("_thread").and_then(|t| t.call_method0("interrupt_main"));
+        let again = py
+            .import("_thread")
+            .and_then(|t| t.call_method0("interrupt_main"));
         if let Err(e) = again {
             log::warn!("the interrupt could not be passed on: {e}");
         }

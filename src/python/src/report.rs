@@ -28,6 +28,8 @@ impl Report {
     /// A frame of its own, so that neither the page nor the notebook changes how the other looks.
     fn _repr_html_(&self) -> String {
         let page = self.0.html.replace('&', "&amp;").replace('"', "&quot;");
-        format!("<iframe srcdoc=\"{page}\" style=\"width: 100%; height: 80vh; border: 0\"></iframe>")
+        format!(
+            "<iframe srcdoc=\"{page}\" style=\"width: 100%; height: 80vh; border: 0\"></iframe>"
+        )
     }
 }

@@ -51,21 +51,32 @@ impl QueryResult {
     /// A pyarrow.Schema.
     #[getter]
     fn schema(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(PySchema::new(self.arrow_schema()).into_pyarrow(py)?.unbind())
+        Ok(PySchema::new(self.arrow_schema())
+            .into_pyarrow(py)?
+            .unbind())
     }
 
     /// Names of the columns.
     #[getter]
     fn columns(&self) -> Vec<String> {
         let schema = self.arrow_schema();
-        schema.fields().iter().map(|field| field.name().clone()).collect()
+        schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
     }
 
     /// The same rows, computed now and kept in memory: whatever is asked of them comes in one order.
     fn collect(&self, py: Python<'_>) -> PyResult<Self> {
         let (schema, batches) = self.reader(py, &Part::All)?.rest(py)?;
         let rows = Rows::There(schema, batches);
-        Ok(Self::new(self.ctx.clone(), self.watched.clone(), self.progress, rows))
+        Ok(Self::new(
+            self.ctx.clone(),
+            self.watched.clone(),
+            self.progress,
+            rows,
+        ))
     }
 
     /// A pyarrow.Table.
@@ -98,7 +109,9 @@ impl QueryResult {
         let schema = self.arrow_schema();
         let index = schema.index_of(column).map_err(|_| {
             let columns = self.columns().join(", ");
-            StatementError::new_err(format!("there is no column {column}; the columns are {columns}"))
+            StatementError::new_err(format!(
+                "there is no column {column}; the columns are {columns}"
+            ))
         })?;
         let (_, batches) = self.reader(py, &Part::Column(index))?.rest(py)?;
         let pieces = batches.into_iter().map(|batch| Arc::clone(batch.column(0)));

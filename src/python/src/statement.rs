@@ -47,7 +47,11 @@ async fn rows(
     if !is_run_now(&plan) {
         return Ok(Some(Rows::Planned(plan)));
     }
-    let stream = ctx.execute_logical_plan(plan).await?.execute_stream().await?;
+    let stream = ctx
+        .execute_logical_plan(plan)
+        .await?
+        .execute_stream()
+        .await?;
     let schema = stream.schema();
     let batches = stream.try_collect().await?;
     Ok((!schema.fields().is_empty()).then_some(Rows::There(schema, batches)))

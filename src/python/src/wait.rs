@@ -44,7 +44,9 @@ pub(crate) fn wait<T: Send + 'static>(
 ) -> PyResult<T> {
     is_of_this_process()?;
     let runtime = RUNTIME.as_ref().map_err(|e| {
-        FeaturizeError::new_err(format!("the threads of the runtime could not be started: {e}"))
+        FeaturizeError::new_err(format!(
+            "the threads of the runtime could not be started: {e}"
+        ))
     })?;
     let token = CancelToken::new();
     let mut task = runtime.spawn(Cancellable {
@@ -93,10 +95,15 @@ fn fault(error: JoinError) -> PyErr {
     let payload: Option<Box<dyn Any + Send>> = error.try_into_panic().ok();
     let text = payload.and_then(|payload| match payload.downcast::<String>() {
         Ok(text) => Some(*text),
-        Err(payload) => payload.downcast::<&str>().ok().map(|text| (*text).to_owned()),
+        Err(payload) => payload
+            .downcast::<&str>()
+            .ok()
+            .map(|text| (*text).to_owned()),
     });
     let text = text.unwrap_or_else(|| "it was ended".to_owned());
-    ExecutionError::new_err(format!("the statement failed by a fault of datafusion_featurize, please report it: {text}"))
+    ExecutionError::new_err(format!(
+        "the statement failed by a fault of datafusion_featurize, please report it: {text}"
+    ))
 }
 
 /// Lays a token under every thread that polls the work: functions of constants are computed while a
