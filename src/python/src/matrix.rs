@@ -35,7 +35,7 @@ where
 {
     let rows: usize = columns.iter().map(|column| column.len()).sum();
     let copied = py.detach(|| copied::<T>(columns, rows));
-    let (values, width) = copied.map_err(|(row, why)| {
+    let (values, width) = copied.map_err(|Refused { row, why }| {
         ExecutionError::new_err(format!("{} in row {row}: {why}", field.name()))
     })?;
     let array = PyArray1::from_vec(py, values);
@@ -45,24 +45,33 @@ where
     })
 }
 
-/// Every number, and how many of them a row has; or the row that is at fault, and why.
+/// A row that cannot be one of a matrix.
+struct Refused {
+    row: usize,
+    why: String,
+}
+
+/// Every number, and how many of them a row has.
 fn copied<T: ArrowPrimitiveType>(
     columns: Vec<ArrayRef>,
     rows: usize,
-) -> Result<(Vec<T::Native>, usize), (usize, String)> {
+) -> Result<(Vec<T::Native>, usize), Refused> {
     let (mut values, mut width, mut first) = (Vec::new(), None, 0);
     for column in columns {
         if let Some(row) = (0..column.len()).find(|row| column.is_null(*row)) {
             let why = "NULL cannot be a row of a matrix; leave it out with WHERE … IS NOT NULL";
-            return Err((first + row, why.to_owned()));
+            return Err(Refused {
+                row: first + row,
+                why: why.to_owned(),
+            });
         }
         for (row, length) in lengths(&column).enumerate() {
             let width = *width.get_or_insert(length);
             if length != width {
-                return Err((
-                    first + row,
-                    format!("{length} items, where those before have {width}"),
-                ));
+                return Err(Refused {
+                    row: first + row,
+                    why: format!("{length} items, where those before have {width}"),
+                });
             }
         }
         let width = width.unwrap_or(0);
@@ -71,11 +80,13 @@ fn copied<T: ArrowPrimitiveType>(
         }
         let items = items(&column);
         let items: &PrimitiveArray<T> = items.as_primitive();
-        if let Some(item) =
-            (items.null_count() > 0).then(|| (0..items.len()).find(|i| items.is_null(*i)))
+        if items.null_count() > 0
+            && let Some(item) = (0..items.len()).find(|item| items.is_null(*item))
         {
-            let row = first + item.unwrap_or(0) / width.max(1);
-            return Err((row, "it has an item that is NULL".to_owned()));
+            return Err(Refused {
+                row: first + item / width.max(1),
+                why: "it has an item that is NULL".to_owned(),
+            });
         }
         values.extend_from_slice(items.values());
         first += column.len();

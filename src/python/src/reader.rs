@@ -52,7 +52,7 @@ impl Reader {
     /// All batches that are left.
     pub(crate) fn rest(mut self, py: Python<'_>) -> PyResult<(SchemaRef, Vec<RecordBatch>)> {
         let batches = match self.stream.take() {
-            Some(stream) => self.wait(py, async { Ok(stream.try_collect().await?) })?,
+            Some(stream) => self.wait(py, async { stream.try_collect().await })?,
             None => vec![],
         };
         Ok((self.schema, batches))
