@@ -18,8 +18,20 @@ use crate::session::{SessionStateBuilderFeaturize, enable_featurize};
 /// The port of a scheduler when none is given.
 pub const SCHEDULER_PORT: u16 = 50050;
 
+/// Partitions of a query on a cluster, as Ballista has them.
+const REMOTE_PARTITIONS: usize = 16;
+
 /// How long a scheduler may take to answer the first connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The settings with as many partitions as suit a cluster, unless the environment says how many: the cores
+/// of this machine say nothing about those of the cluster.
+pub fn with_remote_partitions(config: SessionConfig) -> SessionConfig {
+    match std::env::var_os("DATAFUSION_EXECUTION_TARGET_PARTITIONS") {
+        Some(_) => config,
+        None => config.with_target_partitions(REMOTE_PARTITIONS),
+    }
+}
 
 /// A session that sends its queries to the scheduler at `url`, such as `df://host:50050`.
 ///

@@ -36,9 +36,12 @@ impl Provenance {
     pub(super) async fn read(source: &Source<'_>) -> Result<Self> {
         let (table, runtime) = (&source.features, source.ctx.runtime_env());
         let store = &runtime.object_store(&table.url)?;
-        let footers = stream::iter(table.files.iter().take(FOOTERS)).map(async |file| {
-            let metadata = DFParquetMetadata::new(store.as_ref(), file);
-            describe(&*metadata.fetch_metadata().await?, &source.vectors)
+        let vectors = &source.vectors;
+        // Files of its own: with borrowed ones no other thread could take over what awaits this.
+        let files = table.files.iter().take(FOOTERS).cloned();
+        let footers = stream::iter(files).map(|file| async move {
+            let metadata = DFParquetMetadata::new(store.as_ref(), &file);
+            describe(&*metadata.fetch_metadata().await?, vectors)
         });
         let mut footers = footers.buffered(CONCURRENCY);
         let mut described = BTreeMap::new();

@@ -50,7 +50,7 @@ pub(super) async fn add(ctx: &SessionContext, points: &mut [Point], limit: usize
         }
     }
     let decoders = Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get));
-    let thumbnails = stream::iter(&paths).map(|path| fetched(path, &runtime, &decoders));
+    let thumbnails = stream::iter(paths).map(|path| fetched(path, &runtime, &decoders));
     let mut thumbnails = stream::iter(points).zip(thumbnails.buffered(CONCURRENCY));
     let mut bytes = 0;
     while let Some((point, thumbnail)) = thumbnails.next().await {
@@ -64,8 +64,8 @@ pub(super) async fn add(ctx: &SessionContext, points: &mut [Point], limit: usize
 }
 
 /// The thumbnail of the image at `path`; none if it cannot be had.
-async fn fetched(path: &str, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) -> Option<String> {
-    let (url, location) = split_uri(path).ok()?;
+async fn fetched(path: String, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) -> Option<String> {
+    let (url, location) = split_uri(&path).ok()?;
     let store = runtime.object_store(&url).ok()?;
     let found = store.get(&location).await.ok()?;
     if found.meta.size > MAX_LENGTH {

@@ -7,10 +7,14 @@
 
 mod foreign;
 mod hints;
+#[cfg(feature = "cli")]
+mod program;
 pub mod script;
 mod statement;
 
 pub use self::foreign::function as instead_of;
 pub use self::hints::explained;
+#[cfg(feature = "cli")]
+pub use self::program::enable_program_sql;
 pub use self::statement::{dialect, parse, prepare, runtime_has_changed, sets_runtime};
 pub use crate::suggest::nearest;

@@ -23,23 +23,13 @@ impl Download {
     }
 
     pub(crate) fn update(&mut self, progress: &Progress<'_>) {
-        let file = progress.file;
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        self.message = match progress.stage {
-            Stage::Waiting => format!("{file}: another process downloads it"),
-            Stage::Receiving => format!(
-                "downloading {file} · {:.1} of {:.1} MB",
-                megabytes(progress.received),
-                megabytes(progress.size)
-            ),
-            _ => format!("{file}: verifying"),
-        };
+        self.message = progress.to_string();
         let Some(bar) = &self.bar else {
             return;
         };
         if progress.stage == Stage::Receiving {
             // How much there is of it says the line below.
-            bar.set_message(format!("downloading {file}"));
+            bar.set_message(format!("downloading {}", progress.file));
             bar.set_length(progress.size);
             bar.set_position(progress.received);
         } else {

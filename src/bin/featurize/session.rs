@@ -14,17 +14,15 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ExplainFormat;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_cli::cli_context::CliSessionContext;
-use datafusion_cli::functions::{
-    ListFilesCacheFunc, MetadataCacheFunc, ParquetMetadataFunc, StatisticsCacheFunc,
-};
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
 use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::PrintOptions;
+use datafusion_featurize::SessionStateBuilderFeaturize;
+#[cfg(feature = "cluster")]
+use datafusion_featurize::cluster::{remote_session, with_remote_partitions};
 use datafusion_featurize::image::all_scalar_functions_with;
-use datafusion_featurize::sql::runtime_has_changed;
-use datafusion_featurize::{SessionStateBuilderFeaturize, enable_url_tables};
+use datafusion_featurize::sql::{enable_program_sql, runtime_has_changed};
 
 use crate::args::Args;
 use crate::progress::{ObservePlan, ProgressDisplay};
@@ -32,10 +30,6 @@ use crate::weights;
 
 /// Consumers named in an out-of-memory error.
 const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
-
-/// Partitions of a query on a cluster, as Ballista has them.
-#[cfg(feature = "cluster")]
-const REMOTE_PARTITIONS: usize = 16;
 
 /// A DataFusion session with the extension, and how its results are printed.
 pub(crate) struct Session {
@@ -64,12 +58,7 @@ impl Session {
         let terminal = std::io::stderr().is_terminal();
         let progress = ProgressDisplay::new(args.progress.resolve(args.quiet, terminal));
         let ctx = context(args, runtime.build_arc()?, &progress).await?;
-        enable_url_tables(&ctx);
-        register_table_functions(&ctx);
-        // Formats that are not ours pass over options of stores only if they know them.
-        for scheme in ["s3", "gs"] {
-            ctx.register_table_options_extension_from_scheme(scheme);
-        }
+        enable_program_sql(&ctx);
         if let Some(rows) = args.batch_size {
             let state = ctx.state_ref();
             let mut state = state.write();
@@ -131,12 +120,8 @@ async fn context(
     match &args.remote {
         None => Ok(local(config, runtime, progress)),
         Some(url) => {
-            // The cores of this machine say nothing about those of the cluster.
-            let config = match std::env::var_os("DATAFUSION_EXECUTION_TARGET_PARTITIONS") {
-                Some(_) => config,
-                None => config.with_target_partitions(REMOTE_PARTITIONS),
-            };
-            datafusion_featurize::cluster::remote_session(url, config, runtime).await
+            let config = with_remote_partitions(config);
+            remote_session(url, config, runtime).await
         }
     }
 }
@@ -182,19 +167,4 @@ fn config() -> Result<SessionConfig> {
         "NULL".clone_into(&mut options.format.null);
     }
     Ok(SessionConfig::from(options).with_information_schema(true))
-}
-
-/// The table functions that datafusion-cli offers.
-fn register_table_functions(ctx: &SessionContext) {
-    let caches = || Arc::clone(&ctx.runtime_env().cache_manager);
-    ctx.register_udtf("parquet_metadata", Arc::new(ParquetMetadataFunc {}));
-    ctx.register_udtf("metadata_cache", Arc::new(MetadataCacheFunc::new(caches())));
-    ctx.register_udtf(
-        "statistics_cache",
-        Arc::new(StatisticsCacheFunc::new(caches())),
-    );
-    ctx.register_udtf(
-        "list_files_cache",
-        Arc::new(ListFilesCacheFunc::new(caches())),
-    );
 }

@@ -52,6 +52,24 @@ impl<'a> Progress<'a> {
     }
 }
 
+/// One line: `downloading vgg16.h5 · 12.0 of 58.9 MB`.
+impl fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file;
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        match self.stage {
+            Stage::Waiting => write!(f, "{file}: another process downloads it"),
+            Stage::Receiving => write!(
+                f,
+                "downloading {file} · {:.1} of {:.1} MB",
+                megabytes(self.received),
+                megabytes(self.size)
+            ),
+            Stage::Verifying | Stage::Ended => write!(f, "{file}: verifying"),
+        }
+    }
+}
+
 /// Stages of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
