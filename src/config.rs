@@ -91,7 +91,7 @@ impl Default for FeaturizeOptions {
     }
 }
 
-/// Names in the order in which `SHOW ALL` and the README list them, with their meaning.
+/// Names in the order in which `SHOW ALL` and the reference list them, with their meaning.
 const SETTINGS: [(&str, &str); 18] = [
     (
         "model",

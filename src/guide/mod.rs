@@ -1,5 +1,6 @@
 //! Guides: how to do with this crate what people do.
 //!
+//! * [`reference`](mod@reference): the table's options, the ways of writing, every function and setting, weights;
 //! * [`porting`]: a PySpark and Keras job, line by line in SQL;
 //! * [`credentials`](crate::binary_file::credentials): buckets and who may read them;
 //! * [`performance`]: the job stage by stage, and beside other engines;
@@ -17,6 +18,9 @@ pub mod performance {}
 
 #[doc = include_str!("porting.md")]
 pub mod porting {}
+
+#[doc = include_str!("reference.md")]
+pub mod reference {}
 
 #[doc = include_str!("tuning.md")]
 pub mod tuning {}

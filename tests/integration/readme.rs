@@ -1,4 +1,4 @@
-//! The README's tables come from the code; `UPDATE_README=1` writes them anew.
+//! Tables of the README and of the reference come from the code; `UPDATE_README=1` writes them anew.
 
 use datafusion::common::config::ExtensionOptions;
 use datafusion_featurize::image::models::{Architecture, Pooling};
@@ -68,19 +68,27 @@ fn with_table(readme: &str, name: &str, table: &str) -> String {
 }
 
 #[test]
-fn readme_tables_are_current() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let found = std::fs::read_to_string(path).unwrap();
-    let expected = with_table(&found, "functions", &functions());
-    let expected = with_table(&expected, "settings", &settings());
-    let expected = with_table(&expected, "networks", &networks());
-    if std::env::var_os("UPDATE_README").is_some() {
-        std::fs::write(path, expected).unwrap();
-    } else {
-        assert!(
-            found == expected,
-            "README.md is stale: run UPDATE_README=1 cargo test --test integration readme"
-        );
+fn tables_are_current() {
+    for (file, tables) in [
+        ("README.md", &[("networks", networks())][..]),
+        (
+            "src/guide/reference.md",
+            &[("functions", functions()), ("settings", settings())],
+        ),
+    ] {
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let found = std::fs::read_to_string(&path).unwrap();
+        let expected = tables.iter().fold(found.clone(), |text, (name, table)| {
+            with_table(&text, name, table)
+        });
+        if std::env::var_os("UPDATE_README").is_some() {
+            std::fs::write(path, expected).unwrap();
+        } else {
+            assert!(
+                found == expected,
+                "{file} is stale: run UPDATE_README=1 cargo test --test integration readme"
+            );
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! The README and the page on credentials, which the program carries for its help and completion.
+//! The reference and the page on credentials, which the program carries for its help and completion.
 
-/// Also the documentation of the library.
-const README: &str = include_str!("../../../README.md");
+/// A page of the guide.
+const REFERENCE: &str = include_str!("../../guide/reference.md");
 /// The source that begins with the page.
 const CREDENTIALS: &str = include_str!("../../binary_file/credentials.rs");
 
@@ -16,8 +16,8 @@ pub(crate) enum Page {
 impl Page {
     pub(crate) fn markdown(self) -> String {
         match self {
-            Self::Table => section(README, "## The table").to_owned(),
-            Self::Writing => section(README, "## Writing").to_owned(),
+            Self::Table => section(REFERENCE, "## The table").to_owned(),
+            Self::Writing => section(REFERENCE, "## Writing").to_owned(),
             Self::Credentials => {
                 let lines = CREDENTIALS
                     .lines()
