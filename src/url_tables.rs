@@ -17,7 +17,8 @@ use datafusion::datasource::listing::{
 };
 use datafusion::execution::SessionState;
 use datafusion::prelude::SessionContext;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 
 use crate::object_stores::address::shown;
 use crate::object_stores::{is_remote, register_object_store};
@@ -129,39 +130,87 @@ fn without_hidden(url: ListingTableUrl) -> Result<ListingTableUrl> {
     }
 }
 
-/// `url` narrowed to the files of one format, that of the first which can be read; `None` if none can.
+/// Files that are looked at to see whether a folder holds those of one format: ten pages of a listing.
+const LOOKED_AT: usize = 10_000;
+
+/// `url` narrowed to the files of one format; `None` if none can be read.
+///
+/// # Errors
+/// When a folder holds files of several: rows of all but one would be missing without a word.
 async fn readable(url: ListingTableUrl, state: &SessionState) -> Result<Option<ListingTableUrl>> {
     let Ok(store) = state.runtime_env().object_store(&url) else {
         return Ok(None);
     };
-    let mut files = url.list_all_files(state, store.as_ref(), "").await?;
+    let files = url.list_all_files(state, store.as_ref(), "").await?;
+    let mut files = files.take(LOOKED_AT);
+    let mut first: Option<(ObjectMeta, String)> = None;
     while let Some(file) = files.try_next().await? {
-        let name = file.location.as_ref();
-        let (ending, compression) =
-            ListingTableConfig::infer_file_extension_and_compression_type(name)?;
-        if state.get_file_format_factory(&ending).is_none() {
+        let below = file.location.prefix_match(url.prefix());
+        let is_hidden = below.is_some_and(|mut below| {
+            below.any(|part| part.as_ref().starts_with(['_', '.']) && !part.as_ref().contains('='))
+        });
+        let Some(ending) = ending(&file, state)?.filter(|_| !is_hidden) else {
             continue;
+        };
+        match &first {
+            None => {
+                let is_file = file.location == *url.prefix();
+                first = Some((file, ending));
+                // The one file, or what a pattern of the user's names.
+                if is_file || !is_folder(&url) {
+                    break;
+                }
+            }
+            Some((_, of_first)) if *of_first == ending => {}
+            Some((one, of_first)) => {
+                let folder = shown(url.as_str());
+                let folder = folder.trim_end_matches('/');
+                return plan_err!(
+                    "'{folder}' holds files of several formats, such as '{}' and '{}', and a table has one; \
+                     name those of one format: '{folder}/*.{of_first}' or '{folder}/*.{ending}'",
+                    one.location.filename().unwrap_or_default(),
+                    file.location.filename().unwrap_or_default()
+                );
+            }
         }
-        let ending = match compression {
-            Some(compression) => format!("{ending}.{compression}"),
-            None => ending,
-        };
-        drop(files);
-        // A folder that is named without its last `/`, where `_SUCCESS` is listed too.
-        let url = match url.get_glob().is_none() && file.location != *url.prefix() {
-            true => ListingTableUrl::parse(format!("{}/", url.as_str()))?.with_glob(VISIBLE)?,
-            false => url,
-        };
-        let is_all = url
-            .get_glob()
-            .as_ref()
-            .is_some_and(|glob| glob.as_str() == VISIBLE);
-        return Ok(Some(match is_all {
-            true => url.with_glob(&format!("{VISIBLE}.{ending}"))?,
-            false => url,
-        }));
     }
-    Ok(None)
+    drop(files);
+    let Some((file, ending)) = first else {
+        return Ok(None);
+    };
+    // A folder that is named without its last `/`, where `_SUCCESS` is listed too.
+    let url = match url.get_glob().is_none() && file.location != *url.prefix() {
+        true => ListingTableUrl::parse(format!("{}/", url.as_str()))?.with_glob(VISIBLE)?,
+        false => url,
+    };
+    let is_all = url
+        .get_glob()
+        .as_ref()
+        .is_some_and(|glob| glob.as_str() == VISIBLE);
+    Ok(Some(match is_all {
+        true => url.with_glob(&format!("{VISIBLE}.{ending}"))?,
+        false => url,
+    }))
+}
+
+/// Whether `url` stands for all that a folder holds.
+fn is_folder(url: &ListingTableUrl) -> bool {
+    url.get_glob()
+        .as_ref()
+        .is_none_or(|glob| glob.as_str() == VISIBLE)
+}
+
+/// The ending of a file that a format of the session reads.
+fn ending(file: &ObjectMeta, state: &SessionState) -> Result<Option<String>> {
+    let (ending, compression) =
+        ListingTableConfig::infer_file_extension_and_compression_type(file.location.as_ref())?;
+    if state.get_file_format_factory(&ending).is_none() {
+        return Ok(None);
+    }
+    Ok(Some(match compression {
+        Some(compression) => format!("{ending}.{compression}"),
+        None => ending,
+    }))
 }
 
 /// `~` as shells have it.

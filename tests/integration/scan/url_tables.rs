@@ -117,6 +117,23 @@ async fn objects_are_read_by_name_folder_and_pattern() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_several_formats_is_no_table() {
+    let ctx = url_session();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display();
+    write(folder.path(), "a.csv", "a\n1\n");
+    write(folder.path(), "_log.json", "{}");
+    write_parquet(&ctx, &format!("{root}/b.parquet"), 7).await;
+    for place in [format!("{root}/"), format!("{root}")] {
+        let told = error(&ctx, &format!("SELECT a FROM '{place}'")).await;
+        assert!(told.contains("a.csv' and 'b.parquet'"), "{told}");
+        assert!(told.contains("/*.csv' or '"), "{told}");
+    }
+    let sql = format!("SELECT a FROM '{root}/*.parquet'");
+    assert_eq!(value(&ctx, &sql).await, "7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn columns_are_not_learnt_from_hidden_files() {
     let ctx = url_session();
     let folder = tempfile::tempdir().unwrap();
