@@ -29,6 +29,7 @@ pub(crate) mod location;
 mod members;
 pub(crate) mod metrics;
 mod options;
+mod page;
 mod partitions;
 mod schema;
 mod selection;
