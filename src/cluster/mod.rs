@@ -27,9 +27,9 @@
 //! # On several
 //!
 //! ```sh
-//! host0$ featurize scheduler --bind-host 10.0.0.10 --external-host 10.0.0.10
-//! host1$ featurize executor --bind-host 10.0.0.11 --external-host 10.0.0.11 --scheduler-host 10.0.0.10
-//! host2$ featurize executor --bind-host 10.0.0.12 --external-host 10.0.0.12 --scheduler-host 10.0.0.10
+//! host0$ featurize scheduler --insecure --bind-host 10.0.0.10 --external-host 10.0.0.10
+//! host1$ featurize executor --insecure --bind-host 10.0.0.11 --external-host 10.0.0.11 --scheduler-host 10.0.0.10
+//! host2$ featurize executor --insecure --bind-host 10.0.0.12 --external-host 10.0.0.12 --scheduler-host 10.0.0.10
 //! ```
 //!
 //! | port | on | reached by |

@@ -1,6 +1,8 @@
 //! Options that may be secrets reach scheduler and executors, and nobody who reads a log, a plan
 //! or an answer of the scheduler.
 
+use std::process::Command;
+
 use crate::commit::{create_images_of, s3_with_fruits};
 use crate::processes::{Cluster, error, run};
 use crate::s3_server::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
@@ -125,4 +127,24 @@ async fn executors_find_the_keys_of_their_environment() {
     assert!(output.status.success(), "{error}");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(printed.ends_with("rows,hashes\n48,48\n"), "{printed}");
+}
+
+/// Nothing is encrypted, so that another machine is only asked, or let in, by who says so.
+#[test]
+fn other_machines_need_a_word() {
+    for arguments in [
+        &["scheduler", "--bind-host", "0.0.0.0"][..],
+        &["executor", "--bind-host", "10.0.0.9"],
+        &["executor", "--scheduler-host", "scheduler.example"],
+        &["--remote", "df://10.0.0.9:50050", "-c", "SELECT 1"],
+        &["--remote", "df://[2001:db8::1]:50050", "-c", "SELECT 1"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_featurize"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(error.contains("say --insecure"), "{arguments:?}: {error}");
+    }
 }

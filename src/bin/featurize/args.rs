@@ -25,6 +25,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) remote: Option<String>,
 
+    /// Ask a scheduler on another machine, though nothing is encrypted
+    #[cfg(feature = "cluster")]
+    #[arg(long, requires = "remote")]
+    pub(crate) insecure: bool,
+
     /// Run this SQL, then exit
     #[arg(short = 'c', long, value_name = "SQL", num_args = 1..)]
     pub(crate) command: Vec<String>,

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use datafusion::common::{Result, config_datafusion_err};
+use datafusion::common::{Result, config_datafusion_err, config_err};
+use datafusion_featurize::NOTICE;
 use datafusion_featurize::cluster::{
     CLUSTER_MESSAGE_BYTES, ExecutorProcessConfig, SCHEDULER_PORT, SchedulerConfig,
     TaskDistributionPolicy, TaskSchedulingPolicy, executor_config, run_executor, run_scheduler,
@@ -24,6 +25,7 @@ impl ClusterCommand {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Scheduler(args) => {
+                check("--bind-host", &args.bind_host.to_string(), args.insecure)?;
                 let external = args.external_host.clone();
                 run_scheduler(args.into_config(), move |address| {
                     println!("scheduler: df://{external}:{}", address.port());
@@ -31,6 +33,8 @@ impl ClusterCommand {
                 .await
             }
             Self::Executor(args) => {
+                check("--bind-host", &args.bind_host.to_string(), args.insecure)?;
+                check("--scheduler-host", &args.scheduler_host, args.insecure)?;
                 let id = args.id.clone();
                 run_executor(args.into_config()?, move |flight, grpc| {
                     let id = id.map(|id| format!(" {id}")).unwrap_or_default();
@@ -40,6 +44,35 @@ impl ClusterCommand {
             }
         }
     }
+}
+
+/// Keeps what is not encrypted on this machine, unless that is said to be meant.
+///
+/// # Errors
+/// When `host` of the argument `name` is another machine, or can be reached from one.
+pub(crate) fn check(name: &str, host: &str, insecure: bool) -> Result<()> {
+    if is_loopback(host) {
+        return Ok(());
+    }
+    if !insecure {
+        return config_err!(
+            "{name} {host}: nothing between the processes of a cluster is encrypted, and whoever reaches a \
+             port runs queries with the rights of its machine; on a private network, or behind WireGuard \
+             or a mesh with mutual TLS, say --insecure"
+        );
+    }
+    log::warn!(
+        target: NOTICE,
+        "{name} {host}, --insecure: nothing is encrypted, and whoever reaches a port runs queries"
+    );
+    Ok(())
+}
+
+/// Whether only this machine is meant; a name is not looked up, because it may change its meaning.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address = address.parse::<IpAddr>();
+    address.map_or(host.eq_ignore_ascii_case("localhost"), |a| a.is_loopback())
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -70,10 +103,14 @@ enum Distribution {
 /// Arguments of `featurize scheduler`.
 #[derive(Debug, Args)]
 pub(crate) struct SchedulerArgs {
-    /// The address to listen on; nothing is encrypted or authenticated, so open it to a private
-    /// network at most
+    /// The address to listen on; another than one of this machine needs --insecure
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     bind_host: IpAddr,
+
+    /// Listens on, or asks, other addresses than those of this machine, though nothing is encrypted and
+    /// nobody is asked who they are
+    #[arg(long)]
+    insecure: bool,
 
     /// The port to listen on; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = SCHEDULER_PORT)]
@@ -180,10 +217,14 @@ pub(crate) struct ExecutorArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     scheduler_connect_timeout_seconds: u16,
 
-    /// The address to listen on; nothing is encrypted or authenticated, so open it to a private
-    /// network at most
+    /// The address to listen on; another than one of this machine needs --insecure
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     bind_host: IpAddr,
+
+    /// Listens on, or asks, other addresses than those of this machine, though nothing is encrypted and
+    /// nobody is asked who they are
+    #[arg(long)]
+    insecure: bool,
 
     /// The port for data (Arrow Flight); 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = 50051)]

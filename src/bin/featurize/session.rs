@@ -120,6 +120,10 @@ async fn context(
     match &args.remote {
         None => Ok(local(config, runtime, progress)),
         Some(url) => {
+            let host = url::Url::parse(url).ok();
+            if let Some(host) = host.as_ref().and_then(url::Url::host_str) {
+                crate::cluster::check("--remote", host, args.insecure)?;
+            }
             let config = with_remote_partitions(config);
             remote_session(url, config, runtime).await
         }
