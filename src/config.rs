@@ -149,7 +149,7 @@ const SETTINGS: [(&str, &str); 18] = [
     ),
     (
         "read_blob_from",
-        "Where read_blob may read: * for everywhere, or beginnings of addresses between commas, such as s3://photos/, https://images.example.org/, /data/",
+        "Where read_blob may read: * for everywhere, or beginnings of addresses between commas, such as `s3://photos/`, `https://images.example.org/`, `/data/`",
     ),
     (
         "read_blob_local_hosts",

@@ -203,7 +203,7 @@ fn measure(
     threads: usize,
     cores: usize,
 ) -> Outcome<Vec<Value>> {
-    let images = arguments.images.unwrap_or(network.images().1);
+    let images = arguments.images.unwrap_or_else(|| network.images().1);
     let images = if threads == 1 && cores > 1 {
         images.div_ceil(8)
     } else {

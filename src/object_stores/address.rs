@@ -48,7 +48,7 @@ pub(crate) fn shown(url: &str) -> String {
     format!("{scheme}://{host}{path}{end}")
 }
 
-/// `text` with every address of the web in it as it may be [`shown`].
+/// `text` with every address of the web in it as it may be shown: without user, password and query.
 pub fn hide_secrets(text: &str) -> String {
     let mut told = String::new();
     let mut rest = text;
