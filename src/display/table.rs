@@ -11,10 +11,12 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::Result;
 
-use super::shorten::{ITEMS, both_ends, lines, text};
+use super::shorten::{ITEMS, end_of_path, lines, shortened, text};
 
 /// What a text is cut to before a column is left out.
 const NARROW: usize = 12;
+/// What the file of a path and its folder are cut to.
+const PATH: usize = 32;
 /// What a heading over narrower values is cut to.
 const HEADING: usize = 8;
 /// Columns that a NULL takes.
@@ -203,7 +205,11 @@ impl<'a> Column<'a> {
         let wanted = of_values.max(of_name);
         let least = match kind {
             Kind::Whole => of_values.max(of_name.min(HEADING)),
-            Kind::Text | Kind::Long => wanted.min(NARROW),
+            Kind::Text | Kind::Long => {
+                let ends = texts.iter().flatten().filter_map(|text| end_of_path(text));
+                let end = ends.map(|end| 1 + measure_text_width(end)).max();
+                wanted.min(end.unwrap_or(0).clamp(NARROW, PATH))
+            }
         };
         Ok(Self {
             name,
@@ -222,7 +228,7 @@ impl<'a> Column<'a> {
 
     /// Its heading and its values in this width.
     fn fitted(&self, width: usize, whole: bool) -> (String, ArrayRef) {
-        let name = both_ends(self.name, width);
+        let name = shortened(self.name, width);
         if self.kind == Kind::Whole {
             return (name, Arc::clone(self.values));
         }
@@ -239,7 +245,7 @@ impl<'a> Column<'a> {
             });
             let shortest = || longest_first(list?, row).last();
             let shown = fitting.or_else(shortest).unwrap_or_else(|| shown.clone());
-            Some(both_ends(&shown, width))
+            Some(shortened(&shown, width))
         };
         let texts: StringArray = self.texts.iter().enumerate().map(fitted).collect();
         (name, Arc::new(texts))
@@ -340,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_shown_by_both_ends_or_on_several_lines() {
+    fn texts_are_shown_by_shortened_or_on_several_lines() {
         let path = format!("s3://fruits/{}/r_87_100.jpg", "Training/".repeat(12));
         let one = batch([("path", Arc::new(StringArray::from(vec![path.as_str()])))]);
         let table = shown(&one, 40, false);

@@ -14,7 +14,7 @@ static LISTED: AtomicU64 = AtomicU64::new(0);
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
-    /// The objects of a `BINARYFILE` table are listed, which is done before there is a plan.
+    /// Objects are listed, which for most tables is done before there is a plan.
     Listing,
     /// The weights of a network are read and packed.
     Loading,

@@ -7,6 +7,7 @@
 
 mod foreign;
 mod hints;
+mod place;
 pub mod script;
 mod statement;
 

@@ -119,6 +119,8 @@ impl Shared {
             }
             bar.set_position(progress.done());
             bar.set_message(progress.to_string());
+        } else if self.download.is_some() {
+            bar.set_message("waiting for the download");
         } else {
             bar.set_message(before_the_plan());
         }
@@ -223,6 +225,11 @@ impl ProgressDisplay {
             running.thread = Some((stop, thread));
         }
         running
+    }
+
+    /// Takes the bars off the screen, before something is printed.
+    pub(crate) fn stop_drawing(&self) {
+        self.lock().stop_drawing();
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -429,7 +436,7 @@ impl ExecutionPlan for ObservedExec {
         let end = futures::stream::poll_fn(move |_| {
             if !ended.swap(true, Ordering::Relaxed) && running.fetch_sub(1, Ordering::Relaxed) == 1
             {
-                display.lock().stop_drawing();
+                display.stop_drawing();
             }
             std::task::Poll::Ready(None)
         });
