@@ -90,9 +90,16 @@ pub fn fitted(
     let left_out = leave_out(&mut columns, width);
     let room = room(&columns, width, left_out);
     let least: usize = columns.iter().map(|column| column.least).sum();
+    let mut spare = room.saturating_sub(least);
+    for column in &mut columns {
+        // The ends of paths go before what else there is room for.
+        let more = column.end.saturating_sub(column.least).min(spare);
+        column.least += more;
+        spare -= more;
+    }
     if let Some(name) = columns.first_mut().filter(|_| whole) {
         // What the others are about is found by it.
-        let spare = room.saturating_sub(least) * 2 / 3;
+        let spare = spare * 2 / 3;
         name.least = name.wanted.min(name.least + spare);
     }
     let widest = widest(&columns, room);
@@ -173,6 +180,8 @@ struct Column<'a> {
     /// The values as they are shown where there is room.
     texts: Vec<Option<String>>,
     kind: Kind,
+    /// The width that the ends of paths take.
+    end: usize,
     /// The width of the values, or of the name if that is wider.
     wanted: usize,
     /// The width below which it does not go.
@@ -205,15 +214,14 @@ impl<'a> Column<'a> {
         let wanted = of_values.max(of_name);
         let least = match kind {
             Kind::Whole => of_values.max(of_name.min(HEADING)),
-            Kind::Text | Kind::Long => {
-                let ends = texts.iter().flatten().filter_map(|text| end_of_path(text));
-                let end = ends.map(|end| 1 + measure_text_width(end)).max();
-                wanted.min(end.unwrap_or(0).clamp(NARROW, PATH))
-            }
+            Kind::Text | Kind::Long => wanted.min(NARROW),
         };
+        let ends = texts.iter().flatten().filter_map(|text| end_of_path(text));
+        let end = ends.map(|end| 1 + measure_text_width(end)).max();
         Ok(Self {
             name,
             values,
+            end: end.unwrap_or(0).min(PATH).min(wanted),
             texts,
             kind,
             wanted,

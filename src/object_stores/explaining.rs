@@ -16,7 +16,7 @@ use object_store::{
 };
 
 use super::errors::{Access, explained};
-use crate::progress::Listing;
+use crate::progress::Running;
 
 /// A store, and its URL to name it by.
 #[derive(Debug, Clone)]
@@ -93,7 +93,7 @@ impl<T: ObjectStore> ObjectStore for Explaining<T> {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let (listed, listing) = (self.inner.list(prefix), Listing::begin());
+        let (listed, listing) = (self.inner.list(prefix), Running::listing());
         shown(listed.map_err(self.on(Access::Read)), listing)
     }
 
@@ -104,13 +104,13 @@ impl<T: ObjectStore> ObjectStore for Explaining<T> {
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let (listed, listing) = (
             self.inner.list_with_offset(prefix, offset),
-            Listing::begin(),
+            Running::listing(),
         );
         shown(listed.map_err(self.on(Access::Read)), listing)
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let _listing = Listing::begin();
+        let _listing = Running::listing();
         let listed = self.inner.list_with_delimiter(prefix).await;
         listed.map_err(self.on(Access::Read))
     }
@@ -124,7 +124,7 @@ impl<T: ObjectStore> ObjectStore for Explaining<T> {
 /// What is listed is a stage of the statement until the last of it is there.
 fn shown<T: Send + 'static>(
     listed: impl Stream<Item = T> + Send + 'static,
-    listing: Listing,
+    listing: Running,
 ) -> BoxStream<'static, T> {
     let listed = listed.inspect(move |_| {
         let _ = &listing;

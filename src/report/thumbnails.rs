@@ -21,6 +21,7 @@ use super::images::{Point, Thumbnail};
 use super::options::ReportOptions;
 use crate::binary_file::split_uri;
 use crate::object_stores::register_object_store;
+use crate::progress::Running;
 
 /// Longest side, in pixels.
 const SIDE: usize = 64;
@@ -41,6 +42,7 @@ pub(super) async fn add(
     options: &ReportOptions,
     points: &mut [Point],
 ) -> Result<()> {
+    let _stage = Running::pictures();
     let limit = usize::from(options.thumbnails);
     let runtime = ctx.runtime_env();
     let paths: Vec<String> = points.iter().take(limit).map(|p| p.path.clone()).collect();

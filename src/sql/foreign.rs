@@ -277,8 +277,12 @@ const STATEMENTS: &[(&str, &str)] = &[
     ),
     (
         "whilst inferring schema",
-        "the columns cannot be found out from the file: name them, CREATE EXTERNAL TABLE t (a BIGINT, b \
-         VARCHAR) …",
+        "the columns cannot be found out from the file: name the columns, CREATE EXTERNAL TABLE t (a \
+         BIGINT, b VARCHAR) …",
+    ),
+    (
+        "no registered file format with ext",
+        "name the format: STORED AS PARQUET, CSV, JSON or ARROW",
     ),
     ("found: SUMMARIZE", "DESCRIBE t shows the columns"),
     (

@@ -113,7 +113,7 @@ fn hinted(error: DataFusionError, hint: &str) -> DataFusionError {
         let ends = [": Identifier(", " { "].into_iter();
         let end = ends.filter_map(|tree| text.find(tree)).min();
         let text = &text[..end
-            .filter(|_| text.contains("Ident {"))
+            .filter(|_| text.contains("span: Span("))
             .unwrap_or(text.len())];
         format!("{text}; {hint}")
     };

@@ -31,7 +31,10 @@ pub(super) fn hint(name: &str) -> Option<String> {
     if !name.contains('/') && given.extension().is_none() {
         return None;
     }
-    let missing = given.ancestors().take_while(|part| !part.exists()).last()?;
+    let missing = given
+        .ancestors()
+        .take_while(|part| !part.as_os_str().is_empty() && !part.exists())
+        .last()?;
     let folder = missing.parent()?;
     let wanted = missing.file_name()?.to_str()?;
     let shown = match folder.as_os_str().is_empty() {

@@ -191,6 +191,7 @@ fn what_other_engines_have_is_met_with_what_there_is() {
             "STORED AS PARQUET",
         ),
         ("COPY (SELECT 1) TO 'x.csv' (FORMAT csv)", "STORED AS CSV"),
+        ("COPY (SELECT 1) TO 'x.xlsx'", "name the format: STORED AS PARQUET"),
         ("INSTALL httpfs", "nothing has to be installed"),
     ] {
         let output = featurize(&["-q", "-c", sql]);

@@ -50,7 +50,7 @@ fn what_programs_read_is_the_result_alone() {
 
 #[test]
 fn rows_of_no_columns_are_counted_and_not_drawn() {
-    let sql = "CREATE TABLE t AS SELECT 1 AS a; SELECT * EXCEPT (a) FROM t LIMIT 1";
+    let sql = "CREATE TABLE t AS SELECT 1 AS a; SELECT FROM t LIMIT 1";
     for format in ["table", "csv", "json"] {
         let output = featurize(&["-q", "--format", format, "-c", sql]);
         assert_eq!(
@@ -69,18 +69,18 @@ fn rows_of_no_columns_are_counted_and_not_drawn() {
 #[test]
 fn lists_of_what_there_is_are_in_order() {
     let sql = "CREATE VIEW b AS SELECT 1; CREATE VIEW a AS SELECT 1;";
-    for (listing, column) in [("SHOW FUNCTIONS", 0), ("SHOW ALL", 0), ("SHOW TABLES", 2)] {
-        let output = featurize(&["-q", "--format", "tsv", "-c", &format!("{sql}{listing}")]);
+    for (listing, column) in [
+        ("SHOW FUNCTIONS", "function_name"),
+        ("SHOW ALL", "name"),
+        ("SHOW TABLES", "table_name"),
+    ] {
+        let sql = format!("{sql} {listing}");
+        let output = featurize(&["-q", "--format", "nd-json", "-c", &sql]);
         let rows = text(&output.stdout);
-        let rows = rows.lines().skip(1).filter(|row| row.contains('\t'));
-        let name = |row: &str| row.split('\t').nth(column).unwrap_or_default().to_owned();
-        let names: Vec<String> = match column {
-            0 => rows.map(name).collect(),
-            _ => rows
-                .filter(|row| row.contains("\tpublic\t"))
-                .map(name)
-                .collect(),
-        };
+        let rows = rows.lines().map(|row| serde_json::from_str(row).unwrap());
+        let rows =
+            rows.filter(|row: &serde_json::Value| row["table_schema"] != "information_schema");
+        let names: Vec<String> = rows.map(|row| row[column].to_string()).collect();
         assert!(names.len() > 1 && names.is_sorted(), "{listing}: {names:?}");
     }
 }
@@ -131,8 +131,10 @@ fn notices_are_plain_sentences() {
         folder.path().display()
     );
     let told = text(&featurize(&["--progress", "none", "-c", &copy.repeat(2)]).stderr);
-    let is_plain = told.starts_with("Note: '") && told.ends_with("was there and is replaced\n");
-    assert!(is_plain && told.lines().count() == 1, "{told}");
+    assert!(
+        told.starts_with("Note: '") && told.lines().count() == 1,
+        "{told}"
+    );
     let fit = "SELECT pca_fit(x, 9, {convention: 'spark'}) IS NULL FROM (VALUES ([1.0]), ([2.0])) AS t(x)";
     let told = text(&featurize(&["-c", fit]).stderr);
     assert!(told.starts_with("Warning: pca_fit: n_components"), "{told}");
@@ -169,7 +171,7 @@ fn plans_fit_the_screen() {
 fn of_a_path_the_label_stays_in_sight() {
     let sql = "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 'examples/fruits/'
         OPTIONS ('recursiveFileLookup' 'true');
-        SELECT path, \"modificationTime\", range(100) AS features FROM images ORDER BY path LIMIT 1";
+        SELECT path, \"modificationTime\", range(100) AS features FROM images ORDER BY path LIMIT 2";
     let table = text(&in_columns(80, &["-q", "-c", sql]).stdout);
     assert!(
         table.contains("…/Apple Red/") && table.contains(".jpg |"),

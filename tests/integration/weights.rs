@@ -119,7 +119,7 @@ fn all_names_are_checked_before_the_first_download() {
         ("https://host/pytorch_model.bin", "a pickle of PyTorch"),
         ("ftp://host/w.h5", "expected http(s)://"),
         ("file:///w.h5", "is on this machine"),
-        ("./w.h5", "expected 'vgg16'"),
+        ("./w.h5", "is on this machine"),
     ] {
         let output = featurize(&folder, &base, &["weights", "fetch", "mobilenet_v2", wrong]);
         let error = String::from_utf8(output.stderr).unwrap();
@@ -170,7 +170,7 @@ async fn the_sessions_stores_serve_weights() {
     let result = ctx.sql(sql).await.unwrap().collect().await;
     let error = result.unwrap_err().to_string();
     assert!(
-        error.contains("17 bytes are not a whole HDF5 file"),
+        error.contains("15 bytes are not a whole HDF5 file"),
         "{error}"
     );
     let cached = std::fs::read_dir(scratch.path()).unwrap();

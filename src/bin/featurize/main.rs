@@ -6,6 +6,7 @@ mod cluster;
 mod complete;
 mod docs;
 mod download;
+mod echo;
 mod errors;
 mod help;
 mod history;

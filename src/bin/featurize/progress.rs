@@ -27,6 +27,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::download::Download;
+use crate::echo::Silence;
 
 /// Between two looks at the figures.
 const TICK: Duration = Duration::from_millis(200);
@@ -39,17 +40,6 @@ const TICKS_BEFORE_THE_BAR: u32 = 3;
 
 /// Every bar on the terminal: a statement may wait for a download, which has a bar of its own.
 pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
-
-/// Whether a bar is on the screen.
-static DRAWN: AtomicBool = AtomicBool::new(false);
-
-/// Takes away the `^C` that a terminal writes, into the line below the bars: they are cleared from the line
-/// on which the cursor is.
-pub(crate) fn erase_echo() {
-    if DRAWN.swap(false, Ordering::Relaxed) {
-        eprint!("\r\x1b[2K\x1b[1A");
-    }
-}
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,7 +90,6 @@ impl Shared {
     fn stop_drawing(&mut self) {
         self.watching = false;
         self.download = None;
-        DRAWN.store(false, Ordering::Relaxed);
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -125,7 +114,6 @@ impl Shared {
             bar.set_message(before_the_plan());
         }
         bar.tick();
-        DRAWN.store(true, Ordering::Relaxed);
     }
 
     /// A line of text, if it is time for one.
@@ -205,6 +193,9 @@ impl ProgressDisplay {
             display: self.clone(),
             statement,
             thread: None,
+            silence: (self.mode == ProgressMode::Auto)
+                .then(Silence::begin)
+                .flatten(),
         };
         if self.mode != ProgressMode::None {
             *self.lock() = Shared {
@@ -299,6 +290,7 @@ pub(crate) struct StatementProgress {
     display: ProgressDisplay,
     statement: usize,
     thread: Option<(Sender<()>, JoinHandle<()>)>,
+    silence: Option<Silence>,
 }
 
 impl StatementProgress {
@@ -312,6 +304,7 @@ impl StatementProgress {
     }
 
     fn stop(&mut self) -> Option<ProgressMonitor> {
+        self.silence = None;
         let (stop, thread) = self.thread.take()?;
         drop(stop);
         if thread.join().is_err() {

@@ -134,7 +134,7 @@ fn fetch(session: &Session, folder: &WeightsFolder, models: &[String]) -> Result
 
 /// What is downloaded for a name. The network matters for the file of 'imagenet' only.
 fn named(name: &str) -> Result<(WeightsSpec, Architecture)> {
-    if !name.contains("://") {
+    if !name.contains(['/', '\\', '.']) {
         let architecture = Architecture::parse(name).map_err(failed)?;
         return Ok((WeightsSpec::ImageNet, architecture));
     }
