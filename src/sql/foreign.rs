@@ -273,12 +273,25 @@ const STATEMENTS: &[(&str, &str)] = &[
     ),
     (
         "found: USING",
-        "write STORED AS: CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'folder/'",
+        "write STORED AS: CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'folder/'; for a sample ORDER BY \
+         random() LIMIT 5",
     ),
     (
         "whilst inferring schema",
         "the columns cannot be found out from the file: name the columns, CREATE EXTERNAL TABLE t (a \
          BIGINT, b VARCHAR) …",
+    ),
+    (
+        "array_element does not support type Utf8",
+        "a part of a text is split_part(path, '/', -1)",
+    ),
+    (
+        "Expected: HEADER, found: (",
+        "formats and options come last: STORED AS CSV OPTIONS ('format.has_header' 'true')",
+    ),
+    (
+        "TABLESAMPLE",
+        "a sample is WHERE random() < 0.1, or ORDER BY random() LIMIT 5",
     ),
     (
         "no registered file format with ext",

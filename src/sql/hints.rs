@@ -18,6 +18,15 @@ const GAP: &str = "named arguments leave no gap: give NULL for those in between,
                    'vgg16', weights => NULL, pooling => NULL, input_size => 100)";
 const GAP_IN_A_FIT: &str = "named arguments leave no gap: give a struct of options instead, {convention: \
                             'spark'}, or NULL for those in between";
+/// Arguments that are given by name.
+const NAMED: [&str; 6] = [
+    "model",
+    "weights",
+    "pooling",
+    "input_size",
+    "n_components",
+    "convention",
+];
 
 /// The error of a statement, with what was meant if that can be guessed.
 pub fn explained(
@@ -51,9 +60,9 @@ pub fn explained(
     }
     let meant = || Some(format!("did you mean {}?", meant(ctx, statement, &text)?));
     let at_place = || place::hint(unknown_table(&text)?);
-    let in_table = || column(ctx, &text);
+    let as_column = || column(ctx, statement, &text);
     let hint = of_other_engines(&text).or_else(meant).or_else(at_place);
-    match hint.or_else(in_table) {
+    match hint.or_else(as_column) {
         Some(hint) if !text.to_ascii_lowercase().contains("did you mean") => hinted(error, &hint),
         _ => error,
     }
@@ -61,17 +70,23 @@ pub fn explained(
 
 /// The error of what is no statement, with what was meant if other engines have it.
 pub(super) fn unparsed(error: DataFusionError) -> DataFusionError {
-    let error = match error {
+    let error = plain(error);
+    match of_other_engines(&error.to_string()) {
+        Some(hint) => hinted(error, &hint),
+        None => error,
+    }
+}
+
+/// What the parser says, without the name of its type.
+fn plain(error: DataFusionError) -> DataFusionError {
+    match error {
         DataFusionError::SQL(error, _) => {
             let text = error.to_string();
             let text = text.strip_prefix("sql parser error: ").unwrap_or(&text);
             DataFusionError::Plan(text.to_owned())
         }
+        DataFusionError::Diagnostic(_, error) => plain(*error),
         error => error,
-    };
-    match of_other_engines(&error.to_string()) {
-        Some(hint) => hinted(error, &hint),
-        None => error,
     }
 }
 
@@ -213,13 +228,31 @@ fn format_option(ctx: &SessionContext, copy: &CopyToStatement, error: &str) -> O
     given.find_map(|name| unknown(&name.to_ascii_lowercase(), &known))
 }
 
-/// A table that is named where a column must stand.
-fn column(ctx: &SessionContext, error: &str) -> Option<String> {
-    let name = between(error, "No field named ", ".")?.trim_matches('"');
-    let is_table = ctx.table_exist(TableReference::bare(name)).ok()?;
-    is_table.then(|| {
-        format!("{name} is a table: write (SELECT pca FROM {name}), or another column of it")
-    })
+/// What is written as a column and is none: a table, a text, or the name of an argument.
+fn column(ctx: &SessionContext, statement: &Statement, error: &str) -> Option<String> {
+    let field = error.split_once("No field named ")?.1;
+    if let Some(text) = field.strip_prefix('"') {
+        let text = text.split('"').next()?;
+        return text
+            .contains([' ', '.', '/', '%', '*'])
+            .then(|| in_quotes(text));
+    }
+    let name = field.split('.').next()?;
+    if ctx.table_exist(TableReference::bare(name)).ok()? {
+        return Some(format!(
+            "{name} is a table: write (SELECT pca FROM {name}), or another column of it"
+        ));
+    }
+    if ["imagenet", "seeded"].contains(&name) || Architecture::parse(name).is_ok() {
+        return Some(in_quotes(name));
+    }
+    let is_argument =
+        NAMED.contains(&name) && statement.to_string().contains(&format!("{name} = "));
+    is_argument.then(|| format!("arguments are named by an arrow: {name} => …"))
+}
+
+fn in_quotes(text: &str) -> String {
+    format!("a text stands in single quotes: '{text}'")
 }
 
 /// The name of a table that is not there, without its catalog and schema.

@@ -191,7 +191,35 @@ fn what_other_engines_have_is_met_with_what_there_is() {
             "STORED AS PARQUET",
         ),
         ("COPY (SELECT 1) TO 'x.csv' (FORMAT csv)", "STORED AS CSV"),
-        ("COPY (SELECT 1) TO 'x.xlsx'", "name the format: STORED AS PARQUET"),
+        (
+            "SELECT 1 FROM (VALUES (1)) AS t(a) WHERE 'x' LIKE \"%.jpg\"",
+            "single quotes: '%.jpg'",
+        ),
+        ("SELECT featurize(X'00', vgg16)", "single quotes: 'vgg16'"),
+        (
+            "SELECT featurize(X'00', 'vgg16', seeded)",
+            "single quotes: 'seeded'",
+        ),
+        (
+            "SELECT featurize(X'00', model = 'vgg16')",
+            "by an arrow: model => …",
+        ),
+        (
+            "SELECT arrow_cast('a/b', 'Utf8')[-1]",
+            "split_part(path, '/', -1)",
+        ),
+        (
+            "COPY (SELECT 1) TO 'x.csv' WITH (HEADER true)",
+            "STORED AS CSV OPTIONS",
+        ),
+        (
+            "CREATE TABLE t AS SELECT 1; SELECT * FROM t TABLESAMPLE (10 PERCENT)",
+            "TABLESAMPLE; a sample is WHERE random() < 0.1",
+        ),
+        (
+            "COPY (SELECT 1) TO 'x.xlsx'",
+            "name the format: STORED AS PARQUET",
+        ),
         ("INSTALL httpfs", "nothing has to be installed"),
     ] {
         let output = featurize(&["-q", "-c", sql]);

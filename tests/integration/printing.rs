@@ -191,14 +191,18 @@ fn a_file_is_run_by_its_name_alone() {
         let output = featurize(arguments);
         assert_eq!(text(&output.stdout), "a\n7\n", "{}", text(&output.stderr));
     }
-    for wrong in ["jobb.sql", "SELECT 1", "reprot"] {
+    for (wrong, hint) in [
+        ("jobb.sql", "-c 'jobb.sql'"),
+        ("SELECT 1", "-c 'SELECT 1'"),
+        ("reprot", "did you mean featurize report?"),
+    ] {
         let output = featurize(&[wrong]);
         let error = text(&output.stderr);
         assert!(
             error.contains(&format!("'{wrong}' is neither a file nor a command")),
             "{error}"
         );
-        assert!(error.contains(&format!("-c '{wrong}'")), "{error}");
+        assert!(error.contains(hint), "{error}");
         assert_eq!(output.status.code(), Some(1));
     }
 }

@@ -168,9 +168,14 @@ fn a_listing_is_shown_until_it_ends() {
         terminal.send(&format!(
             "CREATE EXTERNAL TABLE {folder} STORED AS {format} LOCATION 's3://fruits/{folder}/' OPTIONS ({options});\n"
         ));
+        terminal.expect(" listing");
+        // It would push the listing from its place.
+        terminal.send("SELECT 'ahead' AS a;\n");
         let shown = terminal.expect_raw("Elapsed");
-        let (_, behind) = shown.rsplit_once(" listing").unwrap();
+        let (_, behind) = shown.rsplit_once(" listing").unwrap_or(("", &shown));
         assert!(behind.contains("\x1b[2K"), "stays: {shown:?}");
+        assert!(!shown.contains("ahead"), "{shown:?}");
+        terminal.expect("| ahead |");
     }
 }
 

@@ -30,9 +30,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion_featurize::sink::settled;
-use datafusion_featurize::sql::script;
+use datafusion_featurize::sql::{nearest, script};
 
 use crate::args::{Args, Subcommand};
 use crate::errors::is_broken_pipe;
@@ -122,11 +123,7 @@ async fn batch(session: &Session, args: &Args) -> Result<()> {
     for file in &args.script {
         let sql = script::read(file).map_err(|e| match file.exists() {
             true => e,
-            false => exec_datafusion_err!(
-                "'{0}' is neither a file nor a command: featurize FILE runs a file of SQL, featurize -c \
-                 '{0}' runs SQL, featurize --help lists the commands",
-                file.display()
-            ),
+            false => exec_datafusion_err!("{}", no_such_work(&file.to_string_lossy())),
         })?;
         let name = file.display().to_string();
         statements::run(session, &sql, Some(&name)).await?;
@@ -135,6 +132,20 @@ async fn batch(session: &Session, args: &Args) -> Result<()> {
         statements::run(session, sql, None).await?;
     }
     Ok(())
+}
+
+/// What to say of a word that is neither a file nor a command.
+fn no_such_work(word: &str) -> String {
+    let program = Args::command();
+    let commands = program.get_subcommands().map(clap::Command::get_name);
+    let meant = match nearest(word, commands) {
+        Some(command) => format!("did you mean featurize {command}?"),
+        None => format!(
+            "featurize FILE runs a file of SQL, featurize -c '{word}' runs SQL, featurize --help lists the \
+             commands"
+        ),
+    };
+    format!("'{word}' is neither a file nor a command: {meant}")
 }
 
 /// Does the work unless a signal ends it.
