@@ -130,7 +130,7 @@ fn hinted(error: DataFusionError, hint: &str) -> DataFusionError {
         let text = &text[..end
             .filter(|_| text.contains("span: Span("))
             .unwrap_or(text.len())];
-        format!("{text}; {hint}")
+        format!("{}; {hint}", text.trim_end_matches('.'))
     };
     match error {
         E::Plan(text) => E::Plan(behind(text)),

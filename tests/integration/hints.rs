@@ -252,7 +252,7 @@ fn a_table_in_the_place_of_a_value_is_met_with_a_query() {
             format!("{fit} SELECT pca_transform(f, {model}) FROM (VALUES ([1.0, 2.0])) AS t(f)");
         let error = text(&featurize(&["-q", "-c", &sql]).stderr);
         assert!(
-            error.contains("model is a table: write (SELECT pca FROM model)"),
+            error.contains("t.f; model is a table: write (SELECT pca FROM model)"),
             "{error}"
         );
     }

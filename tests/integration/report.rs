@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 mod drawing;
+mod stores;
 
 const IMAGES: &str = "
     CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 'examples/fruits/'
@@ -433,64 +434,4 @@ async fn a_program_draws_the_same_page_and_keeps_its_session() {
         error.contains("name the column with label_column"),
         "{error}"
     );
-}
-
-/// As every other command: by options, or from the environment.
-#[test]
-fn the_keys_of_a_store_are_given_to_a_report() {
-    use crate::scan::s3_server::{ACCESS_KEY_ID, REGION, S3Server, SECRET_ACCESS_KEY};
-
-    let server = S3Server::in_memory(&["fruits", "pictures"]);
-    let folder = Folder::new();
-    let picture = std::fs::read("examples/fruits/Lemon/0_100.jpg").unwrap();
-    server.put("pictures", "Lemon/a.jpg", picture);
-    folder.sql(
-        "COPY (SELECT 's3://pictures/Lemon/a.jpg' AS path, [value, 1.0, value * value] AS features \
-         FROM range(5)) TO '{}/f.parquet' STORED AS PARQUET",
-    );
-    let features = std::fs::read(folder.path("f.parquet")).unwrap();
-    server.put("fruits", "Features/f.parquet", features);
-    let page = folder.at("page.html");
-    let report = |options: &[String], variables: &[(&str, &str)]| {
-        Command::new(env!("CARGO_BIN_EXE_featurize"))
-            .args([
-                "report",
-                "--features",
-                "s3://fruits/Features/",
-                "--out",
-                &page,
-            ])
-            .args(options.iter().flat_map(|option| ["--option", option]))
-            .env_remove("AWS_ACCESS_KEY_ID")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap()
-    };
-    let endpoint = server.endpoint();
-    let named = [
-        ("access_key_id", ACCESS_KEY_ID),
-        ("secret_access_key", SECRET_ACCESS_KEY),
-        ("region", REGION),
-        ("endpoint", &endpoint),
-        ("allow_http", "true"),
-    ];
-    let options = named.map(|(name, value)| format!("aws.{name}={value}"));
-    let variables = named.map(|(name, value)| (format!("AWS_{}", name.to_uppercase()), value));
-    let variables: Vec<_> = variables.iter().map(|(n, v)| (n.as_str(), *v)).collect();
-    for output in [report(&options, &[]), report(&[], &variables)] {
-        assert_eq!(text(&output.stderr), "");
-        let told = text(&output.stdout);
-        assert!(told.contains("5 images, 1 point, 1 thumbnail,"), "{told}");
-    }
-    let mut wrong = options.to_vec();
-    wrong[1] = "aws.secret_access_key=hush".to_owned();
-    wrong[2] = "aws.regio=x".to_owned();
-    let error = text(&report(&wrong, &[]).stderr);
-    assert!(
-        error.contains("aws.regio") && !error.contains("hush"),
-        "{error}"
-    );
-    let error = text(&report(&["region=x".to_owned()], &[]).stderr);
-    assert!(error.contains("aws.region"), "{error}");
 }

@@ -455,6 +455,20 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_that_waits_for_a_download_says_so() {
+        let display = ProgressDisplay::new(ProgressMode::Auto);
+        let _statement = display.start();
+        let said = || {
+            let shared = display.lock();
+            shared.draw();
+            shared.bar.as_ref().unwrap().message()
+        };
+        assert_eq!(said(), "planning");
+        display.download(&weights::Progress::new("w.h5", weights::Stage::Receiving));
+        assert_eq!(said(), "waiting for the download");
+    }
+
+    #[test]
     fn lines_come_every_ten_seconds() {
         let display = ProgressDisplay::new(ProgressMode::Lines);
         let statement = display.start();
