@@ -110,7 +110,7 @@ fn no_function(ctx: &SessionContext, name: &str) -> DataFusionError {
     let network = Architecture::parse(&name.to_ascii_lowercase());
     let network = network.map(|network| format!("featurize(content, '{network}')"));
     let here = foreign::function(name).map(ToOwned::to_owned);
-    let hint = match (here.or(network.ok()), nearest(name, names)) {
+    let hint = match (here.or_else(|| network.ok()), nearest(name, names)) {
         (Some(here), _) => format!("write {here}"),
         (None, Some(known)) => format!("did you mean {known}?"),
         (None, None) => "SHOW FUNCTIONS lists them".to_owned(),
