@@ -282,6 +282,14 @@ const STATEMENTS: &[(&str, &str)] = &[
          BIGINT, b VARCHAR) …",
     ),
     (
+        "an SQL statement, found: \\ at",
+        "commands with a backslash are for the prompt: SHOW TABLES, or DESCRIBE t",
+    ),
+    (
+        "an expression, found: -> at",
+        "a distance is array_distance(a, b) or cosine_distance(a, b)",
+    ),
+    (
         "array_element does not support type Utf8",
         "a part of a text is split_part(path, '/', -1)",
     ),

@@ -195,6 +195,8 @@ fn what_other_engines_have_is_met_with_what_there_is() {
             "SELECT 1 FROM (VALUES (1)) AS t(a) WHERE 'x' LIKE \"%.jpg\"",
             "single quotes: '%.jpg'",
         ),
+        ("\\d t", "are for the prompt: SHOW TABLES"),
+        ("SELECT [1.0] <-> [2.0]", "array_distance(a, b)"),
         ("SELECT featurize(X'00', vgg16)", "single quotes: 'vgg16'"),
         (
             "SELECT featurize(X'00', 'vgg16', seeded)",

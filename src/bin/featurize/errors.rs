@@ -23,7 +23,10 @@ pub(crate) fn tell(error: &DataFusionError) {
 
 /// Where something went wrong, then why, on one line if the cause has one.
 fn shown(error: &str) -> String {
-    let parts = error.split("\ncaused by\n").map(|mut part| {
+    let parts = error.split("\ncaused by\n");
+    // Which step of the planning has met it is of no use.
+    let is_step = |part: &&str| part.starts_with("Optimizer rule '") && part.ends_with("' failed");
+    let parts = parts.filter(|part| !is_step(part)).map(|mut part| {
         while let Some(rest) = KINDS.iter().find_map(|kind| part.strip_prefix(kind)) {
             part = rest;
         }
@@ -59,6 +62,10 @@ mod tests {
             (
                 "a.sql, line 1\ncaused by\nExternal error: Schema error: no x",
                 "a.sql, line 1: no x",
+            ),
+            (
+                "Optimizer rule 'simplify_expressions' failed\ncaused by\nArrow error: Cast error: no x",
+                "Cast error: no x",
             ),
             ("This feature is not implemented: x", "not implemented: x"),
             ("Resources exhausted: x", "Resources exhausted: x"),
