@@ -54,7 +54,7 @@ use datafusion_functions_pca::looks_for_cancellation;
 use serde::{Serialize, Serializer};
 
 pub use self::stage::Stage;
-pub(crate) use self::stage::{Listing, add_listed};
+pub(crate) use self::stage::{Running, add_listed};
 use crate::binary_file::FetchExec;
 
 /// Functions that put images through a network.

@@ -87,8 +87,9 @@ impl UrlTableFactory for UrlTables {
         match is_remote(&location) {
             // DataFusion's own error would show the password or the signature of an address.
             true => plan_err!(
-                "'{}' was not found, or has no file of a format that a query reads (Parquet, CSV, JSON, \
-                 Arrow); pictures are read by CREATE EXTERNAL TABLE … STORED AS BINARYFILE",
+                "'{0}' was not found, or has no file of a format that a query reads (Parquet, CSV, JSON, \
+                 Arrow); pictures are read by CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION \
+                 '{0}' OPTIONS ('recursiveFileLookup' 'true')",
                 shown(&location)
             ),
             false => Ok(None),

@@ -19,7 +19,7 @@ use crate::object_stores::errors::{broke_off, is_refused, told};
 use crate::object_stores::local;
 use crate::object_stores::requests::{apart, leave_out};
 use crate::object_stores::retry::Retries;
-use crate::progress::{Listing, add_listed};
+use crate::progress::{Running, add_listed};
 
 /// List requests in flight at once.
 const LIST_CONCURRENCY: usize = 32;
@@ -161,7 +161,7 @@ async fn start<'a>(
         found: VecDeque::new(),
         seen: 0,
         skipped: Tally::default(),
-        _listing: Listing::begin(),
+        _listing: Running::listing(),
     }))
 }
 
@@ -232,7 +232,7 @@ struct Walk<'a> {
     seen: usize,
     skipped: Tally,
     /// For those who look at the progress.
-    _listing: Listing,
+    _listing: Running,
 }
 
 impl<'a> Walk<'a> {

@@ -18,12 +18,19 @@ const BYTES: usize = 8;
 /// Lines of a text that is shown whole.
 const LINES: usize = 12;
 
-/// The beginning and the end of a text that is wider: of paths and messages both tell.
-pub(super) fn both_ends(text: &str, width: usize) -> String {
+/// A text that is wider, shortened: of a path the file and its folder tell most, which often is its label,
+/// of messages both ends.
+pub(super) fn shortened(text: &str, width: usize) -> String {
     if measure_text_width(text) <= width {
         return text.to_owned();
     }
     let room = width.saturating_sub(1);
+    if let Some(end) = end_of_path(text) {
+        return match room.checked_sub(measure_text_width(end)) {
+            Some(room) => format!("{}…{end}", fitting(text.chars(), room)),
+            None => format!("…{}", shortened(&end[1..], room)),
+        };
+    }
     let beginning = fitting(text.chars(), room.div_ceil(3));
     let end: Vec<char> = fitting(text.chars().rev(), room - room.div_ceil(3))
         .chars()
@@ -32,10 +39,18 @@ pub(super) fn both_ends(text: &str, width: usize) -> String {
     format!("{beginning}…{end}")
 }
 
+/// The last two parts of a path, from the slash before them on.
+pub(super) fn end_of_path(text: &str) -> Option<&str> {
+    let scheme = text.split_whitespace().next()?.contains("://");
+    let is_path = (text.starts_with('/') || scheme) && !text.contains(": ");
+    let (before, _) = text.rsplit_once('/').filter(|_| is_path)?;
+    text.get(before.rfind('/')?..)
+}
+
 /// A text on as many lines of this width as it takes, within reason.
 pub(super) fn lines(text: &str, width: usize) -> String {
     let most = width.max(1) * LINES;
-    let text = both_ends(text, most);
+    let text = shortened(text, most);
     let mut rest = text.as_str();
     let mut lines = vec![];
     while !rest.is_empty() {
@@ -47,7 +62,7 @@ pub(super) fn lines(text: &str, width: usize) -> String {
 }
 
 /// The characters that have room, from the first on.
-fn fitting(characters: impl Iterator<Item = char>, width: usize) -> String {
+pub(super) fn fitting(characters: impl Iterator<Item = char>, width: usize) -> String {
     let mut taken = 0;
     let fits = |character: &char| {
         taken += measure_text_width(character.encode_utf8(&mut [0; 4]));
@@ -195,6 +210,33 @@ pub fn nested_to_text(batch: &RecordBatch) -> Result<RecordBatch> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_path_the_end_is_kept() {
+        for (text, width, expected) in [
+            (
+                "s3://fruits/Training/Apple Red/12_100.jpg",
+                41,
+                "s3://fruits/Training/Apple Red/12_100.jpg",
+            ),
+            (
+                "s3://fruits/Training/Apple Red/12_100.jpg",
+                30,
+                "s3://fru…/Apple Red/12_100.jpg",
+            ),
+            (
+                "/data/fruits/Training/Lemon/12_100.jpg",
+                18,
+                "…/Lemon/12_100.jpg",
+            ),
+            ("/data/fruits/Training/Lemon/12_100.jpg", 12, "…Lemo…00.jpg"),
+            // No folder, and no path.
+            ("/12_100_a_long_name.jpg", 12, "/12_…ame.jpg"),
+            ("bad/image: it is cut/off in the middle", 12, "bad/… middle"),
+        ] {
+            assert_eq!(shortened(text, width), expected);
+        }
+    }
 
     #[test]
     fn of_what_is_not_shown_whole_numbers_are_rounded() {

@@ -11,10 +11,12 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::Result;
 
-use super::shorten::{ITEMS, both_ends, lines, text};
+use super::shorten::{ITEMS, end_of_path, lines, shortened, text};
 
 /// What a text is cut to before a column is left out.
 const NARROW: usize = 12;
+/// What the file of a path and its folder are cut to.
+const PATH: usize = 32;
 /// What a heading over narrower values is cut to.
 const HEADING: usize = 8;
 /// Columns that a NULL takes.
@@ -88,9 +90,16 @@ pub fn fitted(
     let left_out = leave_out(&mut columns, width);
     let room = room(&columns, width, left_out);
     let least: usize = columns.iter().map(|column| column.least).sum();
+    let mut spare = room.saturating_sub(least);
+    for column in &mut columns {
+        // The ends of paths go before what else there is room for.
+        let more = column.end.saturating_sub(column.least).min(spare);
+        column.least += more;
+        spare -= more;
+    }
     if let Some(name) = columns.first_mut().filter(|_| whole) {
         // What the others are about is found by it.
-        let spare = room.saturating_sub(least) * 2 / 3;
+        let spare = spare * 2 / 3;
         name.least = name.wanted.min(name.least + spare);
     }
     let widest = widest(&columns, room);
@@ -171,6 +180,8 @@ struct Column<'a> {
     /// The values as they are shown where there is room.
     texts: Vec<Option<String>>,
     kind: Kind,
+    /// The width that the ends of paths take.
+    end: usize,
     /// The width of the values, or of the name if that is wider.
     wanted: usize,
     /// The width below which it does not go.
@@ -205,9 +216,12 @@ impl<'a> Column<'a> {
             Kind::Whole => of_values.max(of_name.min(HEADING)),
             Kind::Text | Kind::Long => wanted.min(NARROW),
         };
+        let ends = texts.iter().flatten().filter_map(|text| end_of_path(text));
+        let end = ends.map(|end| 1 + measure_text_width(end)).max();
         Ok(Self {
             name,
             values,
+            end: end.unwrap_or(0).min(PATH).min(wanted),
             texts,
             kind,
             wanted,
@@ -222,7 +236,7 @@ impl<'a> Column<'a> {
 
     /// Its heading and its values in this width.
     fn fitted(&self, width: usize, whole: bool) -> (String, ArrayRef) {
-        let name = both_ends(self.name, width);
+        let name = shortened(self.name, width);
         if self.kind == Kind::Whole {
             return (name, Arc::clone(self.values));
         }
@@ -239,7 +253,7 @@ impl<'a> Column<'a> {
             });
             let shortest = || longest_first(list?, row).last();
             let shown = fitting.or_else(shortest).unwrap_or_else(|| shown.clone());
-            Some(both_ends(&shown, width))
+            Some(shortened(&shown, width))
         };
         let texts: StringArray = self.texts.iter().enumerate().map(fitted).collect();
         (name, Arc::new(texts))
@@ -341,11 +355,11 @@ mod tests {
 
     #[test]
     fn texts_are_shown_by_both_ends_or_on_several_lines() {
-        let path = format!("s3://fruits/{}/r_87_100.jpg", "Training/".repeat(12));
+        let path = format!("s3://fruits/{}r_87_100.jpg", "Training/".repeat(12));
         let one = batch([("path", Arc::new(StringArray::from(vec![path.as_str()])))]);
         let table = shown(&one, 40, false);
-        assert!(table.contains("| s3://fruits/…/"), "{table}");
-        assert!(table.contains("/r_87_100.jpg |"), "{table}");
+        assert!(table.contains("| s3://fruits/"), "{table}");
+        assert!(table.contains("…/Training/r_87_100.jpg |"), "{table}");
         let table = shown(&one, 40, true);
         let whole: String = cells(&table).concat().concat();
         assert_eq!(whole, format!("path{path}"));

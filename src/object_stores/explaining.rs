@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
@@ -16,6 +16,7 @@ use object_store::{
 };
 
 use super::errors::{Access, explained};
+use crate::progress::Running;
 
 /// A store, and its URL to name it by.
 #[derive(Debug, Clone)]
@@ -92,8 +93,8 @@ impl<T: ObjectStore> ObjectStore for Explaining<T> {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list(prefix);
-        listed.map_err(self.on(Access::Read)).boxed()
+        let (listed, listing) = (self.inner.list(prefix), Running::listing());
+        shown(listed.map_err(self.on(Access::Read)), listing)
     }
 
     fn list_with_offset(
@@ -101,11 +102,15 @@ impl<T: ObjectStore> ObjectStore for Explaining<T> {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list_with_offset(prefix, offset);
-        listed.map_err(self.on(Access::Read)).boxed()
+        let (listed, listing) = (
+            self.inner.list_with_offset(prefix, offset),
+            Running::listing(),
+        );
+        shown(listed.map_err(self.on(Access::Read)), listing)
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let _listing = Running::listing();
         let listed = self.inner.list_with_delimiter(prefix).await;
         listed.map_err(self.on(Access::Read))
     }
@@ -114,6 +119,17 @@ impl<T: ObjectStore> ObjectStore for Explaining<T> {
         let copied = self.inner.copy_opts(from, to, options).await;
         copied.map_err(self.on(Access::Write))
     }
+}
+
+/// What is listed is a stage of the statement until the last of it is there.
+fn shown<T: Send + 'static>(
+    listed: impl Stream<Item = T> + Send + 'static,
+    listing: Running,
+) -> BoxStream<'static, T> {
+    let listed = listed.inspect(move |_| {
+        let _ = &listing;
+    });
+    listed.boxed()
 }
 
 #[async_trait]

@@ -7,6 +7,7 @@ use datafusion_functions_image::counters;
 use serde::Serialize;
 
 static LISTINGS: AtomicU64 = AtomicU64::new(0);
+static PICTURES: AtomicU64 = AtomicU64::new(0);
 static LISTED: AtomicU64 = AtomicU64::new(0);
 
 /// What a process is doing while nothing counts up.
@@ -14,10 +15,12 @@ static LISTED: AtomicU64 = AtomicU64::new(0);
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
-    /// The objects of a `BINARYFILE` table are listed, which is done before there is a plan.
+    /// Objects are listed, which for most tables is done before there is a plan.
     Listing,
     /// The weights of a network are read and packed.
     Loading,
+    /// The pictures of a report are fetched and made small.
+    Pictures,
     /// The rows of a `pca_fit` are there, and its components are computed.
     Fitting,
 }
@@ -29,6 +32,8 @@ impl Stage {
             Some(Self::Fitting)
         } else if counters::loading() > 0 {
             Some(Self::Loading)
+        } else if PICTURES.load(Ordering::Relaxed) > 0 {
+            Some(Self::Pictures)
         } else if LISTINGS.load(Ordering::Relaxed) > 0 {
             Some(Self::Listing)
         } else {
@@ -48,27 +53,34 @@ impl fmt::Display for Stage {
                     listed => write!(f, " · {listed} objects so far"),
                 }
             }
+            Self::Pictures => f.write_str("reading pictures"),
             Self::Loading => f.write_str("loading the network"),
             Self::Fitting => f.write_str("fitting"),
         }
     }
 }
 
-/// A listing, until it is dropped.
-pub(crate) struct Listing(());
+/// Something that is a stage until it is dropped.
+pub(crate) struct Running(&'static AtomicU64);
 
-impl Listing {
-    pub(crate) fn begin() -> Self {
+impl Running {
+    pub(crate) fn listing() -> Self {
         if LISTINGS.fetch_add(1, Ordering::Relaxed) == 0 {
             LISTED.store(0, Ordering::Relaxed);
         }
-        Self(())
+        Self(&LISTINGS)
+    }
+
+    #[cfg(feature = "report")]
+    pub(crate) fn pictures() -> Self {
+        PICTURES.fetch_add(1, Ordering::Relaxed);
+        Self(&PICTURES)
     }
 }
 
-impl Drop for Listing {
+impl Drop for Running {
     fn drop(&mut self) {
-        LISTINGS.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -84,7 +96,7 @@ mod tests {
     /// Other tests list too, at the same time.
     #[test]
     fn a_listing_is_a_stage() {
-        let listing = Listing::begin();
+        let listing = Running::listing();
         add_listed(7);
         assert!(Stage::current().is_some());
         let text = Stage::Listing.to_string();

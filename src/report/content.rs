@@ -49,7 +49,7 @@ impl Content {
         }
         let scree = Scree::read(source).await?;
         let mut scatter = Scatter::read(source, &labels, scree.ratios.len()).await?;
-        thumbnails::add(ctx, &mut scatter.points, options.thumbnails.into()).await?;
+        thumbnails::add(ctx, options, &mut scatter.points).await?;
         Ok(Self {
             title: options.title.clone(),
             source: source.features.location.clone(),

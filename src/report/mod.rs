@@ -43,7 +43,7 @@ use datafusion::prelude::SessionContext;
 
 use self::content::Content;
 use self::images::Thumbnail;
-pub use self::options::ReportOptions;
+pub use self::options::{ReportOptions, StoreOption};
 use self::text::counted;
 
 /// A report that has been drawn.

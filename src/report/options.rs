@@ -1,5 +1,11 @@
 //! What a caller chooses.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::object_stores::is_store_option;
+
 const POINTS: u16 = 2000;
 const THUMBNAILS: u16 = 2000;
 
@@ -50,6 +56,11 @@ pub struct ReportOptions {
     #[cfg_attr(feature = "cli", arg(long, value_name = "COLUMN"))]
     pub model_column: Option<String>,
 
+    /// An option of the stores, aws.region=eu-west-3, as OPTIONS of CREATE EXTERNAL TABLE has them; other
+    /// users of this machine can see it: the environment (AWS_SECRET_ACCESS_KEY) serves secrets better
+    #[cfg_attr(feature = "cli", arg(long = "option", value_name = "NAME=VALUE"))]
+    pub store_options: Vec<StoreOption>,
+
     /// Whether the caller typed these options on a command line.
     #[cfg_attr(feature = "cli", arg(skip = true))]
     #[doc(hidden)]
@@ -67,11 +78,48 @@ impl ReportOptions {
         }
     }
 
+    /// The options of the stores by their names.
+    pub(super) fn of_stores(&self) -> HashMap<String, String> {
+        let options = self.store_options.iter();
+        let pair = |option: &StoreOption| (option.name.clone(), option.value.clone());
+        options.map(pair).collect()
+    }
+
     /// How a message names an option: `--path-column` to whoever typed it, else `path_column`.
     pub(super) fn name_of(&self, option: &str) -> String {
         match self.typed {
             true => format!("--{}", option.replace('_', "-")),
             false => option.to_owned(),
+        }
+    }
+}
+
+/// A name such as `aws.region`, and its value, which may be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreOption {
+    name: String,
+    value: String,
+}
+
+impl fmt::Debug for StoreOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=…", self.name)
+    }
+}
+
+/// `name=value`; the name in any letter case.
+impl FromStr for StoreOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+        let name = name.trim().to_ascii_lowercase();
+        match is_store_option(&name) {
+            true => Ok(Self {
+                name,
+                value: value.to_owned(),
+            }),
+            false => Err("expected a name such as aws.region or aws.endpoint".to_owned()),
         }
     }
 }

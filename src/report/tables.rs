@@ -1,6 +1,5 @@
 //! The tables that a report is made of, Parquet but for a ledger in CSV, and their columns.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -71,8 +70,8 @@ impl<'a> Table<'a> {
     ) -> Result<Self> {
         let described = format!("{} '{}'", options.name_of(option), shown(location));
         let context = |e: DataFusionError| e.context(described.clone());
-        let (state, runtime, none) = (ctx.state(), ctx.runtime_env(), HashMap::new());
-        let store = register_object_store(&runtime, location, &none).await;
+        let (state, runtime) = (ctx.state(), ctx.runtime_env());
+        let store = register_object_store(&runtime, location, &options.of_stores()).await;
         store.map_err(context)?;
         let url = ListingTableUrl::parse(location).map_err(context)?;
         let store = runtime.object_store(&url).map_err(context)?;

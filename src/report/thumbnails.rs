@@ -1,6 +1,6 @@
 //! Small pictures of the images, as they lie at their paths now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -18,8 +18,10 @@ use object_store::ObjectStoreExt;
 use tokio::sync::Semaphore;
 
 use super::images::{Point, Thumbnail};
+use super::options::ReportOptions;
 use crate::binary_file::split_uri;
 use crate::object_stores::register_object_store;
+use crate::progress::Running;
 
 /// Longest side, in pixels.
 const SIDE: usize = 64;
@@ -34,8 +36,14 @@ const LIMITS: Limits = Limits {
 /// Images being fetched at once.
 const CONCURRENCY: usize = 8;
 
-/// Adds thumbnails to the first `limit` points, as far as they fit into the page.
-pub(super) async fn add(ctx: &SessionContext, points: &mut [Point], limit: usize) -> Result<()> {
+/// Adds thumbnails to the first points, as many as are asked for and fit into the page.
+pub(super) async fn add(
+    ctx: &SessionContext,
+    options: &ReportOptions,
+    points: &mut [Point],
+) -> Result<()> {
+    let _stage = Running::pictures();
+    let limit = usize::from(options.thumbnails);
     let runtime = ctx.runtime_env();
     let paths: Vec<String> = points.iter().take(limit).map(|p| p.path.clone()).collect();
     let urls: HashSet<_> = paths
@@ -43,9 +51,10 @@ pub(super) async fn add(ctx: &SessionContext, points: &mut [Point], limit: usize
         .flat_map(|path| split_uri(path))
         .map(|(url, _)| url)
         .collect();
+    let of_stores = options.of_stores();
     for url in urls {
         // Images in a store that cannot be had have no thumbnails, and the page says so.
-        if let Err(e) = register_object_store(&runtime, url.as_str(), &HashMap::new()).await {
+        if let Err(e) = register_object_store(&runtime, url.as_str(), &of_stores).await {
             log::warn!("no thumbnails from {url}: {}", e.strip_backtrace());
         }
     }

@@ -1,5 +1,13 @@
 //! What people of other engines call what there is here.
 
+const CLUSTERS: &str = "COPY (SELECT path, features FROM t) TO 'folder/' STORED AS PARQUET, and cluster that \
+                        elsewhere, as with scikit-learn: here array_distance(a, b) tells what is near";
+const CLASSES: &str =
+    "featurize(content, 'mobilenet_v2'), which gives features: there are no classes";
+const FEATURES: &str = "featurize(content, 'mobilenet_v2')";
+const PARTS: &str = "split_part(path, '/', -2) for one part, or string_to_array(path, '/')";
+const SCALER: &str = "scaler_fit(features), then scaler_transform(features, scaler)";
+
 /// Functions of Spark, DuckDB, Polars and pandas, and what to write for them.
 const FUNCTIONS: &[(&str, &str)] = &[
     (
@@ -7,33 +15,72 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "array_sum(list), or unnest(list) in a subquery",
     ),
     ("approx_count_distinct", "approx_distinct(column)"),
+    ("approx_quantile", "approx_percentile_cont(column, 0.5)"),
+    ("arg_max", "first_value(path ORDER BY score DESC)"),
+    ("arg_min", "first_value(path ORDER BY score)"),
+    ("argmax", "first_value(path ORDER BY score DESC)"),
+    ("argmin", "first_value(path ORDER BY score)"),
     ("array_cosine_distance", "cosine_distance(a, b)"),
     ("array_cosine_similarity", "1 - cosine_distance(a, b)"),
     ("array_inner_product", "inner_product(a, b)"),
     ("array_mean", "array_avg(list)"),
     ("array_size", "array_length(list)"),
+    ("avg_if", "avg(column) FILTER (WHERE condition)"),
     ("base64", "encode(content, 'base64')"),
     ("basename", "split_part(path, '/', -1)"),
     ("char", "chr(code)"),
+    ("classify", CLASSES),
+    ("cluster", CLUSTERS),
     ("collect_list", "array_agg(column)"),
     ("collect_set", "array_agg(DISTINCT column)"),
+    ("cosine", "cosine_distance(a, b)"),
     ("cosine_similarity", "1 - cosine_distance(a, b)"),
     ("count_distinct", "count(DISTINCT column)"),
+    ("count_if", "count(*) FILTER (WHERE condition)"),
     ("countdistinct", "count(DISTINCT column)"),
+    ("countif", "count(*) FILTER (WHERE condition)"),
     ("dayofmonth", "date_part('day', time)"),
+    ("dbscan", CLUSTERS),
+    ("decode_image", "image_info(content), or featurize(content)"),
+    ("dirname", "split_part(path, '/', -2)"),
+    ("dot", "inner_product(a, b)"),
     ("element", "list[1], or list[-1] for the last"),
+    ("embed", FEATURES),
+    ("embed_image", FEATURES),
+    ("embedding", FEATURES),
+    ("encode_image", FEATURES),
     ("euclidean_distance", "array_distance(a, b)"),
     ("explode", "unnest(list)"),
     ("explode_outer", "unnest(list)"),
+    ("extract_features", FEATURES),
+    ("features", FEATURES),
+    ("file_name", "split_part(path, '/', -1)"),
+    ("filename", "split_part(path, '/', -1)"),
     ("first", "first_value(column ORDER BY other)"),
     ("get", "list[1]: the first item has number 1"),
+    ("group_concat", "string_agg(column, ', ')"),
+    ("hash", "md5(text), or sha256(content)"),
+    ("height", "image_info(content)['height']"),
     ("hex", "encode(content, 'hex')"),
     ("hour", "date_part('hour', time)"),
     ("if", "CASE WHEN condition THEN a ELSE b END"),
     ("iff", "CASE WHEN condition THEN a ELSE b END"),
+    ("image_embedding", FEATURES),
+    ("image_features", FEATURES),
+    ("image_height", "image_info(content)['height']"),
+    ("image_size", "image_info(content)['width']"),
+    ("image_width", "image_info(content)['width']"),
+    ("imread", "image_info(content), or featurize(content)"),
+    ("inception", "featurize(content, 'inception_v3')"),
+    ("inceptionv3", "featurize(content, 'inception_v3')"),
+    ("infer", FEATURES),
     ("isnotnull", "column IS NOT NULL"),
     ("isnull", "column IS NULL"),
+    ("k_means", CLUSTERS),
+    ("kmeans", CLUSTERS),
+    ("kmeans_fit", CLUSTERS),
     ("l2_distance", "array_distance(a, b)"),
+    ("l2_norm", "sqrt(inner_product(a, a))"),
     ("last", "last_value(column ORDER BY other)"),
     ("len", "length(text), or array_length(list)"),
     (
@@ -45,8 +92,15 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("list_inner_product", "inner_product(a, b)"),
     ("list_mean", "array_avg(list)"),
     ("list_value", "make_array(a, b)"),
+    ("listagg", "string_agg(column, ', ')"),
     ("locate", "strpos(text, part)"),
+    ("max_by", "first_value(path ORDER BY score DESC)"),
+    ("min_by", "first_value(path ORDER BY score)"),
+    ("ml_predict", CLASSES),
+    ("mobilenet", FEATURES),
+    ("mobilenetv2", FEATURES),
     ("mode", "count(*) with GROUP BY and ORDER BY"),
+    ("model_predict", CLASSES),
     ("monotonically_increasing_id", "row_number() OVER ()"),
     ("month", "date_part('month', time)"),
     ("parse_dirname", "split_part(path, '/', -2)"),
@@ -56,60 +110,79 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "pca",
         "pca_fit(features, 0.9), then pca_transform(features, model)",
     ),
+    ("pca_predict", "pca_transform(features, model)"),
     ("percentile", "percentile_cont(column, 0.5)"),
     ("percentile_approx", "approx_percentile_cont(column, 0.5)"),
+    ("phash", "image_hash(content)"),
     ("posexplode", "unnest(list)"),
+    ("predict", CLASSES),
     ("quantile", "percentile_cont(column, 0.5)"),
+    ("regexp", "regexp_like(text, pattern), or text ~ pattern"),
     ("regexp_extract", "regexp_match(text, pattern)[1]"),
     ("regexp_extract_all", "regexp_match(text, pattern)"),
+    ("regexp_full_match", "regexp_like(text, '^pattern$')"),
     ("regexp_matches", "regexp_like(text, pattern)"),
+    ("regexp_substr", "regexp_match(text, pattern)[1]"),
+    (
+        "resize",
+        "featurize(content), which resizes, or thumbnail(content, 128)",
+    ),
+    ("resnet", "featurize(content, 'resnet50')"),
+    ("rlike", "regexp_like(text, pattern), or text ~ pattern"),
+    ("sample", "ORDER BY random() with LIMIT"),
     (
         "sequence",
         "range(first, last + 1), or generate_series(first, last)",
     ),
+    ("sha1", "sha256(content)"),
+    ("sha2", "sha256(content)"),
     ("size", "array_length(list), or length(text)"),
     (
         "slice",
         "array_slice(list, first, last), or list[first:last]",
     ),
-    (
-        "split",
-        "split_part(path, '/', -2) for one part, or string_to_array(path, '/')",
-    ),
-    (
-        "standard_scaler",
-        "scaler_fit(features), then scaler_transform(features, scaler)",
-    ),
-    (
-        "standardscaler",
-        "scaler_fit(features), then scaler_transform(features, scaler)",
-    ),
-    (
-        "str_split",
-        "split_part(path, '/', -2) for one part, or string_to_array(path, '/')",
-    ),
+    ("split", PARTS),
+    ("standard_scaler", SCALER),
+    ("standardize", SCALER),
+    ("standardscaler", SCALER),
+    ("std", "stddev(column)"),
+    ("str_split", PARTS),
     ("strftime", "to_char(time, '%Y-%m-%d')"),
-    (
-        "string_split",
-        "split_part(path, '/', -2) for one part, or string_to_array(path, '/')",
-    ),
+    ("string_split", PARTS),
     ("strptime", "to_timestamp(text, '%Y-%m-%d')"),
     ("struct_pack", "named_struct('name', value)"),
+    ("sum_if", "sum(column) FILTER (WHERE condition)"),
+    ("sumif", "sum(column) FILTER (WHERE condition)"),
+    (
+        "tsne",
+        "pca_fit(features, 2), then pca_transform(features, model)",
+    ),
     ("typeof", "arrow_typeof(column)"),
+    (
+        "umap",
+        "pca_fit(features, 2), then pca_transform(features, model)",
+    ),
     ("unbase64", "decode(text, 'base64')"),
     ("unhex", "decode(text, 'hex')"),
     ("unix_timestamp", "to_unixtime(time)"),
     ("variance", "var_samp(column), or var_pop(column)"),
+    ("vector_norm", "sqrt(inner_product(a, a))"),
     ("vector_to_array", "the column as it is: features are lists"),
+    ("vectorize", FEATURES),
+    ("vgg", "featurize(content, 'vgg16')"),
+    ("width", "image_info(content)['width']"),
+    ("xxhash64", "md5(text), or sha256(content)"),
     ("year", "date_part('year', time)"),
 ];
 
 /// What to write for the function that other engines call so.
 pub fn function(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
-    FUNCTIONS
-        .iter()
-        .find_map(|(other, here)| (*other == name).then_some(*here))
+    let known = FUNCTIONS.binary_search_by_key(&name.as_str(), |(other, _)| other);
+    known
+        .ok()
+        .and_then(|at| FUNCTIONS.get(at))
+        .map(|(_, here)| *here)
 }
 
 /// What to write for the table function that other engines call so.
@@ -197,7 +270,37 @@ const STATEMENTS: &[(&str, &str)] = &[
     ),
     (
         "found: USING",
-        "write STORED AS: CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'folder/'",
+        "write STORED AS: CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'folder/'; for a sample ORDER BY \
+         random() LIMIT 5",
+    ),
+    (
+        "whilst inferring schema",
+        "the columns cannot be found out from the file: name the columns, CREATE EXTERNAL TABLE t (a \
+         BIGINT, b VARCHAR) …",
+    ),
+    (
+        "an SQL statement, found: \\ at",
+        "commands with a backslash are for the prompt: SHOW TABLES, or DESCRIBE t",
+    ),
+    (
+        "an expression, found: -> at",
+        "a distance is array_distance(a, b) or cosine_distance(a, b)",
+    ),
+    (
+        "array_element does not support type Utf8",
+        "a part of a text is split_part(path, '/', -1)",
+    ),
+    (
+        "Expected: HEADER, found: (",
+        "formats and options come last: STORED AS CSV OPTIONS ('format.has_header' 'true')",
+    ),
+    (
+        "TABLESAMPLE",
+        "a sample is WHERE random() < 0.1, or ORDER BY random() LIMIT 5",
+    ),
+    (
+        "no registered file format with ext",
+        "name the format: STORED AS PARQUET, CSV, JSON or ARROW",
     ),
     ("found: SUMMARIZE", "DESCRIBE t shows the columns"),
     (
@@ -207,6 +310,14 @@ const STATEMENTS: &[(&str, &str)] = &[
     (
         "Expected a Map type, got List",
         "of a list write list[1], or list[-1] for the last item",
+    ),
+    (
+        "Dot access not supported",
+        "a part of a struct stands in brackets: image_info(content)['width']",
+    ),
+    (
+        "in sqltorel: RLike",
+        "write path ~ 'pattern', or regexp_like(path, 'pattern')",
     ),
     (
         "input_file_name() is source dependent",

@@ -4,14 +4,29 @@
 //! file types and settings of other names are looked up here: where the error is about the name, and
 //! nowhere else.
 
-use datafusion::common::{DataFusionError, plan_datafusion_err};
+use datafusion::common::{DataFusionError, TableReference, plan_datafusion_err};
 use datafusion::config::ConfigFileType;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{CopyToStatement, ResetStatement, Statement};
 use datafusion::sql::sqlparser::ast::{Set, Statement as SqlStatement};
 
-use super::foreign;
+use super::{foreign, place};
+use crate::image::models::Architecture;
 use crate::suggest::nearest;
+
+const GAP: &str = "named arguments leave no gap: give NULL for those in between, as in featurize(content, \
+                   'vgg16', weights => NULL, pooling => NULL, input_size => 100)";
+const GAP_IN_A_FIT: &str = "named arguments leave no gap: give a struct of options instead, {convention: \
+                            'spark'}, or NULL for those in between";
+/// Arguments that are given by name.
+const NAMED: [&str; 6] = [
+    "model",
+    "weights",
+    "pooling",
+    "input_size",
+    "n_components",
+    "convention",
+];
 
 /// The error of a statement, with what was meant if that can be guessed.
 pub fn explained(
@@ -20,34 +35,34 @@ pub fn explained(
     error: DataFusionError,
 ) -> DataFusionError {
     let text = error.to_string();
-    if text.contains("whilst inferring schema") {
-        return error.context(
-            "the columns cannot be found out from the file: name the columns, CREATE EXTERNAL TABLE t \
-             (a BIGINT, b VARCHAR) …",
-        );
-    }
     if let Some(name) = between(&text, "Invalid function '", "'") {
         // DataFusion names the nearest of all functions, however far that is.
         return no_function(ctx, name);
+    }
+    if let Some(cause) = between(
+        &text,
+        "coercion failed with: Internal error: ",
+        ".\nThis issue",
+    ) {
+        // What is wrong is in the statement, and no fault of DataFusion's.
+        let error = DataFusionError::Plan(cause.to_owned());
+        return match foreign::statement(cause) {
+            Some(hint) => hinted(error, hint),
+            None => error,
+        };
     }
     if text.contains("Missing required parameter") {
         let sql = statement.to_string();
         let is_fit = ["pca_fit", "scaler_fit"]
             .iter()
             .any(|fit| sql.contains(fit));
-        return error.context(match is_fit {
-            true => {
-                "named arguments leave no gap: give a struct of options instead, {convention: 'spark'}, or \
-                 NULL for those in between"
-            }
-            false => {
-                "named arguments leave no gap: give NULL for those in between, as in featurize(content, \
-                 'vgg16', weights => NULL, pooling => NULL, input_size => 100)"
-            }
-        });
+        return hinted(error, if is_fit { GAP_IN_A_FIT } else { GAP });
     }
     let meant = || Some(format!("did you mean {}?", meant(ctx, statement, &text)?));
-    match of_other_engines(&text).or_else(meant) {
+    let at_place = || place::hint(unknown_table(&text)?);
+    let as_column = || column(ctx, statement, &text);
+    let hint = of_other_engines(&text).or_else(meant).or_else(at_place);
+    match hint.or_else(as_column) {
         Some(hint) if !text.to_ascii_lowercase().contains("did you mean") => hinted(error, &hint),
         _ => error,
     }
@@ -55,9 +70,23 @@ pub fn explained(
 
 /// The error of what is no statement, with what was meant if other engines have it.
 pub(super) fn unparsed(error: DataFusionError) -> DataFusionError {
+    let error = plain(error);
     match of_other_engines(&error.to_string()) {
         Some(hint) => hinted(error, &hint),
         None => error,
+    }
+}
+
+/// What the parser says, without the name of its type.
+fn plain(error: DataFusionError) -> DataFusionError {
+    match error {
+        DataFusionError::SQL(error, _) => {
+            let text = error.to_string();
+            let text = text.strip_prefix("sql parser error: ").unwrap_or(&text);
+            DataFusionError::Plan(text.to_owned())
+        }
+        DataFusionError::Diagnostic(_, error) => plain(*error),
+        error => error,
     }
 }
 
@@ -78,7 +107,10 @@ fn no_function(ctx: &SessionContext, name: &str) -> DataFusionError {
         .chain(state.aggregate_functions().keys())
         .chain(state.window_functions().keys())
         .map(String::as_str);
-    let hint = match (foreign::function(name), nearest(name, names)) {
+    let network = Architecture::parse(&name.to_ascii_lowercase());
+    let network = network.map(|network| format!("featurize(content, '{network}')"));
+    let here = foreign::function(name).map(ToOwned::to_owned);
+    let hint = match (here.or_else(|| network.ok()), nearest(name, names)) {
         (Some(here), _) => format!("write {here}"),
         (None, Some(known)) => format!("did you mean {known}?"),
         (None, None) => "SHOW FUNCTIONS lists them".to_owned(),
@@ -92,7 +124,13 @@ fn hinted(error: DataFusionError, hint: &str) -> DataFusionError {
 
     let behind = |text: String| {
         let text = text.split(E::BACK_TRACE_SEP).next().unwrap_or_default();
-        format!("{text}; {hint}")
+        // From here on it shows the syntax tree.
+        let ends = [": Identifier(", " { "].into_iter();
+        let end = ends.filter_map(|tree| text.find(tree)).min();
+        let text = &text[..end
+            .filter(|_| text.contains("span: Span("))
+            .unwrap_or(text.len())];
+        format!("{}; {hint}", text.trim_end_matches('.'))
     };
     match error {
         E::Plan(text) => E::Plan(behind(text)),
@@ -188,6 +226,40 @@ fn format_option(ctx: &SessionContext, copy: &CopyToStatement, error: &str) -> O
         .map(|(name, _)| name)
         .filter(is_of_format);
     given.find_map(|name| unknown(&name.to_ascii_lowercase(), &known))
+}
+
+/// What is written as a column and is none: a table, a text, or the name of an argument.
+fn column(ctx: &SessionContext, statement: &Statement, error: &str) -> Option<String> {
+    let field = error.split_once("No field named ")?.1;
+    if let Some(text) = field.strip_prefix('"') {
+        let text = text.split('"').next()?;
+        return text
+            .contains([' ', '.', '/', '%', '*'])
+            .then(|| in_quotes(text));
+    }
+    let name = field.split('.').next()?;
+    if ctx.table_exist(TableReference::bare(name)).ok()? {
+        return Some(format!(
+            "{name} is a table: write (SELECT pca FROM {name}), or another column of it"
+        ));
+    }
+    if ["imagenet", "seeded"].contains(&name) || Architecture::parse(name).is_ok() {
+        return Some(in_quotes(name));
+    }
+    let is_argument =
+        NAMED.contains(&name) && statement.to_string().contains(&format!("{name} = "));
+    is_argument.then(|| format!("arguments are named by an arrow: {name} => …"))
+}
+
+fn in_quotes(text: &str) -> String {
+    format!("a text stands in single quotes: '{text}'")
+}
+
+/// The name of a table that is not there, without its catalog and schema.
+fn unknown_table(error: &str) -> Option<&str> {
+    between(error, "table '", "' not found")?
+        .splitn(3, '.')
+        .nth(2)
 }
 
 fn table(ctx: &SessionContext, name: &str) -> Option<String> {

@@ -7,6 +7,7 @@
 
 mod foreign;
 mod hints;
+mod place;
 #[cfg(feature = "cli")]
 mod program;
 pub mod script;

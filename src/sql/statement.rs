@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use datafusion::common::{Result, plan_datafusion_err};
+use datafusion::common::{Result, not_impl_err, plan_datafusion_err};
 use datafusion::config::{ConfigEntry, ExtensionOptions};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{
     CopyToSource, DFParser, ExplainStatement, ResetStatement, Statement,
 };
 use datafusion::sql::sqlparser::ast::{
-    ObjectNamePart, Statement as SqlStatement, VisitMut, visit_relations_mut,
+    ObjectNamePart, Statement as SqlStatement, TableFactor, Visit, VisitMut, Visitor,
+    visit_relations_mut,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 
@@ -37,6 +38,9 @@ pub fn parse(ctx: &SessionContext, sql: &str) -> Result<Option<Statement>> {
 /// # Errors
 /// When a store cannot be opened, or there is no such setting.
 pub async fn prepare(ctx: &SessionContext, statement: &Statement) -> Result<Option<Statement>> {
+    if is_sampled(statement) {
+        return not_impl_err!("TABLESAMPLE");
+    }
     open_stores(ctx, statement).await?;
     Ok(match statement {
         Statement::Reset(ResetStatement::Variable(variable))
@@ -54,6 +58,34 @@ pub async fn prepare(ctx: &SessionContext, statement: &Statement) -> Result<Opti
 pub fn runtime_has_changed(ctx: &SessionContext) {
     for function in aggregate_functions_of(&ctx.runtime_env()) {
         ctx.register_udaf(function.as_ref().clone());
+    }
+}
+
+/// Whether a sample of a table is asked for, where DataFusion would give all of it without a word.
+fn is_sampled(statement: &Statement) -> bool {
+    struct Samples;
+
+    impl Visitor for Samples {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
+            match table {
+                TableFactor::Table {
+                    sample: Some(_), ..
+                } => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+
+    match statement {
+        Statement::Statement(sql) => sql.visit(&mut Samples).is_break(),
+        Statement::CopyTo(copy) => match &copy.source {
+            CopyToSource::Query(query) => query.visit(&mut Samples).is_break(),
+            CopyToSource::Relation(_) => false,
+        },
+        Statement::Explain(explain) => is_sampled(&explain.statement),
+        _ => false,
     }
 }
 

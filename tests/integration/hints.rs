@@ -118,7 +118,7 @@ fn what_other_engines_have_is_met_with_what_there_is() {
         ("SELECT explode([1])", "unnest(list)"),
         (
             "SELECT element_at(string_to_array('a/b', '/'), -2)",
-            "; of a list write list[1]",
+            "Expected a Map type, got List(Utf8); of a list write list[1]",
         ),
         (
             "SELECT input_file_name()",
@@ -129,8 +129,49 @@ fn what_other_engines_have_is_met_with_what_there_is() {
             "there is no function image_inf; did you mean image_info?",
         ),
         (
-            "SELECT predict(1)",
-            "there is no function predict; SHOW FUNCTIONS lists them",
+            "SELECT prophesy(1)",
+            "there is no function prophesy; SHOW FUNCTIONS lists them",
+        ),
+        (
+            "SELECT predict(X'00')",
+            "featurize(content, 'mobilenet_v2'), which gives features",
+        ),
+        (
+            "SELECT embed(X'00')",
+            "write featurize(content, 'mobilenet_v2')",
+        ),
+        (
+            "SELECT encode_image(X'00')",
+            "write featurize(content, 'mobilenet_v2')",
+        ),
+        ("SELECT vgg16(X'00')", "write featurize(content, 'vgg16')"),
+        (
+            "SELECT MobileNet_V2_050(X'00')",
+            "write featurize(content, 'mobilenet_v2_050')",
+        ),
+        ("SELECT group_concat('a')", "write string_agg(column, ', ')"),
+        (
+            "SELECT count_if(true)",
+            "write count(*) FILTER (WHERE condition)",
+        ),
+        (
+            "SELECT max_by(1, 2)",
+            "write first_value(path ORDER BY score DESC)",
+        ),
+        (
+            "SELECT arg_max(1, 2)",
+            "write first_value(path ORDER BY score DESC)",
+        ),
+        (
+            "SELECT rlike('a', 'b')",
+            "write regexp_like(text, pattern), or text ~ pattern",
+        ),
+        ("SELECT 'a' RLIKE 'b'", "RLike; write path ~ 'pattern'"),
+        ("SELECT hash('a')", "write md5(text), or sha256(content)"),
+        ("SELECT kmeans([1.0], 3)", "elsewhere, as with scikit-learn"),
+        (
+            "SELECT image_info(X'00').width",
+            "stands in brackets: image_info(content)['width']",
         ),
         (
             "SELECT * FROM read_parquet('x.parquet')",
@@ -150,12 +191,125 @@ fn what_other_engines_have_is_met_with_what_there_is() {
             "STORED AS PARQUET",
         ),
         ("COPY (SELECT 1) TO 'x.csv' (FORMAT csv)", "STORED AS CSV"),
+        (
+            "SELECT 1 FROM (VALUES (1)) AS t(a) WHERE 'x' LIKE \"%.jpg\"",
+            "single quotes: '%.jpg'",
+        ),
+        ("\\d t", "are for the prompt: SHOW TABLES"),
+        ("SELECT [1.0] <-> [2.0]", "array_distance(a, b)"),
+        ("SELECT featurize(X'00', vgg16)", "single quotes: 'vgg16'"),
+        (
+            "SELECT featurize(X'00', 'vgg16', seeded)",
+            "single quotes: 'seeded'",
+        ),
+        (
+            "SELECT featurize(X'00', model = 'vgg16')",
+            "by an arrow: model => …",
+        ),
+        (
+            "SELECT arrow_cast('a/b', 'Utf8')[-1]",
+            "split_part(path, '/', -1)",
+        ),
+        (
+            "COPY (SELECT 1) TO 'x.csv' WITH (HEADER true)",
+            "STORED AS CSV OPTIONS",
+        ),
+        (
+            "CREATE TABLE t AS SELECT 1; SELECT * FROM t TABLESAMPLE (10 PERCENT)",
+            "TABLESAMPLE; a sample is WHERE random() < 0.1",
+        ),
+        (
+            "COPY (SELECT 1) TO 'x.xlsx'",
+            "name the format: STORED AS PARQUET",
+        ),
         ("INSTALL httpfs", "nothing has to be installed"),
     ] {
         let output = featurize(&["-q", "-c", sql]);
         let error = text(&output.stderr);
         assert!(error.contains(expected), "{sql}: {error}");
         assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+/// Where a name is not what is wrong, nothing is said of it; where the hint is all, the rest is left out.
+#[test]
+fn errors_are_no_longer_than_what_they_say() {
+    for sql in [
+        "SELECT element_at([1], 1)",
+        "SELECT 'a' RLIKE 'b'",
+        "SELECT image_info(X'00').width",
+    ] {
+        let error = text(&featurize(&["-q", "-c", sql]).stderr);
+        for noise in ["Ident", "bug in DataFusion", "Candidate", "Internal"] {
+            assert!(!error.contains(noise), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_table_in_the_place_of_a_value_is_met_with_a_query() {
+    let fit = "CREATE TABLE model AS SELECT pca_fit(f, 1) AS pca FROM (VALUES ([1.0, 2.0]), ([2.0, 0.0])) AS t(f);";
+    for model in ["model", "model.pca"] {
+        let sql =
+            format!("{fit} SELECT pca_transform(f, {model}) FROM (VALUES ([1.0, 2.0])) AS t(f)");
+        let error = text(&featurize(&["-q", "-c", &sql]).stderr);
+        assert!(
+            error.contains("t.f; model is a table: write (SELECT pca FROM model)"),
+            "{error}"
+        );
+    }
+    let sql = format!("{fit} SELECT pca_transform(f, modell) FROM (VALUES ([1.0, 2.0])) AS t(f)");
+    let error = text(&featurize(&["-q", "-c", &sql]).stderr);
+    assert!(!error.contains("is a table"), "{error}");
+}
+
+#[test]
+fn a_place_that_no_query_reads_is_met_with_what_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::create_dir_all(at("photos/Lemon")).unwrap();
+    std::fs::write(at("photos/Lemon/a.jpg"), "x").unwrap();
+    std::fs::write(at("table.csv"), "a\n1\n").unwrap();
+    let there_is_no = |name: &str, place: &str| format!("there is no '{name}' in '{}'", at(place));
+    for (place, expected) in [
+        (
+            "photos",
+            "no file in this folder is of a format that a query reads".to_owned(),
+        ),
+        (
+            "photos/",
+            format!(
+                "STORED AS BINARYFILE LOCATION '{}' OPTIONS ('recursive",
+                at("photos/")
+            ),
+        ),
+        (
+            "photos/Lemon/a.jpg",
+            "this file is not of a format".to_owned(),
+        ),
+        (
+            "photos/*/*.jpg",
+            "no file of this pattern is of a format".to_owned(),
+        ),
+        ("photo/", there_is_no("photo", "")),
+        ("photo/Lemon/", format!("did you mean '{}'?", at("photos"))),
+        ("photos/Lime/a.jpg", there_is_no("Lime", "photos")),
+        ("tabel.csv", format!("did you mean '{}'?", at("table.csv"))),
+    ] {
+        let sql = format!("SELECT * FROM '{}'", at(place));
+        let error = text(&featurize(&["-q", "-c", &sql]).stderr);
+        assert!(
+            error.contains(expected.trim_end_matches("/'")),
+            "{place}: {error}"
+        );
+        // In a folder, by a relative place.
+        let sql = format!("SELECT * FROM '{place}'");
+        let data = folder.path().display().to_string();
+        let error = text(&featurize(&["-q", "-p", &data, "-c", &sql]).stderr);
+        let hint = ["BINARYFILE", "there is no '"]
+            .iter()
+            .any(|hint| error.contains(hint));
+        assert!(hint, "{place}: {error}");
     }
 }
 

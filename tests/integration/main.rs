@@ -13,6 +13,7 @@ mod hints;
 mod interrupt;
 mod kill;
 mod pipeline;
+mod printing;
 mod readme;
 mod registration;
 mod repl;

@@ -154,6 +154,31 @@ fn tab_completes_folders_of_stores_that_the_session_has_opened() {
     server.set_latency(Duration::ZERO);
 }
 
+/// Of any table, and nothing of it stays on the screen.
+#[test]
+fn a_listing_is_shown_until_it_ends() {
+    let server = S3Server::in_memory(&["fruits"]);
+    server.put("fruits", "Lemon/a.jpg", vec![1]);
+    server.put("fruits", "csv/a.csv", "a\n1\n");
+    server.set_latency(Duration::from_millis(1500));
+    let home = tempfile::tempdir().unwrap();
+    let mut terminal = Terminal::with_progress(home.path(), &[], "auto");
+    for (format, folder) in [("BINARYFILE", "Lemon"), ("CSV", "csv")] {
+        let options = server.options();
+        terminal.send(&format!(
+            "CREATE EXTERNAL TABLE {folder} STORED AS {format} LOCATION 's3://fruits/{folder}/' OPTIONS ({options});\n"
+        ));
+        terminal.expect(" listing");
+        // It would push the listing from its place.
+        terminal.send("SELECT 'ahead' AS a;\n");
+        let shown = terminal.expect_raw("Elapsed");
+        let (_, behind) = shown.rsplit_once(" listing").unwrap_or(("", &shown));
+        assert!(behind.contains("\x1b[2K"), "stays: {shown:?}");
+        assert!(!shown.contains("ahead"), "{shown:?}");
+        terminal.expect("| ahead |");
+    }
+}
+
 #[test]
 fn the_history_is_written_at_each_statement_and_holds_no_secret() {
     let home = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 mod drawing;
+mod stores;
 
 const IMAGES: &str = "
     CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION 'examples/fruits/'

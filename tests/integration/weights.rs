@@ -12,6 +12,8 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use url::Url;
 
+/// The beginning of an HDF5 file, and no more of it.
+const WEIGHTS: &[u8] = b"\x89HDF\r\n\x1a\nweights";
 const NAME: &str = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5";
 
 fn featurize(folder: &Path, base: &str, arguments: &[&str]) -> Output {
@@ -61,7 +63,7 @@ fn serve(path: String, body: Vec<u8>) -> String {
 fn list_fetch_verify() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("weights");
-    let base = serve(format!("/mobilenet_v2/{NAME}"), b"weights".to_vec());
+    let base = serve(format!("/mobilenet_v2/{NAME}"), WEIGHTS.to_vec());
     let run = |arguments: &[&str]| featurize(&folder, &base, arguments);
     let csv = |command: &[&str]| {
         let arguments = [command, &["--format", "csv"]].concat();
@@ -78,10 +80,10 @@ fn list_fetch_verify() {
     let (hash, path) = fetched.trim_end().split_once("  ").unwrap();
     assert_eq!(hash.len(), 64);
     assert_eq!(Path::new(path), folder.join(NAME));
-    assert_eq!(std::fs::read(path).unwrap(), b"weights");
+    assert_eq!(std::fs::read(path).unwrap(), WEIGHTS);
     let listed = csv(&["weights", "list"]);
     assert!(
-        listed.contains(&format!("\nmobilenet_v2,cached,7,{hash},{path}\n")),
+        listed.contains(&format!("\nmobilenet_v2,cached,15,{hash},{path}\n")),
         "{listed}"
     );
     assert_eq!(
@@ -96,7 +98,7 @@ fn list_fetch_verify() {
     assert!(error.contains("1 of 1 files"), "{error}");
     assert!(error.contains(NAME), "{error}");
     stdout(&run(&["weights", "fetch", "mobilenet_v2"]));
-    assert_eq!(std::fs::read(path).unwrap(), b"weights");
+    assert_eq!(std::fs::read(path).unwrap(), WEIGHTS);
 
     let output = run(&["weights", "fetch", "vgg16"]);
     assert_eq!(output.status.code(), Some(1));
@@ -105,9 +107,26 @@ fn list_fetch_verify() {
         error.contains("404 Not Found") && error.contains("'seeded'"),
         "{error}"
     );
-    let output = run(&["weights", "fetch", "vgg61"]);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("did you mean 'vgg16'?"), "{error}");
+}
+
+#[test]
+fn all_names_are_checked_before_the_first_download() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("weights");
+    let base = serve(format!("/mobilenet_v2/{NAME}"), WEIGHTS.to_vec());
+    for (wrong, expected) in [
+        ("vgg61", "did you mean 'vgg16'?"),
+        ("https://host/pytorch_model.bin", "a pickle of PyTorch"),
+        ("ftp://host/w.h5", "expected http(s)://"),
+        ("file:///w.h5", "is on this machine"),
+        ("./w.h5", "is on this machine"),
+    ] {
+        let output = featurize(&folder, &base, &["weights", "fetch", "mobilenet_v2", wrong]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!folder.exists(), "{wrong}: something was downloaded");
+    }
 }
 
 /// `'imagenet'` is downloaded when a query first needs it, and its absence is explained.
@@ -139,7 +158,7 @@ async fn the_sessions_stores_serve_weights() {
     enable_featurize(&ctx).unwrap();
     let bucket = Arc::new(InMemory::new());
     let path = object_store::path::Path::from("models/w.h5");
-    bucket.put(&path, "no weights at all".into()).await.unwrap();
+    bucket.put(&path, WEIGHTS.into()).await.unwrap();
     let root = Url::parse("s3://bucket").unwrap();
     ctx.runtime_env().register_object_store(&root, bucket);
     let scratch = tempfile::tempdir().unwrap();
@@ -151,7 +170,7 @@ async fn the_sessions_stores_serve_weights() {
     let result = ctx.sql(sql).await.unwrap().collect().await;
     let error = result.unwrap_err().to_string();
     assert!(
-        error.contains("17 bytes are not a whole HDF5 file"),
+        error.contains("15 bytes are not a whole HDF5 file"),
         "{error}"
     );
     let cached = std::fs::read_dir(scratch.path()).unwrap();

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -37,6 +38,10 @@ pub(crate) struct Args {
     /// Run the SQL of these files, then exit
     #[arg(short = 'f', long, value_name = "FILE", num_args = 1..)]
     pub(crate) file: Vec<PathBuf>,
+
+    /// Files of SQL to run, then exit, as with -f
+    #[arg(value_name = "FILE")]
+    pub(crate) script: Vec<PathBuf>,
 
     /// How results are printed
     #[arg(long, value_enum, default_value_t = PrintFormat::Automatic, global = true)]
@@ -95,6 +100,15 @@ pub(crate) enum Subcommand {
 }
 
 impl Args {
+    pub(crate) fn of_the_command_line() -> Self {
+        Self::parse_from(with_remarks(std::env::args_os()))
+    }
+
+    /// Whether there is SQL to run.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.file.is_empty() || !self.script.is_empty() || !self.command.is_empty()
+    }
+
     /// Makes `--data-path` the current folder.
     pub(crate) fn change_folder(&self) -> Result<()> {
         match &self.data_path {
@@ -103,6 +117,27 @@ impl Args {
                 .map_err(|e| exec_datafusion_err!("--data-path '{}': {e}", folder.display())),
         }
     }
+}
+
+/// SQL that begins with a remark, `-c '-- why'`, would be taken for an option: it becomes `--command=-- why`.
+fn with_remarks(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = vec![];
+    for word in words {
+        let is_sql = joined
+            .last()
+            .is_some_and(|last| last == "-c" || last == "--command");
+        match word
+            .to_str()
+            .filter(|word| is_sql && word.starts_with("--"))
+        {
+            Some(sql) if sql.contains(char::is_whitespace) => {
+                joined.pop();
+                joined.push(format!("--command={sql}").into());
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 fn parse_size(text: &str) -> std::result::Result<u64, String> {

@@ -6,8 +6,6 @@ use datafusion::common::Result;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion_featurize::image::cancel::{self, CancelToken};
 
-use crate::progress::erase_echo;
-
 /// Exit statuses of a program that a signal ended, as shells have them.
 const INTERRUPTED: u8 = 130;
 #[cfg(unix)]
@@ -48,11 +46,7 @@ pub(crate) async fn interruptible<T>(
             result => return Ok(result),
         },
     };
-    let status = status.unwrap_or(INTERRUPTED);
-    if status == INTERRUPTED {
-        erase_echo();
-    }
-    Err(status)
+    Err(status.unwrap_or(INTERRUPTED))
 }
 
 /// Lays a token under all threads, until it is dropped.

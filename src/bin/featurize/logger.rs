@@ -1,5 +1,8 @@
 //! The log, in which no secret appears.
 //!
+//! What this extension warns of is for whoever has typed the statement, and looks like what else is said to
+//! them.
+//!
 //! DataFusion logs plans and statements at the levels `debug` and `trace`, and with them the options of
 //! stores. A message ends where the first of these begins. Addresses of the web are shown without user,
 //! password and query.
@@ -7,7 +10,7 @@
 use datafusion_featurize::NOTICE;
 use datafusion_featurize::binary_file::credentials::hide_secrets;
 use env_logger::Logger;
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::progress::BARS;
 
@@ -60,8 +63,9 @@ impl Log for Redacting {
         let text = hide_secrets(&text);
         let text = without_secrets(&text).unwrap_or(text);
         // Above the bars, which are drawn again.
-        BARS.suspend(|| {
-            self.0.log(
+        BARS.suspend(|| match heading(record.metadata()) {
+            Some(heading) => eprintln!("{heading}: {text}"),
+            None => self.0.log(
                 &Record::builder()
                     .metadata(record.metadata().clone())
                     .module_path(record.module_path())
@@ -69,12 +73,24 @@ impl Log for Redacting {
                     .line(record.line())
                     .args(format_args!("{text}"))
                     .build(),
-            );
+            ),
         });
     }
 
     fn flush(&self) {
         self.0.flush();
+    }
+}
+
+/// What stands before a message that is for people.
+fn heading(message: &Metadata<'_>) -> Option<&'static str> {
+    let target = message.target();
+    let ours = ["datafusion_featurize", "datafusion_functions_"];
+    let is_ours = ours.iter().any(|name| target.starts_with(name));
+    match (is_ours && message.level() == Level::Warn, target) {
+        (true, NOTICE) => Some("Note"),
+        (true, _) => Some("Warning"),
+        (false, _) => None,
     }
 }
 

@@ -6,6 +6,8 @@ mod cluster;
 mod complete;
 mod docs;
 mod download;
+mod echo;
+mod errors;
 mod help;
 mod history;
 mod interrupt;
@@ -28,13 +30,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use datafusion::arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
+use clap::CommandFactory;
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion_featurize::sink::settled;
-use datafusion_featurize::sql::script;
+use datafusion_featurize::sql::{nearest, script};
 
 use crate::args::{Args, Subcommand};
+use crate::errors::is_broken_pipe;
 use crate::interrupt::{Signals, interruptible, signal};
 use crate::session::Session;
 
@@ -48,32 +50,17 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const BROKEN_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::of_the_command_line();
     logger::start(args.quiet);
     match start(args) {
         Ok(status) => status,
         // Whoever reads the results, such as `head`, has seen enough.
         Err(e) if is_broken_pipe(&e) => ExitCode::from(BROKEN_PIPE),
         Err(e) => {
-            eprintln!("Error: {}", e.strip_backtrace());
+            errors::tell(&e);
             ExitCode::FAILURE
         }
     }
-}
-
-fn is_broken_pipe(error: &DataFusionError) -> bool {
-    let mut error: Option<&dyn std::error::Error> = Some(error);
-    while let Some(e) = error {
-        if let Some(e) = e.downcast_ref::<std::io::Error>() {
-            return e.kind() == std::io::ErrorKind::BrokenPipe;
-        }
-        // Of the error of writing CSV only the text is left.
-        if let Some(ArrowError::CsvError(text)) = e.downcast_ref() {
-            return text.contains("Broken pipe");
-        }
-        error = e.source();
-    }
-    false
 }
 
 fn start(args: Args) -> Result<ExitCode> {
@@ -110,7 +97,7 @@ async fn run(args: Args, temporary: &mut Vec<PathBuf>) -> Result<ExitCode> {
         }
         None => {}
     }
-    if !args.file.is_empty() || !args.command.is_empty() {
+    if args.has_work() {
         return interrupted(&session, temporary, batch(&session, &args)).await;
     }
     let mut stdin = std::io::stdin();
@@ -133,10 +120,32 @@ async fn batch(session: &Session, args: &Args) -> Result<()> {
         let name = file.display().to_string();
         statements::run(session, &sql, Some(&name)).await?;
     }
+    for file in &args.script {
+        let sql = script::read(file).map_err(|e| match file.exists() {
+            true => e,
+            false => exec_datafusion_err!("{}", no_such_work(&file.to_string_lossy())),
+        })?;
+        let name = file.display().to_string();
+        statements::run(session, &sql, Some(&name)).await?;
+    }
     for sql in &args.command {
         statements::run(session, sql, None).await?;
     }
     Ok(())
+}
+
+/// What to say of a word that is neither a file nor a command.
+fn no_such_work(word: &str) -> String {
+    let program = Args::command();
+    let commands = program.get_subcommands().map(clap::Command::get_name);
+    let meant = match nearest(word, commands) {
+        Some(command) => format!("did you mean featurize {command}?"),
+        None => format!(
+            "featurize FILE runs a file of SQL, featurize -c '{word}' runs SQL, featurize --help lists the \
+             commands"
+        ),
+    };
+    format!("'{word}' is neither a file nor a command: {meant}")
 }
 
 /// Does the work unless a signal ends it.

@@ -27,6 +27,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::download::Download;
+use crate::echo::Silence;
 
 /// Between two looks at the figures.
 const TICK: Duration = Duration::from_millis(200);
@@ -39,17 +40,6 @@ const TICKS_BEFORE_THE_BAR: u32 = 3;
 
 /// Every bar on the terminal: a statement may wait for a download, which has a bar of its own.
 pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
-
-/// Whether a bar is on the screen.
-static DRAWN: AtomicBool = AtomicBool::new(false);
-
-/// Takes away the `^C` that a terminal writes, into the line below the bars: they are cleared from the line
-/// on which the cursor is.
-pub(crate) fn erase_echo() {
-    if DRAWN.swap(false, Ordering::Relaxed) {
-        eprint!("\r\x1b[2K\x1b[1A");
-    }
-}
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,7 +90,6 @@ impl Shared {
     fn stop_drawing(&mut self) {
         self.watching = false;
         self.download = None;
-        DRAWN.store(false, Ordering::Relaxed);
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -119,11 +108,12 @@ impl Shared {
             }
             bar.set_position(progress.done());
             bar.set_message(progress.to_string());
+        } else if self.download.is_some() {
+            bar.set_message("waiting for the download");
         } else {
             bar.set_message(before_the_plan());
         }
         bar.tick();
-        DRAWN.store(true, Ordering::Relaxed);
     }
 
     /// A line of text, if it is time for one.
@@ -203,6 +193,9 @@ impl ProgressDisplay {
             display: self.clone(),
             statement,
             thread: None,
+            silence: (self.mode == ProgressMode::Auto)
+                .then(Silence::begin)
+                .flatten(),
         };
         if self.mode != ProgressMode::None {
             *self.lock() = Shared {
@@ -223,6 +216,11 @@ impl ProgressDisplay {
             running.thread = Some((stop, thread));
         }
         running
+    }
+
+    /// Takes the bars off the screen, before something is printed.
+    pub(crate) fn stop_drawing(&self) {
+        self.lock().stop_drawing();
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -292,6 +290,7 @@ pub(crate) struct StatementProgress {
     display: ProgressDisplay,
     statement: usize,
     thread: Option<(Sender<()>, JoinHandle<()>)>,
+    silence: Option<Silence>,
 }
 
 impl StatementProgress {
@@ -305,6 +304,7 @@ impl StatementProgress {
     }
 
     fn stop(&mut self) -> Option<ProgressMonitor> {
+        self.silence = None;
         let (stop, thread) = self.thread.take()?;
         drop(stop);
         if thread.join().is_err() {
@@ -429,7 +429,7 @@ impl ExecutionPlan for ObservedExec {
         let end = futures::stream::poll_fn(move |_| {
             if !ended.swap(true, Ordering::Relaxed) && running.fetch_sub(1, Ordering::Relaxed) == 1
             {
-                display.lock().stop_drawing();
+                display.stop_drawing();
             }
             std::task::Poll::Ready(None)
         });
@@ -452,6 +452,20 @@ mod tests {
         assert_eq!(auto.resolve(false, false), ProgressMode::Lines);
         assert_eq!(auto.resolve(true, false), ProgressMode::None);
         assert_eq!(ProgressMode::Json.resolve(true, false), ProgressMode::Json);
+    }
+
+    #[test]
+    fn a_statement_that_waits_for_a_download_says_so() {
+        let display = ProgressDisplay::new(ProgressMode::Auto);
+        let _statement = display.start();
+        let said = || {
+            let shared = display.lock();
+            shared.draw();
+            shared.bar.as_ref().unwrap().message()
+        };
+        assert_eq!(said(), "planning");
+        display.download(&weights::Progress::new("w.h5", weights::Stage::Receiving));
+        assert_eq!(said(), "waiting for the download");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rustyline::completion::unescape;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 
+use crate::errors::tell;
 use crate::history::HistoryFile;
 use crate::interrupt::{Signals, interruptible, signal};
 use crate::prompt::{self, Prompt, PromptHelper, command};
@@ -119,10 +120,6 @@ async fn run_statement(session: &Session, sql: &str, dialect: &dyn Dialect) -> R
         );
     }
     statements::run(session, sql, None).await
-}
-
-fn tell(error: &DataFusionError) {
-    eprintln!("Error: {}", error.strip_backtrace());
 }
 
 async fn execute_command(

@@ -6,19 +6,20 @@
 //! and its printer shows vectors and images in full in tables, none of them as CSV, and of JSON and CSV as
 //! many rows as of a table.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::csv::WriterBuilder;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::json::ArrayWriter;
 use datafusion::common::instant::Instant;
 use datafusion::common::{Result, TableReference};
 use datafusion::config::FormatOptions;
 use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion_cli::exec::exec_from_commands;
@@ -26,7 +27,9 @@ use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreMode;
 use datafusion_cli::object_storage::is_stdin_location;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::{MaxRows, PrintOptions};
-use datafusion_featurize::display::{condensed, condensed_schema, fitted, nested_to_text, width};
+use datafusion_featurize::display::{
+    condensed, condensed_schema, fitted, nested_to_text, width, wrapped_plan,
+};
 use datafusion_featurize::sql::{self, script};
 use futures::TryStreamExt;
 
@@ -91,22 +94,27 @@ async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
     }
     let started = Instant::now();
     let created = created_table(session, &statement);
-    let plan = ctx.state().statement_to_plan(statement).await?;
+    let mut plan = ctx.state().statement_to_plan(statement).await?;
+    if is_listing {
+        plan = sorted(plan)?;
+    }
     let is_done = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
     let result = ctx.execute_logical_plan(plan).await?;
     let options = ctx.copied_config().options().format.clone();
     let mut stream = result.execute_stream().await?;
     let schema = stream.schema();
-    if is_done && schema.fields().is_empty() {
+    let has_columns = !schema.fields().is_empty();
+    if is_done && !has_columns {
         let rows = match created {
             Some(table) => rows_in_memory(session, table).await,
             None => None,
         };
-        return print_done(&print_options, rows, started, &options);
+        session.progress.stop_drawing();
+        return print_done(&print_options, rows.zip(Some("created")), started, &options);
     }
-    if print_options.format != PrintFormat::Table {
+    if has_columns && print_options.format != PrintFormat::Table {
         let rows = print_all(session, stream).await?;
-        return print_options.print_batches(schema, &[], started, rows, &options);
+        return print_done(&print_options, Some((rows, "fetched")), started, &options);
     }
     // Of what is not shown only the number counts.
     let most = match print_options.maxrows {
@@ -126,8 +134,12 @@ async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
         }
         rows += count;
     }
+    session.progress.stop_drawing();
+    if !has_columns {
+        return print_done(&print_options, Some((rows, "fetched")), started, &options);
+    }
     let table = match is_plan {
-        true => concat_batches(&schema, &shown)?,
+        true => wrapped_plan(&concat_batches(&schema, &shown)?, width())?,
         false => {
             let table = concat_batches(&condensed_schema(&schema), &shown)?;
             let whole = is_listing || rows == 1;
@@ -137,9 +149,21 @@ async fn run_ours(session: &Session, statement: Statement) -> Result<()> {
     print_options.print_batches(table.schema(), &[table], started, rows, &options)
 }
 
+/// In the order of names.
+fn sorted(listing: LogicalPlan) -> Result<LogicalPlan> {
+    let schema = Arc::clone(listing.schema());
+    let names = schema
+        .iter()
+        .filter(|(_, field)| !field.data_type().is_nested());
+    let names = names.map(|names| Expr::from(names).sort(true, false));
+    let names = names.collect::<Vec<_>>();
+    LogicalPlanBuilder::from(listing).sort(names)?.build()
+}
+
 /// Prints all rows as they come, and returns how many there were.
 async fn print_all(session: &Session, mut stream: SendableRecordBatchStream) -> Result<usize> {
     let format = session.print_options.format;
+    let schema = stream.schema();
     let mut json = (format == PrintFormat::Json).then(|| ArrayWriter::new(std::io::stdout()));
     let is_csv = matches!(format, PrintFormat::Csv | PrintFormat::Tsv);
     let options = session.ctx.copied_config().options().format.clone();
@@ -147,6 +171,9 @@ async fn print_all(session: &Session, mut stream: SendableRecordBatchStream) -> 
     while let Some(mut batch) = stream.try_next().await? {
         if batch.num_rows() == 0 {
             continue;
+        }
+        if rows == 0 && std::io::stdout().is_terminal() {
+            session.progress.stop_drawing();
         }
         if let Some(json) = &mut json {
             json.write(&batch)?;
@@ -166,13 +193,26 @@ async fn print_all(session: &Session, mut stream: SendableRecordBatchStream) -> 
         }
         rows += batch.num_rows();
     }
-    if let Some(mut json) = json
-        && rows > 0
-    {
+    session.progress.stop_drawing();
+    if let Some(mut json) = json {
         json.finish()?;
         println!();
+    } else if rows == 0 && is_csv {
+        print_header(format, schema)?;
     }
     Ok(rows)
+}
+
+/// The names of the columns, which datafusion-cli leaves out where there is no row.
+fn print_header(format: PrintFormat, schema: SchemaRef) -> Result<()> {
+    let delimiter = if format == PrintFormat::Tsv {
+        b'\t'
+    } else {
+        b','
+    };
+    let stdout = std::io::stdout().lock();
+    let mut csv = WriterBuilder::new().with_delimiter(delimiter).build(stdout);
+    Ok(csv.write(&nested_to_text(&RecordBatch::new_empty(schema))?)?)
 }
 
 /// The table that the statement makes from the result of a query.
@@ -202,10 +242,11 @@ async fn rows_in_memory(session: &Session, table: TableReference) -> Option<usiz
     Some(rows)
 }
 
-/// Says that a statement without a result has been run.
+/// Says that a statement has been run whose result, if it has one, is printed; beside what programs read, on
+/// stderr.
 fn print_done(
     print_options: &PrintOptions,
-    rows: Option<usize>,
+    rows: Option<(usize, &str)>,
     started: Instant,
     options: &FormatOptions,
 ) -> Result<()> {
@@ -213,15 +254,18 @@ fn print_done(
     if registry.instrument_mode() != InstrumentedObjectStoreMode::Disabled {
         // The requests of the statement, which only this prints.
         let schema = Arc::new(Schema::empty());
-        return print_options.print_batches(schema, &[], started, rows.unwrap_or(0), options);
+        let rows = rows.map_or(0, |(rows, _)| rows);
+        return print_options.print_batches(schema, &[], started, rows, options);
     }
-    if !print_options.quiet {
-        let mut stdout = std::io::stdout().lock();
-        if let Some(rows) = rows {
-            writeln!(stdout, "{rows} row(s) created.")?;
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        writeln!(stdout, "Elapsed {seconds:.3} seconds.\n")?;
+    if print_options.quiet {
+        return Ok(());
+    }
+    let rows = rows.map(|(rows, how)| format!("{rows} row(s) {how}.\n"));
+    let (rows, seconds) = (rows.unwrap_or_default(), started.elapsed().as_secs_f64());
+    let done = format!("{rows}Elapsed {seconds:.3} seconds.\n");
+    match print_options.format {
+        PrintFormat::Table => writeln!(std::io::stdout(), "{done}")?,
+        _ => writeln!(std::io::stderr(), "{done}")?,
     }
     Ok(())
 }

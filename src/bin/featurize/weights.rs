@@ -117,16 +117,10 @@ fn state(file: &FileStatus) -> &'static str {
 
 fn fetch(session: &Session, folder: &WeightsFolder, models: &[String]) -> Result<()> {
     let access = access(&session.ctx.runtime_env(), &session.progress);
-    for model in models {
+    // The last of the names is checked before the first download.
+    let named = models.iter().map(|model| named(model));
+    for (weights, architecture) in named.collect::<Result<Vec<_>>>()? {
         let shown = session.progress.start();
-        let (weights, architecture) = if model.contains("://") {
-            // The network matters for the file of 'imagenet' only.
-            let weights = WeightsSpec::parse(model).map_err(failed)?;
-            (weights, Architecture::Vgg16)
-        } else {
-            let architecture = Architecture::parse(model).map_err(failed)?;
-            (WeightsSpec::ImageNet, architecture)
-        };
         let cached = folder
             .fetch(&weights, architecture, &access)
             .map_err(failed);
@@ -136,6 +130,18 @@ fn fetch(session: &Session, folder: &WeightsFolder, models: &[String]) -> Result
         println!("{}  {}", cached.sha256(), cached.path().display());
     }
     Ok(())
+}
+
+/// What is downloaded for a name. The network matters for the file of 'imagenet' only.
+fn named(name: &str) -> Result<(WeightsSpec, Architecture)> {
+    if !name.contains(['/', '\\', '.']) {
+        let architecture = Architecture::parse(name).map_err(failed)?;
+        return Ok((WeightsSpec::ImageNet, architecture));
+    }
+    match WeightsSpec::parse(name).map_err(failed)? {
+        weights @ WeightsSpec::Url(_) => Ok((weights, Architecture::Vgg16)),
+        _ => exec_err!("'{name}' is on this machine: nothing is downloaded"),
+    }
 }
 
 fn verify(session: &Session, folder: &WeightsFolder) -> Result<()> {

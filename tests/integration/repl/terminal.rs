@@ -26,8 +26,12 @@ impl Terminal {
     }
 
     pub(crate) fn with(home: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::with_progress(home, variables, "none")
+    }
+
+    pub(crate) fn with_progress(home: &Path, variables: &[(&str, &str)], progress: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_featurize");
-        let start = format!("stty cols 80 rows 24; exec '{program}' --progress none");
+        let start = format!("stty cols 80 rows 24; exec '{program}' --progress {progress}");
         let mut script = Command::new("script")
             .args(["-qefc", &start, "/dev/null"])
             .env("HOME", home)
@@ -69,12 +73,17 @@ impl Terminal {
 
     /// Waits until `text` is shown, and returns all that was shown before since the last time.
     pub(crate) fn expect(&mut self, text: &str) -> String {
+        plain(&self.expect_raw(text))
+    }
+
+    /// The same with the sequences that move the cursor and colour.
+    pub(crate) fn expect_raw(&mut self, text: &str) -> String {
         let begun = Instant::now();
         loop {
             if let Some(at) = self.shown[self.seen..].find(text) {
                 let before = self.shown[self.seen..][..at].to_owned();
                 self.seen += at + text.len();
-                return plain(&before);
+                return before;
             }
             let left = PATIENCE.saturating_sub(begun.elapsed());
             let bytes = self.bytes.recv_timeout(left);

@@ -46,7 +46,29 @@ pub(super) struct Content {
 ///
 /// What the file is, what was expected and what to do.
 pub(super) fn read(path: &Path) -> Result<Content, String> {
-    let unreadable = |error: io::Error| format!("the file cannot be read: {error}");
+    let Some(format) = identify(path)? else {
+        let file = fs::read(path).map_err(unreadable)?;
+        let mut archive = archive_of_weights(Cursor::new(&file))?;
+        let member = archive.read_weights()?;
+        return Ok(Content {
+            format: Format::Hdf5,
+            file,
+            member: Some(member),
+        });
+    };
+    Ok(Content {
+        format,
+        file: fs::read(path).map_err(unreadable)?,
+        member: None,
+    })
+}
+
+/// The format of a file of weights, by its first bytes; `None` of Keras's archive.
+///
+/// # Errors
+///
+/// What the file is, what was expected and what to do.
+pub(super) fn identify(path: &Path) -> Result<Option<Format>, String> {
     if path.is_dir() {
         return Err(folder(path));
     }
@@ -57,22 +79,15 @@ pub(super) fn read(path: &Path) -> Result<Content, String> {
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         // A pickle of many gigabytes is known by the names in it.
         archive_of_weights(BufReader::new(file))?;
-        let file = fs::read(path).map_err(unreadable)?;
-        let mut archive = archive_of_weights(Cursor::new(&file))?;
-        let member = archive.read_weights()?;
-        return Ok(Content {
-            format: Format::Hdf5,
-            file,
-            member: Some(member),
-        });
+        return Ok(None);
     }
     let length = file.metadata().map_err(unreadable)?.len();
-    let format = recognise(&head, length)?;
-    Ok(Content {
-        format,
-        file: fs::read(path).map_err(unreadable)?,
-        member: None,
-    })
+    recognise(&head, length).map(Some)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+fn unreadable(error: io::Error) -> String {
+    format!("the file cannot be read: {error}")
 }
 
 /// The format of a file that begins so, and is no ZIP archive.

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::WeightsSpec;
 use super::access::{Progress, Stage, WeightsAccess};
+use super::content;
 use super::digest::Digests;
 use super::download::{self, Failure, Partial, Patience, Version};
 use super::place::{Place, State, lock};
@@ -412,15 +413,15 @@ impl WeightsFolder {
         report(Stage::Verifying);
         let digests = Digests::of_file(&place.partial.bytes, file.md5.is_some());
         let digests = digests.map_err(unwritable)?;
-        if let Some(expected) = file.md5
-            && digests.md5 != expected
-        {
+        // What is no weights says more than a hash that differs.
+        let junk = content::identify(&place.partial.bytes).err();
+        let md5 = &digests.md5;
+        let expected = file.md5.filter(|expected| expected != md5);
+        let other =
+            expected.map(|expected| format!("what came has MD5 {md5}, expected {expected}"));
+        if let Some(why) = junk.or(other) {
             place.partial.discard().map_err(unwritable)?;
-            let why = format!(
-                "what came has MD5 {}, expected {expected}; it was thrown away",
-                digests.md5
-            );
-            return Err(self.unreachable(file, &why));
+            return Err(self.unreachable(file, &format!("{why}; it was thrown away")));
         }
         place.install(&version, &digests).map_err(unwritable)?;
         log::info!(

@@ -24,9 +24,11 @@ pub(crate) fn folder() -> (TempDir, WeightsFolder) {
     (scratch, folder)
 }
 
-/// Two hundred thousand bytes, more than any buffer on the way.
+/// Two hundred thousand bytes that begin as HDF5, more than any buffer on the way.
 pub(crate) fn body(seed: usize) -> Vec<u8> {
-    (0..200_000).map(|i| (i * i / 7 + seed * i) as u8).collect()
+    let mut body: Vec<u8> = (0..200_000).map(|i| (i * i / 7 + seed * i) as u8).collect();
+    body[..8].copy_from_slice(b"\x89HDF\r\n\x1a\n");
+    body
 }
 
 /// Downloads as `featurize weights fetch` does.
@@ -247,6 +249,44 @@ fn a_file_with_the_wrong_hash_is_thrown_away() {
         "{error}"
     );
     assert!(matches!(folder.verify().unwrap()[0].2, Verdict::Damaged(_)));
+}
+
+/// What servers send in the place of a file, whatever it is called.
+#[test]
+fn what_is_no_weights_is_thrown_away() {
+    for (body, what) in [
+        (
+            &b"<!DOCTYPE html><title>Sign in</title>"[..],
+            "this is a web page ('Sign in')",
+        ),
+        (
+            b"<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>",
+            "an XML answer of a server",
+        ),
+        (b"{\"error\":\"Invalid credentials\"}", "JSON: {\"error\""),
+        (
+            b"version https://git-lfs.github.com/spec/v1\nsize 9\n",
+            "a pointer of Git LFS",
+        ),
+        (b"\x80\x02}q\x00", "a Python pickle"),
+        (b"PK\x05\x06junk", "a ZIP archive that is not whole"),
+        (b"weights", "7 bytes are not a whole HDF5 file"),
+        (b"", "an empty file"),
+    ] {
+        let server = Server::of(Content::new(body, "a"));
+        let (_scratch, folder) = folder();
+        let error = fetch(&folder, &server.url("w.h5")).unwrap_err().to_string();
+        assert!(
+            error.contains(what) && error.contains("thrown away"),
+            "{error}"
+        );
+        let error = Child::imagenet("vgg16", &server.url("keras"))
+            .run(&folder)
+            .unwrap_err();
+        assert!(error.contains(what) && !error.contains("MD5"), "{error}");
+        assert_eq!(folder.verify().unwrap(), []);
+        assert_clean(&folder);
+    }
 }
 
 #[test]
