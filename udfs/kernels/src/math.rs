@@ -34,7 +34,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
     simd.scale(value, exponent)
 }
 
-/// The error function within 2·10⁻⁷: x·P(x²)/Q(x²), with the least relative error up to 3.92, from where it
+/// The error function within 4·10⁻⁷: x·P(x²)/Q(x²), with the least relative error up to 3.92, from where it
 /// is 1 in `f32`.
 #[inline(always)]
 pub(crate) fn erf<S: Simd>(simd: S, x: S::V) -> S::V {
@@ -121,7 +121,7 @@ mod tests {
                     "{isa:?} exp({x}) = {exp}"
                 );
                 let expected = reference::erf(x);
-                assert!((erf - expected).abs() < 2e-7, "{isa:?} erf({x}) = {erf}");
+                assert!((erf - expected).abs() < 4e-7, "{isa:?} erf({x}) = {erf}");
             }
         }
     }

@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
             let (class, id) = (usize::from(place >> 4), usize::from(place & 15));
             let slot = self.huffman.get_mut(class).and_then(|ids| ids.get_mut(id));
             let slot = slot.ok_or_else(|| corrupt(format!("Huffman table {class}/{id}")))?;
-            self.plain &= check_codes(specification).is_ok();
+            self.plain &= segments::check_codes(specification).is_ok();
             *slot = Some(Huffman {
                 specification,
                 written: false,

@@ -51,7 +51,7 @@ impl Reader<'_> {
 }
 
 /// That a Huffman table leaves the code of ones only alone, as libjpeg does.
-fn check_codes(specification: &[u8]) -> Result<(), Cause> {
+pub(super) fn check_codes(specification: &[u8]) -> Result<(), Cause> {
     let counts = specification.get(..16).unwrap_or_default();
     let used = (1..=16)
         .zip(counts)
