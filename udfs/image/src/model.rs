@@ -8,7 +8,8 @@ use candle_core::Device;
 use crate::decode::{DecodeOptions, decode};
 use crate::error::{Error, Result, tensor_message};
 use crate::models::{
-    Architecture, Implementation, Network, Pooling, TransformerSpec, check_pooling, transformer,
+    Architecture, Implementation, ModelSpec, Network, Pooling, TransformerSpec, check_pooling,
+    transformer,
 };
 use crate::pool::Workers;
 use crate::preparation::Preparation;
@@ -123,6 +124,32 @@ impl Model {
             device,
         };
         once(key, || Self::load_at(architecture, side, weights, device))
+    }
+
+    /// The model of this process by its name or address: what [`shared_at`](Self::shared_at) or
+    /// [`shared_transformer`](Self::shared_transformer) gives. Without `weights`, it has its published ones.
+    ///
+    /// # Errors
+    ///
+    /// As these.
+    pub fn shared_spec(
+        spec: &ModelSpec,
+        side: Option<usize>,
+        weights: Option<&WeightsSpec>,
+        (weights_dir, access): (Option<&Path>, &WeightsAccess),
+        device: DeviceKind,
+    ) -> Result<Arc<Self>> {
+        match spec {
+            ModelSpec::Convolutional(architecture) => {
+                let weights = weights.unwrap_or(&WeightsSpec::ImageNet);
+                let weights = weights.resolve(*architecture, weights_dir, access)?;
+                let side = architecture.side(side)?;
+                Self::shared_at(*architecture, side, &weights, device)
+            }
+            ModelSpec::Transformer(spec) => {
+                Self::shared_transformer(spec, side, weights, (weights_dir, access), device)
+            }
+        }
     }
 
     /// The transformer of this process for images of this side, or of the one that its files say; as

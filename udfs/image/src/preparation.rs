@@ -103,6 +103,11 @@ impl Preparation {
             }
         };
         if let Some(wanted) = input_size {
+            if !(1..=MOST_SIDE).contains(&wanted) {
+                return Err(format!(
+                    "input_size must be from 1 to {MOST_SIDE}, found {wanted}"
+                ));
+            }
             let scaled = |pixels: usize| (pixels * wanted + side / 2) / side;
             resize = match resize {
                 Resize::Square(pixels) => Resize::Square(scaled(pixels)),

@@ -245,20 +245,11 @@ impl Constants {
             None => WeightsSpec::parse(&settings.weights).map_err(in_setting("weights"))?,
         };
         let device = DeviceKind::parse(&settings.device)?;
+        // The setting's default stands for each network's own weights, which are not ImageNet's everywhere.
+        let is_own = self.weights.is_none() && weights == WeightsSpec::ImageNet;
+        let weights = Some(&weights).filter(|_| !is_own);
         let folder = settings.weights_dir.as_deref();
-        match model {
-            ModelSpec::Convolutional(architecture) => {
-                let weights = weights.resolve(architecture, folder, access)?;
-                let side = architecture.side(side)?;
-                Model::shared_at(architecture, side, &weights, device)
-            }
-            ModelSpec::Transformer(spec) => {
-                // What the setting says where nobody has set it stands for each network's own.
-                let is_own = self.weights.is_none() && weights == WeightsSpec::ImageNet;
-                let weights = Some(&weights).filter(|_| !is_own);
-                Model::shared_transformer(&spec, side, weights, (folder, access), device)
-            }
-        }
+        Model::shared_spec(&model, side, weights, (folder, access), device)
     }
 
     fn featurizer(

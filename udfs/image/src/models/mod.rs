@@ -113,7 +113,12 @@ impl Architecture {
     ///
     /// [`Error::Argument`] that lists the names and suggests the nearest.
     pub fn parse(text: &str) -> Result<Self> {
-        choose("network", text, &Self::ALL.map(|each| (each.name(), each)))
+        choose(
+            "model",
+            text,
+            &Self::ALL.map(|each| (each.name(), each)),
+            "",
+        )
     }
 
     /// Height and width of the images that the network was made for.
@@ -364,11 +369,12 @@ pub fn parse_pooling(text: &str) -> Result<Pooling> {
         "pooling",
         text,
         &Pooling::ALL.map(|each| (each.name(), each)),
+        "",
     )
 }
 
-/// Finds `text` among `choices`, or says which they are and which is nearest.
-fn choose<T: Copy>(argument: &str, text: &str, choices: &[(&str, T)]) -> Result<T> {
+/// Finds `text` among `choices`, or says which they are, what `more` there is, and which is nearest.
+fn choose<T: Copy>(argument: &str, text: &str, choices: &[(&str, T)], more: &str) -> Result<T> {
     use datafusion_common::utils::datafusion_strsim::levenshtein;
 
     if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
@@ -388,10 +394,7 @@ fn choose<T: Copy>(argument: &str, text: &str, choices: &[(&str, T)]) -> Result<
     Err(Error::Argument(format!(
         "unknown {argument} '{text}', expected one of {}{}{nearest}",
         names.join(", "),
-        match argument {
-            "model" => ", or the address of a folder (hf://owner/repo, s3://…/, a path)",
-            _ => "",
-        }
+        more
     )))
 }
 

@@ -5,7 +5,11 @@ use std::fmt;
 use super::transformer::{Config, Published};
 use super::{Architecture, MOST_SIDE, Pooling, choose};
 use crate::error::{Error, Result};
+use crate::preparation::Preparation;
 use crate::weights::FolderAddress;
+
+/// What else a model may be.
+const FOLDERS: &str = ", or the address of a folder (hf://owner/repo, s3://…/, a path)";
 
 /// A network by its name or by the address of its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,9 +46,42 @@ impl ModelSpec {
         let convolutional = Architecture::ALL.map(|each| (each.name(), Ok(each)));
         let published = Published::ALL.map(|each| (each.name(), Err(each)));
         let all = [convolutional.as_slice(), published.as_slice()].concat();
-        match choose("model", text, &all)? {
+        match choose("model", text, &all, FOLDERS)? {
             Ok(architecture) => Ok(Self::Convolutional(architecture)),
             Err(published) => Ok(Self::Transformer(TransformerSpec::of(published)?)),
+        }
+    }
+
+    /// Every network that has a name, in the order in which messages list them.
+    pub fn named() -> Vec<Self> {
+        let published = Published::ALL.into_iter().filter_map(|published| {
+            let spec = TransformerSpec::of(published).ok()?;
+            Some(Self::Transformer(spec))
+        });
+        let convolutional = Architecture::ALL.into_iter().map(Self::Convolutional);
+        convolutional.chain(published).collect()
+    }
+
+    /// Height and width of the images that a network with a name is fed.
+    pub fn image_side(&self) -> Option<usize> {
+        match self {
+            Self::Convolutional(architecture) => Some(architecture.image_side()),
+            Self::Transformer(spec) => {
+                let text = spec.published?.preprocessor();
+                Some(Preparation::parse(text, &spec.known()?, None).ok()?.side())
+            }
+        }
+    }
+
+    /// Length of the vectors that a pooling gives of such images, if the network has it.
+    pub fn dimension(&self, pooling: Pooling) -> Option<usize> {
+        let side = self.image_side()?;
+        match self {
+            Self::Convolutional(architecture) => {
+                self.check(Some(pooling), None).ok()?;
+                Some(pooling.dimension(architecture.feature_map(side)))
+            }
+            Self::Transformer(spec) => spec.known()?.dimension(pooling, side),
         }
     }
 
@@ -103,6 +140,11 @@ pub(crate) fn check_pooling(
 }
 
 impl TransformerSpec {
+    /// What the short name stands for, if one was said.
+    pub fn published(&self) -> Option<Published> {
+        self.published
+    }
+
     /// The network of a short name.
     pub(crate) fn of(published: Published) -> Result<Self> {
         Ok(Self {

@@ -47,6 +47,8 @@ pub use self::model_folder::FolderAddress;
 pub(crate) use self::model_folder::{LoadedFolder, ModelFolder};
 use self::safetensors::SafetensorsFile;
 use self::seeded::Seeded;
+#[cfg(test)]
+pub(crate) use self::shards::NumbersOf;
 pub use self::url::WeightsUrl;
 use crate::cancel;
 use crate::conventions::{Conventions, Library};

@@ -231,6 +231,15 @@ impl Config {
         Pooling::ALL.into_iter().filter(has).collect()
     }
 
+    /// Length of the vectors that a pooling gives of images of this side, if there is one.
+    pub(crate) fn dimension(&self, pooling: Pooling, side: usize) -> Option<usize> {
+        self.poolings().contains(&pooling).then(|| match pooling {
+            Pooling::None => ((side / self.patch).pow(2) + self.prefix()) * self.width,
+            Pooling::Projection => self.projection.unwrap_or(self.width),
+            _ => self.width,
+        })
+    }
+
     /// Whether the reference feeds it images of any size without being told to.
     pub(crate) fn takes_any_side(&self) -> bool {
         self.family == Family::Dinov2

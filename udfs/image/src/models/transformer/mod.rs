@@ -11,3 +11,6 @@ mod published;
 pub(crate) use build::{Tensors, build};
 pub(crate) use config::Config;
 pub use published::Published;
+
+#[cfg(test)]
+mod tests;
