@@ -319,8 +319,8 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::Decode`] if it cannot be decoded.
-    pub fn prepare(&self, image: &[u8]) -> Result<Vec<f32>> {
-        let picture = decode(image, DecodeOptions::default());
+    pub fn prepare(&self, image: &[u8], options: impl Into<DecodeOptions>) -> Result<Vec<f32>> {
+        let picture = decode(image, options);
         let picture = picture.map_err(|error| Error::Decode { row: 0, error })?;
         let side = self.image_side();
         let mut input = vec![0.0; side * side * 3];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use candle_core::safetensors::BufferedSafetensors;
 use candle_core::{DType, Device};
+use datafusion_functions_image::decode::Limits;
 use datafusion_functions_image::error::Result;
 use datafusion_functions_image::model::{DeviceKind, Model};
 use datafusion_functions_image::models::{ModelSpec, Pooling};
@@ -130,9 +131,12 @@ fn another_input_size_resizes_positions_as_pytorch() {
 fn pictures_are_prepared_to_the_pixel() {
     let golden = Golden::read(&data());
     let image = &parity::images()[3];
+    let limits = Limits {
+        max_pixels: 1 << 20,
+    };
     for network in NETWORKS {
         let expected = golden.vectors(&format!("{network}.pixels")).unwrap();
-        let found = local(network, None).prepare(image).unwrap();
+        let found = local(network, None).prepare(image, limits).unwrap();
         assert!(found == expected[0], "{network}");
     }
 }
