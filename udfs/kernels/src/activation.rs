@@ -25,21 +25,27 @@ impl Activation {
     #[inline(always)]
     pub(crate) fn smooth<S: Simd>(self, simd: S, lines: &mut [Lanes]) {
         match self {
-            Self::Gelu => each(simd, lines, |x| gelu(simd, x)),
-            Self::GeluTanh => each(simd, lines, |x| gelu_tanh(simd, x)),
-            Self::QuickGelu => each(simd, lines, |x| {
-                logistic(simd, x, simd.mul(x, simd.splat(-1.702)))
-            }),
+            Self::Gelu => {
+                for line in lines {
+                    let value = gelu(simd, simd.load(line));
+                    simd.store(line, value);
+                }
+            }
+            Self::GeluTanh => {
+                for line in lines {
+                    let value = gelu_tanh(simd, simd.load(line));
+                    simd.store(line, value);
+                }
+            }
+            Self::QuickGelu => {
+                let factor = simd.splat(-1.702);
+                for line in lines {
+                    let x = simd.load(line);
+                    simd.store(line, logistic(simd, x, simd.mul(x, factor)));
+                }
+            }
             _ => {}
         }
-    }
-}
-
-#[inline(always)]
-fn each<S: Simd>(simd: S, lines: &mut [Lanes], f: impl Fn(S::V) -> S::V) {
-    for line in lines {
-        let value = f(simd.load(line));
-        simd.store(line, value);
     }
 }
 
@@ -58,7 +64,7 @@ fn gelu<S: Simd>(simd: S, x: S::V) -> S::V {
 #[inline(always)]
 fn gelu_tanh<S: Simd>(simd: S, x: S::V) -> S::V {
     /// −2·√(2/π).
-    const FACTOR: f32 = -1.595_769_1;
+    const FACTOR: f32 = -1.595_769;
     let square = simd.mul(x, x);
     let inner = simd.mul_add(square, simd.splat(0.044_715 * FACTOR), simd.splat(FACTOR));
     logistic(simd, x, simd.mul(x, inner))

@@ -5,11 +5,6 @@
 //! far: Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018. So memory does not depend
 //! on the number of queries, and an element's bits on nothing but its row.
 
-#![expect(
-    clippy::needless_range_loop,
-    reason = "indices are the rows of tiles held in registers"
-)]
-
 use crate::gemm::{Panels, multiply, with_rows};
 use crate::graph;
 use crate::layout::{Map, Rows, Sides, Source, Target};
@@ -225,14 +220,16 @@ impl Heads<'_> {
                 }
             }
         }
-        let scales = totals.map(|total| simd.splat(1.0 / total));
         let sums = self.sums.as_chunks::<M>().0;
         for (block, sums) in sums.iter().enumerate().take(blocks) {
             let Some(out) = out[block * self.map.columns()..].first_chunk_mut::<M>() else {
                 return;
             };
             for m in 0..M {
-                simd.store(&mut out[m], simd.mul(simd.load(&sums[m]), scales[m]));
+                simd.store(
+                    &mut out[m],
+                    simd.mul(simd.load(&sums[m]), simd.splat(1.0 / totals[m])),
+                );
             }
         }
     }

@@ -49,7 +49,7 @@ pub(crate) fn erf<S: Simd>(simd: S, x: S::V) -> S::V {
             0.003_758_787_4,
             0.052_727_334,
             0.190_254_63,
-            1.128_379_1,
+            std::f32::consts::FRAC_2_SQRT_PI,
         ],
     );
     let below = polynomial(

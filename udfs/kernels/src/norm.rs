@@ -58,22 +58,19 @@ struct NormRows<'a> {
 impl Kernel for NormRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let (columns, left) = (self.map.columns(), self.map.border.left);
+        let steps = (self.rows.columns, self.map.columns());
+        let left = self.map.border.left;
+        let whole = self.map.width / TOGETHER * TOGETHER;
         for (index, row) in self.task.rows.iter_mut().enumerate() {
             let from = &self.rows.lines[self.rows.starts[index]..];
-            let mut pixels = |x: usize, count| {
-                let (from, to) = (&from[x..], &mut row[left + x..]);
-                let steps = (self.rows.columns, columns);
-                match count {
-                    TOGETHER => normalise::<S, TOGETHER>(simd, self.layer, from, to, steps),
-                    _ => normalise::<S, 1>(simd, self.layer, from, to, steps),
-                }
-            };
-            let whole = self.map.width / TOGETHER * TOGETHER;
-            (0..whole)
-                .step_by(TOGETHER)
-                .for_each(|x| pixels(x, TOGETHER));
-            (whole..self.map.width).for_each(|x| pixels(x, 1));
+            // No closure: only what is inlined for certain is compiled for the instruction set.
+            for x in (0..whole).step_by(TOGETHER) {
+                let to = &mut row[left + x..];
+                normalise::<S, TOGETHER>(simd, self.layer, &from[x..], to, steps);
+            }
+            for x in whole..self.map.width {
+                normalise::<S, 1>(simd, self.layer, &from[x..], &mut row[left + x..], steps);
+            }
         }
     }
 }
@@ -97,7 +94,10 @@ fn normalise<S: Simd, const N: usize>(
             }
         }
     }
-    let means = sums.map(|sum| simd.splat(total(simd, sum) / count));
+    let mut means = sums;
+    for mean in &mut means {
+        *mean = simd.splat(total(simd, *mean) / count);
+    }
     // What fills up the last block has no part in the deviation.
     let mut last = Lanes([1.0; LANES]);
     last.0[(layer.channels - 1) % LANES + 1..].fill(0.0);
@@ -116,10 +116,11 @@ fn normalise<S: Simd, const N: usize>(
             }
         }
     }
-    let scales = squares.map(|square| {
-        let variance = f64::from(total(simd, square) / count);
-        simd.splat((1.0 / (variance + layer.epsilon).sqrt()) as f32)
-    });
+    let mut scales = squares;
+    for scale in &mut scales {
+        let variance = f64::from(total(simd, *scale) / count);
+        *scale = simd.splat((1.0 / (variance + layer.epsilon).sqrt()) as f32);
+    }
     for (block, (gamma, beta)) in layer.gamma.iter().zip(&layer.beta).enumerate() {
         let (gamma, beta) = (simd.load(gamma), simd.load(beta));
         let lines = from[block * from_step..].first_chunk::<N>();

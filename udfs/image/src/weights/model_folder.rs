@@ -31,8 +31,9 @@ const MOST_TEXT: u64 = 64 << 20;
 const MOST_SHARDS: usize = 1000;
 
 /// What remote folders were found to have, by the weights folder and their address.
-static FOUND: LazyLock<Mutex<HashMap<(PathBuf, WeightsUrl), Arc<Files>>>> =
-    LazyLock::new(Mutex::default);
+static FOUND: LazyLock<Mutex<HashMap<Remote, Arc<Files>>>> = LazyLock::new(Mutex::default);
+
+type Remote = (PathBuf, WeightsUrl);
 
 /// Where a folder is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -347,7 +348,7 @@ impl<'a> Place<'a> {
         })
     }
 
-    fn key(&self) -> Option<(PathBuf, WeightsUrl)> {
+    fn key(&self) -> Option<Remote> {
         match &self.spec.address {
             FolderAddress::Url(url) => Some((self.cache.path().to_owned(), url.clone())),
             FolderAddress::Path(_) => None,

@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(found.len(), to * to);
             for (found, expected) in found.iter().zip(expected) {
                 assert!(
-                    (found - expected).abs() < 1e-5,
+                    (found - expected).abs() < 1e-3,
                     "{to} {antialias}: {found} {expected}"
                 );
             }
@@ -102,9 +102,9 @@ mod tests {
     }
 
     const GOLDEN: [(usize, bool, [f32; 4]); 4] = [
-        (2, false, [1.430756, 6.522369, 32.397369, 53.180756]),
-        (2, true, [2.871166, 8.197848, 30.284525, 47.044525]),
-        (4, false, [-0.686862, -0.564097, 0.911753, 2.677096]),
-        (4, true, [-0.506015, -0.228327, 1.267337, 3.043328]),
+        (2, false, [1.430, 6.522, 32.397, 53.180]),
+        (2, true, [2.871, 8.197, 30.284, 47.044]),
+        (4, false, [-0.686, -0.564, 0.911, 2.677]),
+        (4, true, [-0.506, -0.228, 1.267, 3.043]),
     ];
 }
