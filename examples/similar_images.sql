@@ -6,11 +6,12 @@ CREATE OR REPLACE EXTERNAL TABLE images STORED AS BINARYFILE
 LOCATION 'examples/fruits/'
 OPTIONS ('pathGlobFilter' '*.jpg', 'recursiveFileLookup' 'true');
 
--- Offline, a network with fixed pseudo-random weights stands in for the one trained on ImageNet.
+-- Offline, DINOv2 with fixed pseudo-random weights stands in for the trained one, which is downloaded from
+-- the Hugging Face hub where this line is left out.
 SET featurize.weights = 'seeded';
 
 CREATE OR REPLACE TABLE features AS
-SELECT path, split_part(path, '/', -2) AS label, featurize(content, 'mobilenet_v2') AS features
+SELECT path, split_part(path, '/', -2) AS label, featurize(content, 'dinov2_small') AS features
 FROM images;
 
 CREATE OR REPLACE TABLE model AS
@@ -49,7 +50,7 @@ LIMIT 6;
 -- An image file that is not in the table, put through the same network and model.
 SELECT label, split_part(path, '/', -1) AS image,
        abs(round(cosine_distance(features_pca, (
-           SELECT pca_transform(featurize(content, 'mobilenet_v2'), (SELECT pca FROM model))
+           SELECT pca_transform(featurize(content, 'dinov2_small'), (SELECT pca FROM model))
            FROM images
            WHERE path LIKE '%/Kiwi/3_100.jpg')), 4)) AS distance
 FROM vectors

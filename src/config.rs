@@ -9,7 +9,7 @@ use std::any::Any;
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::common::{Result, config_datafusion_err, config_err};
 use datafusion_functions_image::decode::{DeepGrey, ExifOrientation, TruncatedImages};
-use datafusion_functions_image::models::Architecture;
+use datafusion_functions_image::models::ModelSpec;
 use datafusion_functions_image::settings::{
     DEFAULT_DEVICE, DEFAULT_MAX_PIXELS, DEFAULT_MODEL, DEFAULT_WEIGHTS,
 };
@@ -221,9 +221,15 @@ impl ExtensionOptions for FeaturizeOptions {
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "model" => {
-                let model = value.to_ascii_lowercase();
-                checked(key, Architecture::parse(&model))?;
-                self.model = model;
+                // A name in any letter case, or an address as it is.
+                let lower = value.to_ascii_lowercase();
+                let parsed = match ModelSpec::parse(&lower) {
+                    Ok(ModelSpec::Transformer(spec)) if spec.published().is_none() => {
+                        ModelSpec::parse(value).map(|_| value.to_owned())
+                    }
+                    parsed => parsed.map(|_| lower),
+                };
+                self.model = checked(key, parsed)?;
             }
             "weights" => {
                 checked(key, WeightsSpec::parse(value))?;

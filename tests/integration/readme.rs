@@ -1,7 +1,7 @@
 //! Tables of the README and of the reference come from the code; `UPDATE_README=1` writes them anew.
 
 use datafusion::common::config::ExtensionOptions;
-use datafusion_featurize::image::models::{Architecture, Pooling};
+use datafusion_featurize::image::models::{ModelSpec, Pooling};
 use datafusion_featurize::{FeaturizeOptions, all_default_documentation};
 
 fn functions() -> String {
@@ -45,12 +45,15 @@ fn networks() -> String {
         "| `model` | pixels | features | `pooling => 'avg'` or `'max'` | `pooling => 'none'` |\n\
          |---|---|--:|--:|--:|\n",
     );
-    for network in Architecture::ALL {
-        let side = network.image_side();
-        let features = |pooling: Pooling| grouped(pooling.dimension(network.feature_map(side)));
+    for network in ModelSpec::named() {
+        let side = network.image_side().unwrap();
+        let features = |pooling: Pooling| {
+            let dimension = network.dimension(pooling);
+            dimension.map_or_else(|| "–".to_owned(), grouped)
+        };
         table += &format!(
             "| `'{network}'` | {side} × {side} | {} | {} | {} |\n",
-            features(network.default_pooling()),
+            features(network.default_pooling().unwrap()),
             features(Pooling::Avg),
             features(Pooling::None),
         );

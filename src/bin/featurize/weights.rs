@@ -10,9 +10,9 @@ use datafusion::config::FormatOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_featurize::display::{fitted, width};
-use datafusion_featurize::image::models::Architecture;
+use datafusion_featurize::image::models::{Architecture, ModelSpec, TransformerSpec};
 use datafusion_featurize::image::weights::{
-    FileState, FileStatus, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
+    CachedWeights, FileState, FileStatus, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
 };
 use datafusion_featurize::weights::SessionStores;
 use indicatif::HumanBytes;
@@ -23,13 +23,14 @@ use crate::session::Session;
 /// Downloaded weights: FEATURIZE_WEIGHTS_DIR, else the platform's cache folder
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum WeightsCommand {
-    /// List the files of 'imagenet' and what else is there
+    /// List the files of 'imagenet', of transformers with short names, and what else is there
     List,
     /// Download weights unless they are there and intact
     ///
     /// A file at a URL is downloaded again if it has changed.
     Fetch {
-        /// A network such as vgg16 or resnet50, or the URL of a .h5, .keras or .safetensors file
+        /// A network such as vgg16 or dinov2_small, hf://owner/repo, the URL of another model's folder with a
+        /// slash at the end, or that of a .h5, .keras or .safetensors file
         #[arg(value_name = "MODEL", required = true)]
         models: Vec<String>,
     },
@@ -60,9 +61,7 @@ fn list(session: &Session, folder: &WeightsFolder) -> Result<()> {
         return Ok(());
     }
     let texts = |values: Vec<Option<String>>| -> ArrayRef { Arc::new(StringArray::from(values)) };
-    let models = files
-        .iter()
-        .map(|file| Some(file.architecture?.to_string()));
+    let models = files.iter().map(|file| file.model.map(str::to_owned));
     let states = files.iter().map(|file| state(file));
     let lengths = files.iter().map(|file| file.length);
     let paths = files.iter().map(|file| folder.path().join(&file.name));
@@ -91,10 +90,7 @@ fn list(session: &Session, folder: &WeightsFolder) -> Result<()> {
 fn listing(folder: &WeightsFolder, files: &[FileStatus]) -> String {
     let mut text = format!("In {}:\n", folder.path().display());
     for file in files {
-        let model = match file.architecture {
-            Some(architecture) => architecture.to_string(),
-            None => "(from a URL)".to_owned(),
-        };
+        let model = file.model.unwrap_or("(from a URL)");
         text += &format!("\n{model}: {}", state(file));
         if file.length > 0 {
             text += &format!(", {}", HumanBytes(file.length));
@@ -118,30 +114,57 @@ fn state(file: &FileStatus) -> &'static str {
 fn fetch(session: &Session, folder: &WeightsFolder, models: &[String]) -> Result<()> {
     let access = access(&session.ctx.runtime_env(), &session.progress);
     // The last of the names is checked before the first download.
-    let named = models.iter().map(|model| named(model));
-    for (weights, architecture) in named.collect::<Result<Vec<_>>>()? {
+    let wanted = models.iter().map(|model| wanted(model));
+    for wanted in wanted.collect::<Result<Vec<_>>>()? {
         let shown = session.progress.start();
-        let cached = folder
-            .fetch(&weights, architecture, &access)
-            .map_err(failed);
+        let cached = match wanted {
+            Wanted::File(weights, architecture) => {
+                let cached = folder.fetch(&weights, architecture, &access);
+                cached.map(|cached| vec![cached])
+            }
+            Wanted::Folder(transformer) => folder.fetch_transformer(&transformer, &access),
+        };
+        let cached = cached.map_err(failed);
         shown.finish(cached.is_ok());
-        let cached = cached?;
-        // As sha256sum prints it.
-        println!("{}  {}", cached.sha256(), cached.path().display());
+        for cached in cached? {
+            // As sha256sum prints it.
+            println!("{}  {}", cached.sha256(), cached.path().display());
+        }
     }
     Ok(())
 }
 
-/// What is downloaded for a name. The network matters for the file of 'imagenet' only.
-fn named(name: &str) -> Result<(WeightsSpec, Architecture)> {
-    if !name.contains(['/', '\\', '.']) {
-        let architecture = Architecture::parse(name).map_err(failed)?;
-        return Ok((WeightsSpec::ImageNet, architecture));
+/// What is downloaded for a name.
+enum Wanted {
+    /// The network matters for the file of 'imagenet' only.
+    File(WeightsSpec, Architecture),
+    Folder(TransformerSpec),
+}
+
+fn wanted(name: &str) -> Result<Wanted> {
+    let is_short = !name.contains(['/', '\\', '.']);
+    if is_short || is_folder(name) {
+        return match ModelSpec::parse(name).map_err(failed)? {
+            ModelSpec::Convolutional(architecture) => {
+                Ok(Wanted::File(WeightsSpec::ImageNet, architecture))
+            }
+            ModelSpec::Transformer(transformer) => Ok(Wanted::Folder(transformer)),
+            other => exec_err!("{other} has nothing that is downloaded"),
+        };
     }
     match WeightsSpec::parse(name).map_err(failed)? {
-        weights @ WeightsSpec::Url(_) => Ok((weights, Architecture::Vgg16)),
+        weights @ WeightsSpec::Url(_) => Ok(Wanted::File(weights, Architecture::Vgg16)),
         _ => exec_err!("'{name}' is on this machine: nothing is downloaded"),
     }
+}
+
+/// Whether an address is that of a model's folder.
+fn is_folder(address: &str) -> bool {
+    let repo = address
+        .strip_prefix("hf://")
+        .map(|repo| repo.trim_end_matches('/'));
+    let is_remote = address.contains("://") && !address.starts_with("file:");
+    is_remote && (address.ends_with('/') || repo.is_some_and(|repo| repo.matches('/').count() == 1))
 }
 
 fn verify(session: &Session, folder: &WeightsFolder) -> Result<()> {

@@ -12,11 +12,11 @@ use std::time::Instant;
 use datafusion_functions_image::decode::{Limits, decode};
 use datafusion_functions_image::features::{Featurizer, OnUndecodable};
 use datafusion_functions_image::model::{DeviceKind, Model};
-use datafusion_functions_image::models::Architecture;
+use datafusion_functions_image::models::ModelSpec;
 use datafusion_functions_image::pool::ComputePool;
 use datafusion_functions_image::resize::resize_rgb;
 use datafusion_functions_image::settings::DEFAULT_MAX_PIXELS;
-use datafusion_functions_image::weights::WeightsSpec;
+use datafusion_functions_image::weights::{WeightsAccess, WeightsSpec};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn measure(folder: &str, model: &str) -> Result<(), Box<dyn Error>> {
-    let architecture = Architecture::parse(model)?;
+    let spec = ModelSpec::parse(model)?;
+    let side = spec.image_side().unwrap_or(224);
     let mut images = Vec::new();
     collect(Path::new(folder), &mut images)?;
     let limits = Limits {
@@ -42,19 +43,18 @@ fn measure(folder: &str, model: &str) -> Result<(), Box<dyn Error>> {
     timed("resize, one thread", images.len(), || {
         for image in decoded {
             let size = (image.width, image.height);
-            black_box(resize_rgb(
-                image.data,
-                size,
-                (architecture.image_side(), architecture.image_side()),
-            ));
+            black_box(resize_rgb(image.data, size, (side, side)));
         }
     });
     let load = Instant::now();
-    let model = Model::shared(architecture, &WeightsSpec::Seeded, DeviceKind::Cpu)?;
-    println!("load {architecture}: {:.2} s", load.elapsed().as_secs_f64());
+    let (seeded, access) = (WeightsSpec::Seeded, WeightsAccess::default());
+    let places = (None, &access);
+    let model = Model::shared_spec(&spec, None, Some(&seeded), places, DeviceKind::Cpu)?;
+    println!("load {spec}: {:.2} s", load.elapsed().as_secs_f64());
     let pool = ComputePool::shared(0)?;
     let label = format!("featurize, {} threads", pool.threads());
-    let featurizer = Featurizer::new(model, architecture.default_pooling(), limits, pool);
+    let pooling = model.default_pooling();
+    let featurizer = Featurizer::new(model, pooling, limits, pool);
     timed(&label, images.len(), || {
         for batch in images.chunks(64) {
             let batch: Vec<_> = batch.iter().map(|bytes| Some(bytes.as_slice())).collect();

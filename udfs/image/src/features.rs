@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::models::Pooling;
 use crate::pool::{ComputePool, Workers};
-use crate::resize::resize_rgb;
 
 /// As many images as the kernels share weights among; a multiple of them goes through a network
 /// together.
@@ -77,8 +76,12 @@ impl Featurizer {
     }
 
     /// Length of a feature vector.
-    pub fn dimension(&self) -> usize {
-        self.pooling.dimension(self.model.feature_map())
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the model does not have the pooling.
+    pub fn dimension(&self) -> Result<usize> {
+        self.model.dimension(self.pooling)
     }
 
     /// The features of every image, in order; NULL where there is no image.
@@ -94,7 +97,7 @@ impl Featurizer {
         images: &[Option<&[u8]>],
         on_undecodable: OnUndecodable,
     ) -> Result<ListArray> {
-        let dimension = self.dimension();
+        let dimension = self.dimension()?;
         let most = i32::MAX as usize / dimension;
         let wanted = images.iter().flatten().count();
         if wanted > most {
@@ -179,9 +182,8 @@ impl Featurizer {
     /// Fills the network's input for one image.
     fn input(&self, bytes: &[u8], input: &mut [f32]) -> Result<(), DecodeError> {
         let image = decode(bytes, self.options)?;
-        let side = self.model.image_side();
-        let rgb = resize_rgb(image.data, (image.width, image.height), (side, side));
-        self.model.preprocessing().apply(&rgb, input);
+        let size = (image.width, image.height);
+        self.model.preparation().apply(image.data, size, input);
         Ok(())
     }
 }

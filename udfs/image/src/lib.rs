@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`decode`] | bytes → RGB pixels, within limits |
 //! | [`resize`] | → 224×224, bit for bit as Pillow |
-//! | [`preprocess`] | → the numbers a network expects |
+//! | [`preprocess`], [`preparation`] | → the numbers a network expects |
 //! | [`conventions`] | what weights expect of the network around them |
 //! | [`model`], [`models`] | a network with its weights, loaded once per process |
 //! | [`weights`] | where the numbers of a network come from |
@@ -24,10 +24,12 @@ pub mod decode;
 pub mod error;
 pub mod features;
 pub mod functions;
+mod json;
 pub mod model;
 pub mod models;
 pub mod origins;
 pub mod pool;
+pub mod preparation;
 pub mod preprocess;
 pub mod resize;
 pub mod settings;

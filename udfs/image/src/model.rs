@@ -1,14 +1,20 @@
 //! A network with its weights on a device, loaded once per process.
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use candle_core::Device;
 
+use crate::decode::{DecodeOptions, decode};
 use crate::error::{Error, Result, tensor_message};
-use crate::models::{Architecture, Implementation, Network, Pooling};
+use crate::models::{
+    Architecture, Implementation, ModelSpec, Network, Pooling, TransformerSpec, check_pooling,
+    transformer,
+};
 use crate::pool::Workers;
+use crate::preparation::Preparation;
 use crate::preprocess::Preprocessing;
-use crate::weights::{Fingerprint, WeightsSpec};
+use crate::weights::{Fingerprint, LoadedFolder, ModelFolder, WeightsAccess, WeightsSpec};
 use crate::{cancel, counters};
 
 /// Models kept in memory at once. VGG16 takes 240 MB, packed for the
@@ -22,9 +28,11 @@ type Slot = Arc<Mutex<Option<Arc<Model>>>>;
 /// What tells one model from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
-    architecture: Architecture,
-    side: usize,
-    weights: Fingerprint,
+    /// `None` of one that its files describe.
+    architecture: Option<Architecture>,
+    /// `None` for that of the files.
+    side: Option<usize>,
+    weights: Vec<Fingerprint>,
     device: DeviceKind,
 }
 
@@ -52,6 +60,13 @@ impl DeviceKind {
             ))),
         }
     }
+
+    fn implementation(self) -> Result<Implementation> {
+        match self {
+            Self::Cpu => Ok(Implementation::Kernels),
+            Self::Cuda => open_cuda().map(Implementation::Candle),
+        }
+    }
 }
 
 fn open_cuda() -> Result<Device> {
@@ -67,10 +82,11 @@ fn open_cuda() -> Result<Device> {
 /// A network with its weights, ready to turn images into features.
 #[derive(Debug)]
 pub struct Model {
-    architecture: Architecture,
+    name: String,
+    default_pooling: Pooling,
     weights_origin: String,
     weights_sha256: String,
-    preprocessing: Preprocessing,
+    preparation: Preparation,
     network: Network,
 }
 
@@ -102,19 +118,99 @@ impl Model {
         device: DeviceKind,
     ) -> Result<Arc<Self>> {
         let key = Key {
-            architecture,
-            side,
-            weights: weights.fingerprint(architecture)?,
+            architecture: Some(architecture),
+            side: Some(side),
+            weights: vec![weights.fingerprint(architecture)?],
             device,
         };
-        let slot = slot(key);
-        let mut model = cancel::lock(&slot)?;
-        if let Some(model) = model.as_ref() {
-            return Ok(Arc::clone(model));
+        once(key, || Self::load_at(architecture, side, weights, device))
+    }
+
+    /// The model of this process by its name or address: what [`shared_at`](Self::shared_at) or
+    /// [`shared_transformer`](Self::shared_transformer) gives. Without `weights`, it has its published ones.
+    ///
+    /// # Errors
+    ///
+    /// As these.
+    pub fn shared_spec(
+        spec: &ModelSpec,
+        side: Option<usize>,
+        weights: Option<&WeightsSpec>,
+        (weights_dir, access): (Option<&Path>, &WeightsAccess),
+        device: DeviceKind,
+    ) -> Result<Arc<Self>> {
+        match spec {
+            ModelSpec::Convolutional(architecture) => {
+                let weights = weights.unwrap_or(&WeightsSpec::ImageNet);
+                let weights = weights.resolve(*architecture, weights_dir, access)?;
+                let side = architecture.side(side)?;
+                Self::shared_at(*architecture, side, &weights, device)
+            }
+            ModelSpec::Transformer(spec) => {
+                Self::shared_transformer(spec, side, weights, (weights_dir, access), device)
+            }
         }
-        let loaded = Arc::new(Self::load_at(architecture, side, weights, device)?);
-        *model = Some(Arc::clone(&loaded));
-        Ok(loaded)
+    }
+
+    /// The transformer of this process for images of this side, or of the one that its files say; as
+    /// [`shared`](Self::shared). `weights` are others than those of its folder; files that are not on this
+    /// machine are kept in `weights_dir`.
+    ///
+    /// # Errors
+    ///
+    /// As [`shared_at`](Self::shared_at).
+    pub fn shared_transformer(
+        spec: &TransformerSpec,
+        side: Option<usize>,
+        weights: Option<&WeightsSpec>,
+        (weights_dir, access): (Option<&Path>, &WeightsAccess),
+        device: DeviceKind,
+    ) -> Result<Arc<Self>> {
+        let folder = ModelFolder::resolve(spec, weights, weights_dir, access)?;
+        let key = Key {
+            architecture: None,
+            side,
+            weights: folder.fingerprint()?,
+            device,
+        };
+        once(key, || Self::load_folder(spec, side, &folder, device))
+    }
+
+    fn load_folder(
+        spec: &TransformerSpec,
+        side: Option<usize>,
+        folder: &ModelFolder,
+        device: DeviceKind,
+    ) -> Result<Self> {
+        let implementation = device.implementation()?;
+        let _loading = counters::Loading::begin();
+        let LoadedFolder {
+            config,
+            preprocessor,
+            numbers,
+            sha256,
+        } = folder.load()?;
+        let failed = |message| match cancel::current().is_cancelled() {
+            true => Error::Cancelled,
+            false => folder.failed(message),
+        };
+        let preparation = Preparation::parse(&preprocessor, &config, side).map_err(failed)?;
+        let side = preparation.side();
+        let (graph, parameters) = transformer::build(&config, &numbers, side).map_err(failed)?;
+        drop(numbers);
+        let network = Network::new(graph, parameters, side, implementation)?;
+        log::info!(
+            "loaded {spec} with weights {} (SHA-256 {sha256})",
+            folder.origin()
+        );
+        Ok(Self {
+            name: spec.to_string(),
+            default_pooling: config.default_pooling(),
+            weights_origin: folder.origin().to_owned(),
+            weights_sha256: sha256,
+            preparation,
+            network,
+        })
     }
 
     /// Loads a model of one's own. The current token of [`cancel`] is looked at between two layers.
@@ -142,10 +238,7 @@ impl Model {
         device: DeviceKind,
     ) -> Result<Self> {
         let side = architecture.side(Some(side))?;
-        let implementation = match device {
-            DeviceKind::Cpu => Implementation::Kernels,
-            DeviceKind::Cuda => Implementation::Candle(open_cuda()?),
-        };
+        let implementation = device.implementation()?;
         let _loading = counters::Loading::begin();
         let weights = weights.load(architecture)?;
         let network = architecture
@@ -166,17 +259,38 @@ impl Model {
             weights.sha256()
         );
         Ok(Self {
-            architecture,
+            name: architecture.name().to_owned(),
+            default_pooling: architecture.default_pooling(),
             weights_origin: weights.origin().to_owned(),
             weights_sha256: weights.sha256().to_owned(),
-            preprocessing: weights.conventions().preprocessing,
+            preparation: Preparation::square(side, weights.conventions().preprocessing),
             network,
         })
     }
 
-    /// Which network this is.
-    pub fn architecture(&self) -> Architecture {
-        self.architecture
+    /// Its name, or the address of its folder.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What `pooling` means where it is not given.
+    pub fn default_pooling(&self) -> Pooling {
+        self.default_pooling
+    }
+
+    /// Length of the vectors that a pooling gives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] that lists the poolings that the network has, if this is none of them.
+    pub fn dimension(&self, pooling: Pooling) -> Result<usize> {
+        match self.network.shape(pooling) {
+            Some(shape) => Ok(pooling.dimension(shape)),
+            None => {
+                check_pooling(&self.name, Some(pooling), &self.network.poolings())?;
+                Ok(0)
+            }
+        }
     }
 
     /// The file the weights came from, or the name of their recipe.
@@ -184,14 +298,35 @@ impl Model {
         &self.weights_origin
     }
 
-    /// SHA-256 of the weights file, or of the recipe of seeded weights, in hexadecimal.
+    /// SHA-256 in hexadecimal: of the weights file, of the recipe of seeded weights, or of a folder's files
+    /// as `sha256sum` lists them in the order of their names.
     pub fn weights_sha256(&self) -> &str {
         &self.weights_sha256
     }
 
-    /// What the network is fed.
-    pub fn preprocessing(&self) -> Preprocessing {
-        self.preprocessing
+    /// How pictures become what the network is fed.
+    pub fn preparation(&self) -> &Preparation {
+        &self.preparation
+    }
+
+    /// The conventions of a library by which that is done, if it is one's.
+    pub fn preprocessing(&self) -> Option<Preprocessing> {
+        self.preparation.preprocessing()
+    }
+
+    /// What the network is fed for an encoded image: (height, width, 3), row-major.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if it cannot be decoded.
+    pub fn prepare(&self, image: &[u8], options: impl Into<DecodeOptions>) -> Result<Vec<f32>> {
+        let picture = decode(image, options);
+        let picture = picture.map_err(|error| Error::Decode { row: 0, error })?;
+        let side = self.image_side();
+        let mut input = vec![0.0; side * side * 3];
+        let size = (picture.width, picture.height);
+        self.preparation.apply(picture.data, size, &mut input);
+        Ok(input)
     }
 
     /// Height and width of the images that it is fed.
@@ -201,7 +336,7 @@ impl Model {
 
     /// Shape (height, width, channels) of the last feature map.
     pub fn feature_map(&self) -> (usize, usize, usize) {
-        self.network.feature_map
+        self.network.shape(Pooling::None).unwrap_or_default()
     }
 
     /// Variables of the network, as `model.summary()` counts them in Keras.
@@ -220,7 +355,7 @@ impl Model {
         out: &mut Vec<f32>,
     ) -> Result<()> {
         let start = out.len();
-        out.resize(start + count * pooling.dimension(self.feature_map()), 0.0);
+        out.resize(start + count * self.dimension(pooling)?, 0.0);
         let done = self
             .network
             .run(images, count, pooling, &mut out[start..], workers);
@@ -228,6 +363,18 @@ impl Model {
         workers.check()?;
         Ok(done?)
     }
+}
+
+/// The model in the slot of `key`, loaded if there is none.
+fn once(key: Key, load: impl FnOnce() -> Result<Model>) -> Result<Arc<Model>> {
+    let slot = slot(key);
+    let mut model = cancel::lock(&slot)?;
+    if let Some(model) = model.as_ref() {
+        return Ok(Arc::clone(model));
+    }
+    let loaded = Arc::new(load()?);
+    *model = Some(Arc::clone(&loaded));
+    Ok(loaded)
 }
 
 /// The slot of a model, most recently used last. The longest unused is forgotten.

@@ -1,4 +1,4 @@
-//! Pillow's antialiased bicubic resize, bit for bit.
+//! Pillow's antialiased resize, bit for bit: bicubic, and bilinear for networks that ask for it.
 //!
 //! Keras jobs call `Image.open(...).resize([224, 224])`, and the features of a network move with
 //! every pixel level, so this follows the arithmetic of Pillow 9.5 to 12 (`Resample.c`) exactly:
@@ -9,6 +9,8 @@
 //! Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on
 //! Acoustics, Speech and Signal Processing 29(6), 1981.
 
+use std::ops::Range;
+
 use pulp::Arch;
 
 /// Fractional bits of a coefficient: 32 less 8 for a pixel and 2 for the kernel's overshoot.
@@ -18,31 +20,103 @@ const CHANNELS: usize = 3;
 /// Half-width of the cubic kernel at scale 1.
 const CUBIC_SUPPORT: f64 = 2.0;
 
+/// What pixels are weighted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// A triangle.
+    Bilinear,
+    /// Keys' cubic kernel with a = −0.5.
+    Bicubic,
+}
+
+impl Filter {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        }
+    }
+
+    /// Half-width at scale 1.
+    const fn support(self) -> f64 {
+        match self {
+            Self::Bilinear => 1.0,
+            Self::Bicubic => CUBIC_SUPPORT,
+        }
+    }
+
+    fn weight(self, x: f64) -> f64 {
+        match self {
+            Self::Bilinear => (1.0 - x.abs()).max(0.0),
+            Self::Bicubic => cubic(x),
+        }
+    }
+}
+
 /// Resizes interleaved RGB of `width` × `height` to `target_width` × `target_height`.
 ///
 /// An axis whose size already fits is left untouched, as Pillow does. `rgb` must hold
 /// `width * height * 3` bytes.
 pub fn resize_rgb(
     rgb: Vec<u8>,
+    size: (usize, usize),
+    (target_width, target_height): (usize, usize),
+) -> Vec<u8> {
+    let all = (0..target_width, 0..target_height);
+    resize_part(
+        rgb,
+        size,
+        (target_width, target_height),
+        Filter::Bicubic,
+        all,
+    )
+}
+
+/// Some columns and rows of what a resize gives, without the others ever being computed.
+pub(crate) fn resize_part(
+    rgb: Vec<u8>,
     (width, height): (usize, usize),
     (target_width, target_height): (usize, usize),
+    filter: Filter,
+    (columns, rows): (Range<usize>, Range<usize>),
 ) -> Vec<u8> {
     debug_assert_eq!(rgb.len(), width * height * CHANNELS);
     // Compiled for several instruction sets; which one runs does not show, as all is integer.
     let arch = Arch::new();
-    let rgb = if width == target_width {
-        rgb
-    } else {
+    let across = columns.len();
+    let rgb = if width != target_width {
+        let axis = Axis::new(width, target_width, filter, columns);
         arch.dispatch(|| match width {
-            0..WIDE => horizontal(&rgb, width, height, target_width),
-            _ => horizontal_wide(&rgb, width, height, target_width),
+            0..WIDE => horizontal(&rgb, height, &axis),
+            _ => horizontal_wide(&rgb, height, &axis),
         })
-    };
-    if height == target_height {
-        rgb
+    } else if across != width {
+        let bytes = columns.start * CHANNELS..columns.end * CHANNELS;
+        let rows = rgb.chunks_exact(width * CHANNELS);
+        let rows = rows.flat_map(|row| row.get(bytes.clone()).unwrap_or_default());
+        rows.copied().collect()
     } else {
-        arch.dispatch(|| vertical(&rgb, target_width, height, target_height))
+        rgb
+    };
+    if height != target_height {
+        let axis = Axis::new(height, target_height, filter, rows);
+        arch.dispatch(|| vertical(&rgb, across, &axis))
+    } else if rows.len() != height {
+        let bytes = rows.start * across * CHANNELS..rows.end * across * CHANNELS;
+        rgb.get(bytes).unwrap_or_default().to_vec()
+    } else {
+        rgb
     }
+}
+
+/// How the pixels of one axis are made.
+struct Axis {
+    size: usize,
+    target: usize,
+    filter: Filter,
+    /// Those of the target that are wanted.
+    part: Range<usize>,
 }
 
 /// The source pixels that make up one target pixel, and their weights.
@@ -51,36 +125,48 @@ struct Window {
     coefficients: Vec<i32>,
 }
 
-/// Windows of every target pixel along one axis.
-fn windows(size: usize, target: usize) -> impl Iterator<Item = Window> {
-    let scale = size as f64 / target as f64;
-    let filter_scale = scale.max(1.0);
-    let support = CUBIC_SUPPORT * filter_scale;
-    let step = 1.0 / filter_scale;
-    (0..target).map(move |index| {
-        let centre = (index as f64 + 0.5) * scale;
-        // Float-to-int casts saturate at zero, which is the clipping at the left border.
-        let start = (centre - support + 0.5) as usize;
-        let end = ((centre + support + 0.5) as usize).min(size);
-        let weights: Vec<f64> = (start..end)
-            .map(|source| cubic((source as f64 - centre + 0.5) * step))
-            .collect();
-        let total: f64 = weights.iter().sum();
-        let coefficients = weights
-            .iter()
-            .map(|weight| {
-                fixed_point(if total == 0.0 {
-                    *weight
-                } else {
-                    weight / total
-                })
-            })
-            .collect();
-        Window {
-            start,
-            coefficients,
+impl Axis {
+    fn new(size: usize, target: usize, filter: Filter, part: Range<usize>) -> Self {
+        Self {
+            size,
+            target,
+            filter,
+            part,
         }
-    })
+    }
+
+    /// Windows of the target pixels that are wanted.
+    fn windows(&self) -> impl Iterator<Item = Window> {
+        let (size, filter) = (self.size, self.filter);
+        let scale = size as f64 / self.target as f64;
+        let filter_scale = scale.max(1.0);
+        let support = filter.support() * filter_scale;
+        let step = 1.0 / filter_scale;
+        self.part.clone().map(move |index| {
+            let centre = (index as f64 + 0.5) * scale;
+            // Float-to-int casts saturate at zero, which is the clipping at the left border.
+            let start = (centre - support + 0.5) as usize;
+            let end = ((centre + support + 0.5) as usize).min(size);
+            let weights: Vec<f64> = (start..end)
+                .map(|source| filter.weight((source as f64 - centre + 0.5) * step))
+                .collect();
+            let total: f64 = weights.iter().sum();
+            let coefficients = weights
+                .iter()
+                .map(|weight| {
+                    fixed_point(if total == 0.0 {
+                        *weight
+                    } else {
+                        weight / total
+                    })
+                })
+                .collect();
+            Window {
+                start,
+                coefficients,
+            }
+        })
+    }
 }
 
 /// Keys' cubic convolution kernel with a = −0.5.
@@ -133,8 +219,9 @@ type Column = [[u8; LANES]; CHANNELS];
 /// Turns strips of rows, so that the same pixel of all of them lies side by side and one
 /// coefficient serves them all at once.
 #[inline(always)]
-fn horizontal(rgb: &[u8], width: usize, height: usize, target: usize) -> Vec<u8> {
-    let windows: Vec<Window> = windows(width, target).collect();
+fn horizontal(rgb: &[u8], height: usize, axis: &Axis) -> Vec<u8> {
+    let (width, target) = (axis.size, axis.part.len());
+    let windows: Vec<Window> = axis.windows().collect();
     let mut out = vec![0; target * height * CHANNELS];
     let mut columns: Vec<Column> = vec![[[0; LANES]; CHANNELS]; width];
     let strips = rgb.chunks(LANES * width * CHANNELS);
@@ -162,9 +249,10 @@ fn horizontal(rgb: &[u8], width: usize, height: usize, target: usize) -> Vec<u8>
 
 /// The same without columns, one window of coefficients at a time: for images of a few rows that
 /// are millions of pixels wide, memory stays below that of the image.
-fn horizontal_wide(rgb: &[u8], width: usize, height: usize, target: usize) -> Vec<u8> {
+fn horizontal_wide(rgb: &[u8], height: usize, axis: &Axis) -> Vec<u8> {
+    let (width, target) = (axis.size, axis.part.len());
     let mut out = vec![0; target * height * CHANNELS];
-    for (x, window) in windows(width, target).enumerate() {
+    for (x, window) in axis.windows().enumerate() {
         let rows = rgb.chunks_exact(width * CHANNELS);
         for (row, out) in rows.zip(out.chunks_exact_mut(target * CHANNELS)) {
             let (source, _) = row.as_chunks::<CHANNELS>();
@@ -199,10 +287,10 @@ fn turn(strip: &[u8], columns: &mut [Column]) {
 }
 
 #[inline(always)]
-fn vertical(rgb: &[u8], width: usize, height: usize, target: usize) -> Vec<u8> {
+fn vertical(rgb: &[u8], width: usize, axis: &Axis) -> Vec<u8> {
     let stride = width * CHANNELS;
-    let mut out = vec![0; target * stride];
-    for (window, out) in windows(height, target).zip(out.chunks_exact_mut(stride)) {
+    let mut out = vec![0; axis.part.len() * stride];
+    for (window, out) in axis.windows().zip(out.chunks_exact_mut(stride)) {
         let rows = || {
             rgb.chunks_exact(stride)
                 .skip(window.start)

@@ -182,11 +182,14 @@ impl Kernel for Tiles<'_> {
             let groups = first..self.groups.end.min(first + together);
             for row in 0..self.source.starts.len() {
                 for (x, pixels) in panels.iter() {
-                    let groups = groups.clone();
+                    let together = groups.clone();
                     with_rows!(S, pixels, M => match self.layer.stride {
-                        2 => self.panel::<S, M, 2>(simd, groups, row, x),
-                        _ => self.panel::<S, M, 1>(simd, groups, row, x),
+                        2 => self.panel::<S, M, 2>(simd, together, row, x),
+                        _ => self.panel::<S, M, 1>(simd, together, row, x),
                     });
+                    if self.layer.activation.is_smooth() {
+                        self.smooth(simd, groups.clone(), row, x..x + pixels);
+                    }
                 }
             }
         }
@@ -194,6 +197,18 @@ impl Kernel for Tiles<'_> {
 }
 
 impl Tiles<'_> {
+    /// Applies a smooth activation to pixels whose sums were stored just now.
+    #[inline(always)]
+    fn smooth<S: Simd>(&mut self, simd: S, groups: Range<usize>, row: usize, pixels: Range<usize>) {
+        let first = self.groups.start * S::GEMM_VECTORS;
+        let end = (groups.end * S::GEMM_VECTORS).min(self.layer.bias.len());
+        for block in groups.start * S::GEMM_VECTORS - first..end - first {
+            let at = block * self.target.columns + self.target.left;
+            let lines = &mut self.target.rows[row][at + pixels.start..at + pixels.end];
+            self.layer.activation.smooth(simd, lines);
+        }
+    }
+
     /// Computes some pixels of some groups.
     #[inline(always)]
     fn panel<S: Simd, const M: usize, const STRIDE: usize>(

@@ -205,38 +205,54 @@ pub enum Pooling {
     Avg,
     /// Maximum over the positions, per channel.
     Max,
+    /// The first position.
+    Cls,
+    /// All of what a network makes of its tokens at last.
+    Projection,
 }
 
 impl Pooling {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::None, Self::Avg, Self::Max];
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Avg,
+        Self::Max,
+        Self::Cls,
+        Self::Projection,
+    ];
 
-    /// Its name: `none`, `avg` or `max`.
+    /// Its name: `none`, `avg`, `max`, `cls` or `projection`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Avg => "avg",
             Self::Max => "max",
+            Self::Cls => "cls",
+            Self::Projection => "projection",
         }
     }
 
     /// Values of a map of this height, width and number of channels.
     pub const fn dimension(self, (height, width, channels): (usize, usize, usize)) -> usize {
         match self {
-            Self::None => height * width * channels,
-            Self::Avg | Self::Max => channels,
+            Self::None | Self::Projection => height * width * channels,
+            Self::Avg | Self::Max | Self::Cls => channels,
         }
     }
 
-    /// Writes the values of one image.
-    pub(crate) fn finish(self, map: &Map, lines: &[Lanes], out: &mut [f32]) {
+    /// Writes the values of one image, whose rows are read from column `skip` on.
+    pub(crate) fn finish(self, map: &Map, skip: usize, lines: &[Lanes], out: &mut [f32]) {
         let source = Source { lines, map };
         let rows = source.rows(0..map.height, map.height, 1, Sides::default());
+        let width = match self {
+            Self::Cls => 1,
+            _ => map.width - skip,
+        };
         let pixels = |block: usize| {
             let starts = rows.starts.iter();
-            starts.flat_map(move |start| &lines[start + block * map.columns()..][..map.width])
+            starts.flat_map(move |start| &lines[start + block * map.columns() + skip..][..width])
         };
-        if self == Self::None {
+        if !matches!(self, Self::Avg | Self::Max) {
             for block in 0..map.blocks() {
                 let first = block * LANES;
                 let count = LANES.min(map.channels - first);
@@ -246,7 +262,7 @@ impl Pooling {
             }
             return;
         }
-        let count = (map.height * map.width) as f32;
+        let count = (map.height * width) as f32;
         for (block, out) in out.chunks_mut(LANES).enumerate() {
             let mut values = None::<[f32; LANES]>;
             for line in pixels(block) {

@@ -1,6 +1,8 @@
 //! A network as data: layers and what each reads, with their numbers, for images of any size.
 
+use crate::elementwise::Pooling;
 use crate::error::{KernelError, Result, check_len};
+use crate::simd::LANES;
 
 /// Height, width and channels.
 pub(crate) type Shape = (usize, usize, usize);
@@ -19,6 +21,12 @@ pub enum Activation {
     Relu,
     /// `min(max(x, 0), 6)`.
     Relu6,
+    /// `x·Φ(x)` with the normal distribution's Φ: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+    Gelu,
+    /// The same by its approximation with the hyperbolic tangent.
+    GeluTanh,
+    /// `x·σ(1.702·x)` with the logistic function σ, as CLIP has it.
+    QuickGelu,
 }
 
 /// What lies around an image where a window reaches beyond it.
@@ -128,6 +136,53 @@ pub enum Layer {
     Add([Node; 2], Activation),
     /// The channels of several maps, one after the other.
     Concat(Vec<Node>),
+    /// Squares of so many pixels a side of the images, side by side: one row of them, whose channels are
+    /// the pixels of a square in height, width, channel order. What is left at the end of rows and columns
+    /// is left out.
+    Patches(Node, usize),
+    /// One row of tokens: some that are the same for every image, then those of a map.
+    Tokens {
+        /// The map, of one row.
+        input: Node,
+        /// Tokens before those of the map, one after the other.
+        prefix: Vec<f32>,
+        /// What is added to the tokens of the map, in their order.
+        positions: Vec<f32>,
+    },
+    /// The channels of each pixel less their mean, over their standard deviation: Ba, Kiros and Hinton,
+    /// "Layer normalization", 2016.
+    Norm(Norm),
+    /// Attention among the columns of a row.
+    Attention(Attention),
+    /// The first column of a row.
+    First(Node),
+}
+
+/// A layer normalisation.
+#[derive(Debug, Clone)]
+pub struct Norm {
+    /// What it reads.
+    pub input: Node,
+    /// Factors of the channels.
+    pub gamma: Vec<f32>,
+    /// Added to the channels.
+    pub beta: Vec<f32>,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// `softmax(Q·Kᵀ)·V` for several heads: Vaswani et al., "Attention is all you need", NIPS 2017. A head has
+/// a multiple of 16 channels; one that has fewer is filled up with zeros, in the layers around it.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// A map of one row. Its channels are the queries of all heads, the keys of all heads, and the values of
+    /// all heads; or keys and values, if the queries are given.
+    pub input: Node,
+    /// Heads.
+    pub heads: usize,
+    /// Queries that are the same for every image, one after the other, with the channels of all heads.
+    /// Queries are to be multiplied by the scale that is wanted.
+    pub queries: Option<Vec<f32>>,
 }
 
 /// A network, not yet for any size of image.
@@ -138,6 +193,8 @@ pub enum Layer {
 pub struct Graph {
     /// Each with its channels.
     pub(crate) layers: Vec<(Layer, usize)>,
+    /// Maps that poolings read, and the columns of a row that they pass over.
+    pub(crate) reads: Vec<(Pooling, Node, usize)>,
 }
 
 impl Graph {
@@ -145,6 +202,25 @@ impl Graph {
     pub fn new(channels: usize) -> Self {
         Self {
             layers: vec![(Layer::Input, channels)],
+            reads: Vec::new(),
+        }
+    }
+
+    /// Lets a pooling read a layer's map, less the first `skip` columns of each row. Where nothing is said,
+    /// [`Pooling::None`], [`Pooling::Avg`] and [`Pooling::Max`] read all of the last layer's, and the others
+    /// are not to be had.
+    pub fn read(&mut self, pooling: Pooling, node: Node, skip: usize) {
+        self.reads.retain(|(other, ..)| *other != pooling);
+        self.reads.push((pooling, node, skip));
+    }
+
+    /// The map that a pooling reads, and the columns of a row that it passes over.
+    pub fn reading(&self, pooling: Pooling) -> Option<(Node, usize)> {
+        let said = self.reads.iter().find(|(other, ..)| *other == pooling);
+        let last = Node(self.layers.len() - 1);
+        match pooling {
+            Pooling::Cls | Pooling::Projection => said.map(|(_, node, skip)| (*node, *skip)),
+            _ => Some(said.map_or((last, 0), |(_, node, skip)| (*node, *skip))),
         }
     }
 
@@ -197,10 +273,55 @@ impl Graph {
                 return Err(self.misfit("maps that are added must have the same channels"));
             }
             Layer::Concat(parts) => parts.iter().map(|part| self.channels(*part)).sum(),
+            Layer::Patches(input, side) => {
+                if *input != self.input() || *side == 0 {
+                    return Err(
+                        self.misfit("patches are of the images, and at least one pixel wide")
+                    );
+                }
+                side * side * self.channels(*input)
+            }
+            Layer::Norm(norm) => {
+                let channels = self.channels(norm.input);
+                check_len("gamma", channels, norm.gamma.len())?;
+                check_len("beta", channels, norm.beta.len())?;
+                channels
+            }
+            Layer::Tokens { input, prefix, .. } => {
+                let channels = self.channels(*input);
+                check_len(
+                    "prefix",
+                    prefix.len().next_multiple_of(channels.max(1)),
+                    prefix.len(),
+                )?;
+                channels
+            }
+            Layer::Attention(attention) => self.check_attention(attention)?,
             _ => self.channels(inputs[0]),
         };
         self.layers.push((layer, channels));
         Ok(Node(self.layers.len() - 1))
+    }
+
+    /// Channels of all heads.
+    fn check_attention(&self, attention: &Attention) -> Result<usize> {
+        let channels = self.channels(attention.input);
+        let kinds = if attention.queries.is_some() { 2 } else { 3 };
+        let width = channels / kinds;
+        let heads = attention.heads;
+        if heads == 0 || width == 0 || !channels.is_multiple_of(kinds * heads * LANES) {
+            return Err(self.misfit(&format!(
+                "{heads} heads of a multiple of {LANES} channels do not fit {channels} channels of {kinds} kinds"
+            )));
+        }
+        if let Some(queries) = &attention.queries {
+            check_len(
+                "queries",
+                queries.len().max(1).next_multiple_of(width),
+                queries.len(),
+            )?;
+        }
+        Ok(width)
     }
 
     fn check_conv(&self, conv: &Conv) -> Result<usize> {
@@ -246,6 +367,42 @@ impl Graph {
                         ))
                     })?
                 }
+                Layer::Patches(_, side) => {
+                    let patches = (size.0 / side) * (size.1 / side);
+                    if patches == 0 {
+                        return Err(misfit(format!(
+                            "a patch of {side}×{side} does not fit {}×{} pixels",
+                            size.0, size.1
+                        )));
+                    }
+                    (1, patches)
+                }
+                Layer::Norm(norm) => of(norm.input),
+                Layer::Tokens {
+                    input,
+                    prefix,
+                    positions,
+                } => {
+                    let (height, width) = of(*input);
+                    if height != 1 || positions.len() != width * channels {
+                        return Err(misfit(format!(
+                            "{} positions do not fit {height}×{width} tokens of {channels} channels",
+                            positions.len()
+                        )));
+                    }
+                    (1, prefix.len() / channels + width)
+                }
+                Layer::Attention(Attention { input, queries, .. }) => {
+                    let (height, width) = of(*input);
+                    if height != 1 {
+                        return Err(misfit(format!(
+                            "attention is within one row, found {height}"
+                        )));
+                    }
+                    let given = queries.as_ref().map(|queries| queries.len() / channels);
+                    (1, given.unwrap_or(width))
+                }
+                Layer::First(input) => (of(*input).0, 1),
                 Layer::Add(..) | Layer::Concat(_) => {
                     let nodes = inputs(layer);
                     if nodes.iter().any(|node| of(*node) != of(nodes[0])) {
@@ -272,5 +429,10 @@ pub(crate) fn inputs(layer: &Layer) -> Vec<Node> {
         Layer::MaxPool(input, _) | Layer::AveragePool { input, .. } => vec![*input],
         Layer::Add(inputs, _) => inputs.to_vec(),
         Layer::Concat(inputs) => inputs.clone(),
+        Layer::Norm(norm) => vec![norm.input],
+        Layer::Attention(attention) => vec![attention.input],
+        Layer::Patches(input, _) | Layer::Tokens { input, .. } | Layer::First(input) => {
+            vec![*input]
+        }
     }
 }

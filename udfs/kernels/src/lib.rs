@@ -5,6 +5,7 @@
 extern crate self as featurize_kernels;
 
 mod activation;
+mod attention;
 mod cache;
 mod convolution;
 mod depthwise;
@@ -15,17 +16,20 @@ mod gemm;
 mod graph;
 mod inverted_residual;
 mod layout;
+mod math;
 mod network;
+mod norm;
 mod parallel;
 mod pool;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod tokens;
 mod winograd;
 
 pub use elementwise::Pooling;
 pub use error::{KernelError, Result};
-pub use graph::{Activation, Conv, Graph, Layer, Node, Padding, Window};
+pub use graph::{Activation, Attention, Conv, Graph, Layer, Node, Norm, Padding, Window};
 pub use network::{Network, StepReport};
 pub use pool::{CancelToken, ComputePool, Load};
 pub use simd::{Isa, vectorize};

@@ -18,7 +18,7 @@ use crate::decode::DECODERS;
 use crate::error::Error;
 use crate::features::{Featurizer, OnUndecodable, item_field};
 use crate::model::{DeviceKind, Model};
-use crate::models::{Architecture, Pooling, parse_pooling};
+use crate::models::{ModelSpec, Pooling, parse_pooling};
 use crate::origins;
 use crate::pool::ComputePool;
 use crate::settings::{PREFIX, Settings};
@@ -101,7 +101,7 @@ fn check_content(function: &str, args: &ReturnFieldArgs) -> Result<()> {
 /// The constants as far as the planner knows them: `None` for what the settings decide.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Constants {
-    model: Option<Architecture>,
+    model: Option<ModelSpec>,
     weights: Option<WeightsSpec>,
     pooling: Option<Pooling>,
     input_size: Option<i64>,
@@ -173,13 +173,13 @@ impl Constants {
         let text = |literal: Option<&'a ScalarValue>| literal?.try_as_str().flatten();
         let mut parse = || -> crate::error::Result<Self> {
             let constants = Self {
-                model: text(next()).map(Architecture::parse).transpose()?,
+                model: text(next()).map(ModelSpec::parse).transpose()?,
                 weights: text(next()).map(WeightsSpec::parse).transpose()?,
                 pooling: text(next()).map(parse_pooling).transpose()?,
                 input_size: next().and_then(integer),
             };
-            if let Some(model) = constants.model {
-                constants.side(model, None)?;
+            if let Some(model) = &constants.model {
+                model.check(constants.pooling, constants.side())?;
             }
             Ok(constants)
         };
@@ -192,22 +192,21 @@ impl Constants {
     /// plans the same call must come to the same schema. `featurize_model_info` tells the rest.
     fn provenance(&self) -> HashMap<String, String> {
         let mut entries = vec![("decoder", DECODERS.to_owned())];
-        if let Some(model) = self.model {
+        if let Some(model) = &self.model {
             entries.push(("model", model.to_string()));
         }
         if let Some(weights) = &self.weights {
             entries.push(("weights", weights.to_string()));
         }
-        if let (Some(model), Some(weights)) = (self.model, &self.weights) {
+        if let (Some(model), Some(weights)) = (&self.model, &self.weights) {
             let identity = weights.known(model);
-            let preprocessing = identity.preprocessing.map(|each| each.name().to_owned());
-            entries.extend(preprocessing.map(|name| ("preprocessing", name)));
+            entries.extend(identity.preprocessing.map(|name| ("preprocessing", name)));
             entries.extend(identity.sha256.map(|sha256| ("weights_sha256", sha256)));
             entries.extend(identity.md5.map(|md5| ("weights_md5", md5.to_owned())));
         }
         let pooling = self
             .pooling
-            .or_else(|| self.model.map(Architecture::default_pooling));
+            .or_else(|| self.model.as_ref()?.default_pooling());
         entries.extend(pooling.map(|pooling| ("pooling", pooling.name().to_owned())));
         entries.extend(self.input_size.map(|size| ("input_size", size.to_string())));
         let entries = entries.into_iter();
@@ -216,13 +215,10 @@ impl Constants {
             .collect()
     }
 
-    /// The size of the images that a model is fed: the argument, the setting or the model's own.
-    fn side(&self, model: Architecture, setting: Option<usize>) -> crate::error::Result<usize> {
-        match self.input_size {
-            // No network takes a size that is none.
-            Some(size) => model.side(Some(usize::try_from(size).unwrap_or(0))),
-            None => model.side(setting).map_err(in_setting(INPUT_SIZE)),
-        }
+    /// The size of the images that a model is to be fed, if the argument says it.
+    fn side(&self) -> Option<usize> {
+        // No network takes a size that is none.
+        Some(usize::try_from(self.input_size?).unwrap_or(0))
     }
 
     /// Completes the constants from the settings and loads the model.
@@ -231,18 +227,29 @@ impl Constants {
         settings: &Settings,
         access: &WeightsAccess,
     ) -> crate::error::Result<Arc<Model>> {
-        let architecture = match self.model {
-            Some(model) => model,
-            None => Architecture::parse(&settings.model).map_err(in_setting("model"))?,
+        let model = match &self.model {
+            Some(model) => model.clone(),
+            None => ModelSpec::parse(&settings.model).map_err(in_setting("model"))?,
         };
-        let side = self.side(architecture, settings.input_size)?;
+        let side = match self.side() {
+            None => {
+                let checked = model.check(None, settings.input_size);
+                checked.map_err(in_setting(INPUT_SIZE))?;
+                settings.input_size
+            }
+            side => side,
+        };
+        model.check(self.pooling, side)?;
         let weights = match &self.weights {
             Some(weights) => weights.clone(),
             None => WeightsSpec::parse(&settings.weights).map_err(in_setting("weights"))?,
         };
-        let weights = weights.resolve(architecture, settings.weights_dir.as_deref(), access)?;
         let device = DeviceKind::parse(&settings.device)?;
-        Model::shared_at(architecture, side, &weights, device)
+        // The setting's default stands for each network's own weights, which are not ImageNet's everywhere.
+        let is_own = self.weights.is_none() && weights == WeightsSpec::ImageNet;
+        let weights = Some(&weights).filter(|_| !is_own);
+        let folder = settings.weights_dir.as_deref();
+        Model::shared_spec(&model, side, weights, (folder, access), device)
     }
 
     fn featurizer(
@@ -259,8 +266,7 @@ impl Constants {
 
     /// Pooling of the features that a model gives.
     pub(super) fn pooling(&self, model: &Model) -> Pooling {
-        self.pooling
-            .unwrap_or_else(|| model.architecture().default_pooling())
+        self.pooling.unwrap_or_else(|| model.default_pooling())
     }
 }
 

@@ -115,16 +115,18 @@ fn fields() -> Fields {
 }
 
 fn describe(model: &Model, pooling: Pooling, options: DecodeOptions) -> Result<StructArray> {
-    let architecture = model.architecture();
-    let dimension = u32::try_from(pooling.dimension(model.feature_map()))
+    let dimension = model
+        .dimension(pooling)
+        .map_err(|error| error.in_function("featurize_model_info"))?;
+    let dimension = u32::try_from(dimension)
         .map_err(|error| exec_datafusion_err!("featurize_model_info: dimension: {error}"))?;
     let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
     let columns: Vec<ArrayRef> = vec![
-        text(architecture.name()),
+        text(model.name()),
         Arc::new(UInt32Array::from(vec![dimension])),
         Arc::new(UInt64Array::from(vec![model.parameter_count() as u64])),
         text(model.weights_sha256()),
-        text(model.preprocessing().name()),
+        text(&model.preparation().describe()),
         text(&options.provenance()),
     ];
     Ok(StructArray::try_new(fields(), columns, None)?)

@@ -1,9 +1,10 @@
 //! A graph in Candle's own operations: for GPUs, and beside the kernels in tests.
 
 use candle_core::{D, Device, Error, Result, Tensor, bail};
-use featurize_kernels::{Activation, Conv, Graph, Layer, Window};
+use featurize_kernels::{Activation, Conv, Graph, Layer, Node, Window};
 
 use super::Pooling;
+use super::transformer::candle as transformer;
 use crate::pool::Workers;
 
 /// A graph with its numbers on a device.
@@ -46,17 +47,26 @@ impl Planes {
         workers: Workers<'_>,
     ) -> Result<()> {
         let images = Tensor::from_slice(images, shape, &self.device)?;
-        let map = workers.run_alone(|| self.forward(&images, workers))??;
+        let Some((node, skip)) = self.graph.reading(pooling) else {
+            bail!(
+                "the network has nothing that '{}' could read",
+                pooling.name()
+            )
+        };
+        let map = workers.run_alone(|| self.forward(&images, node, workers))??;
+        let map = map.narrow(3, skip, map.dim(3)? - skip)?;
         let values = match pooling {
-            Pooling::None => map.permute((0, 2, 3, 1))?,
+            Pooling::None | Pooling::Projection => map.permute((0, 2, 3, 1))?,
             Pooling::Avg => map.mean((2, 3))?,
             Pooling::Max => map.flatten_from(2)?.max(D::Minus1)?,
+            Pooling::Cls => map.narrow(2, 0, 1)?.narrow(3, 0, 1)?,
         };
         out.copy_from_slice(&values.flatten_all()?.to_vec1::<f32>()?);
         Ok(())
     }
 
-    fn forward(&self, images: &Tensor, workers: Workers<'_>) -> Result<Tensor> {
+    /// The map of a layer.
+    fn forward(&self, images: &Tensor, node: Node, workers: Workers<'_>) -> Result<Tensor> {
         let mut maps: Vec<Tensor> = Vec::new();
         for (layer, numbers) in self.graph.layers().zip(&self.numbers) {
             workers.check().map_err(Error::wrap)?;
@@ -90,11 +100,25 @@ impl Planes {
                     let parts: Vec<&Tensor> = parts.iter().map(|part| of(*part)).collect();
                     Tensor::cat(&parts, 1)?
                 }
+                (Layer::Patches(input, side), _) => transformer::patches(of(*input), *side)?,
+                (
+                    Layer::Tokens {
+                        input,
+                        prefix,
+                        positions,
+                    },
+                    _,
+                ) => transformer::tokens(of(*input), prefix, positions)?,
+                (Layer::Norm(norm), _) => transformer::normalise(norm, of(norm.input))?,
+                (Layer::Attention(attention), _) => {
+                    transformer::attend(attention, of(attention.input))?
+                }
+                (Layer::First(input), _) => of(*input).narrow(3, 0, 1)?,
             };
             maps.push(map);
         }
-        match maps.pop() {
-            Some(map) => Ok(map),
+        match maps.get(self.graph.index(node)) {
+            Some(map) => Ok(map.clone()),
             None => bail!("the network has no layers"),
         }
     }
@@ -143,5 +167,8 @@ fn activate(map: Tensor, activation: Activation) -> Result<Tensor> {
         Activation::Linear => Ok(map),
         Activation::Relu => map.relu(),
         Activation::Relu6 => map.clamp(0_f32, 6_f32),
+        Activation::Gelu => map.gelu_erf(),
+        Activation::GeluTanh => map.gelu(),
+        Activation::QuickGelu => &map * candle_nn::ops::sigmoid(&(&map * 1.702)?)?,
     }
 }

@@ -6,16 +6,22 @@ mod inception_v3;
 mod load;
 mod mobilenet_v2;
 mod resnet50;
+mod spec;
+pub(crate) mod transformer;
 mod vgg16;
 
 use std::fmt;
 
 use candle_core::{Device, Error as TensorError};
 use candle_nn::VarBuilder;
+use featurize_kernels::Graph;
 pub use featurize_kernels::Pooling;
 
 use self::blueprint::Blueprint;
 use self::candle::Planes;
+pub(crate) use self::spec::check_pooling;
+pub use self::spec::{ModelSpec, TransformerSpec};
+pub use self::transformer::Published;
 use crate::conventions::{Conventions, Library};
 use crate::error::{Error, Result};
 use crate::pool::Workers;
@@ -101,13 +107,18 @@ impl Architecture {
         self.spec().name
     }
 
-    /// Parses the `model` argument.
+    /// The network of this name.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] that lists the names and suggests the nearest.
     pub fn parse(text: &str) -> Result<Self> {
-        choose("model", text, &Self::ALL.map(|each| (each.name(), each)))
+        choose(
+            "model",
+            text,
+            &Self::ALL.map(|each| (each.name(), each)),
+            "",
+        )
     }
 
     /// Height and width of the images that the network was made for.
@@ -184,26 +195,7 @@ impl Architecture {
         let (keras, torchvision) = self.spec().epsilon;
         let epsilon = blueprint.either(keras, torchvision);
         let (graph, parameter_count) = load::load(&blueprint, variables, epsilon)?;
-        let shapes = graph.shapes((side, side)).map_err(TensorError::wrap)?;
-        let body = match implementation {
-            Implementation::Kernels => {
-                let network = graph.plan((side, side)).map_err(TensorError::wrap)?;
-                log::debug!(
-                    "{self} at {side} pixels: {} MB of packed weights, {} MB for each worker, {:?}",
-                    network.packed_bytes() >> 20,
-                    network.workspace_bytes() >> 20,
-                    network.isa()
-                );
-                Body::Kernels(Box::new(network))
-            }
-            Implementation::Candle(device) => Body::Candle(Planes::new(graph, device)?),
-        };
-        Ok(Network {
-            parameter_count,
-            side,
-            feature_map: shapes.last().copied().unwrap_or_default(),
-            body,
-        })
+        Network::new(graph, parameter_count, side, implementation)
     }
 
     /// Name of the layer number `ordinal` (from 0) of its kind.
@@ -255,8 +247,8 @@ pub(crate) struct Network {
     pub(crate) parameter_count: usize,
     /// Height and width of an image.
     pub(crate) side: usize,
-    /// Height, width and channels of the last feature map.
-    pub(crate) feature_map: (usize, usize, usize),
+    /// Height, width and channels of what poolings read.
+    shapes: Vec<(Pooling, (usize, usize, usize))>,
     body: Body,
 }
 
@@ -267,6 +259,53 @@ enum Body {
 }
 
 impl Network {
+    /// Makes a graph ready for images of this side.
+    pub(crate) fn new(
+        graph: Graph,
+        parameter_count: usize,
+        side: usize,
+        implementation: Implementation,
+    ) -> candle_core::Result<Self> {
+        let shapes = graph.shapes((side, side)).map_err(TensorError::wrap)?;
+        let read = |pooling| {
+            let (node, skip) = graph.reading(pooling)?;
+            let (height, width, channels) = *shapes.get(graph.index(node))?;
+            Some((pooling, (height, width.checked_sub(skip)?, channels)))
+        };
+        let shapes: Vec<_> = Pooling::ALL.into_iter().filter_map(read).collect();
+        let body = match implementation {
+            Implementation::Kernels => {
+                let network = graph.plan((side, side)).map_err(TensorError::wrap)?;
+                log::debug!(
+                    "{side} pixels: {} MB of packed weights, {} MB for each worker, {:?}",
+                    network.packed_bytes() >> 20,
+                    network.workspace_bytes() >> 20,
+                    network.isa()
+                );
+                Body::Kernels(Box::new(network))
+            }
+            Implementation::Candle(device) => Body::Candle(Planes::new(graph, device)?),
+        };
+        Ok(Self {
+            parameter_count,
+            side,
+            shapes,
+            body,
+        })
+    }
+
+    /// Height, width and channels of what a pooling reads, if there is something.
+    pub(crate) fn shape(&self, pooling: Pooling) -> Option<(usize, usize, usize)> {
+        let mut shapes = self.shapes.iter();
+        let (_, shape) = shapes.find(|(other, _)| *other == pooling)?;
+        Some(*shape)
+    }
+
+    /// The poolings that there are.
+    pub(crate) fn poolings(&self) -> Vec<Pooling> {
+        self.shapes.iter().map(|(pooling, _)| *pooling).collect()
+    }
+
     /// Computes preprocessed images (n, height, width, 3), row-major, into the values that `pooling`
     /// makes of each, on `workers`, until they are told to stop.
     pub(crate) fn run(
@@ -330,11 +369,12 @@ pub fn parse_pooling(text: &str) -> Result<Pooling> {
         "pooling",
         text,
         &Pooling::ALL.map(|each| (each.name(), each)),
+        "",
     )
 }
 
-/// Finds `text` among `choices`, or says which they are and which is nearest.
-fn choose<T: Copy>(argument: &str, text: &str, choices: &[(&str, T)]) -> Result<T> {
+/// Finds `text` among `choices`, or says which they are, what `more` there is, and which is nearest.
+fn choose<T: Copy>(argument: &str, text: &str, choices: &[(&str, T)], more: &str) -> Result<T> {
     use datafusion_common::utils::datafusion_strsim::levenshtein;
 
     if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
@@ -352,8 +392,9 @@ fn choose<T: Copy>(argument: &str, text: &str, choices: &[(&str, T)]) -> Result<
         .map(|(_, name)| format!("; did you mean '{name}'?"))
         .unwrap_or_default();
     Err(Error::Argument(format!(
-        "unknown {argument} '{text}', expected one of {}{nearest}",
-        names.join(", ")
+        "unknown {argument} '{text}', expected one of {}{}{nearest}",
+        names.join(", "),
+        more
     )))
 }
 

@@ -109,7 +109,8 @@ fn kernels_agree_with_candle() {
                     if library == Library::Keras {
                         assert_eq!(network.parameter_count, parameters, "{architecture}");
                     }
-                    let mut out = vec![f32::NAN; pooling.dimension(network.feature_map)];
+                    let mut out =
+                        vec![f32::NAN; pooling.dimension(network.shape(pooling).unwrap())];
                     network.run(&images, 1, pooling, &mut out, workers).unwrap();
                     out
                 };

@@ -154,7 +154,7 @@ impl SimpleBackend for FileTensors<'_> {
 }
 
 /// A file of a training that went astray: every feature would be NaN, and look like a bad image's.
-fn check_finite(name: &str, tensor: &Tensor) -> Result<()> {
+pub(super) fn check_finite(name: &str, tensor: &Tensor) -> Result<()> {
     // NaN and infinities times zero are NaN, and NaN goes through a sum.
     let zero = (tensor * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
     if zero.to_scalar::<f32>()? == 0.0 {

@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use super::WeightsSpec;
 use super::access::{Progress, Stage, WeightsAccess};
 use super::content;
 use super::digest::Digests;
@@ -14,9 +13,10 @@ use super::download::{self, Failure, Partial, Patience, Version};
 use super::place::{Place, State, lock};
 use super::slot::Slot;
 use super::url::WeightsUrl;
+use super::{WeightsSpec, model_folder};
 use crate::cancel;
 use crate::error::{Error, Result};
-use crate::models::Architecture;
+use crate::models::{Architecture, Published, TransformerSpec};
 
 /// Environment variable that names the folder.
 const FOLDER_VARIABLE: &str = "FEATURIZE_WEIGHTS_DIR";
@@ -84,8 +84,8 @@ impl CachedWeights {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileStatus {
-    /// The network whose `'imagenet'` file this is.
-    pub architecture: Option<Architecture>,
+    /// The network whose file this is.
+    pub model: Option<&'static str>,
     /// Name in the folder.
     pub name: String,
     /// How much of it is there.
@@ -201,19 +201,42 @@ impl WeightsFolder {
         self.obtain(&file, access, Patience::default())
     }
 
-    /// Every file that `'imagenet'` may stand for, then whatever else is there.
+    /// Downloads the files of a transformer unless they are there and intact; a folder of this machine has
+    /// none that are downloaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`] if they cannot be had.
+    pub fn fetch_transformer(
+        &self,
+        spec: &TransformerSpec,
+        access: &WeightsAccess,
+    ) -> Result<Vec<CachedWeights>> {
+        model_folder::fetch(spec, &self.path, access)
+    }
+
+    /// Every file that `'imagenet'` may stand for, the weights of transformers with short names, then
+    /// whatever else is there.
     ///
     /// # Errors
     ///
     /// [`Error::Configuration`] if the folder cannot be read.
     pub fn files(&self) -> Result<Vec<FileStatus>> {
-        let known = Architecture::ALL
-            .map(|architecture| (Some(architecture), architecture.keras_file().1.to_owned()));
-        let mut names: Vec<(Option<Architecture>, String)> = known.into();
         let mut others = self.names()?;
+        let keras = Architecture::ALL.into_iter();
+        let keras = keras.map(|each| (Some(each.name()), each.keras_file().1.to_owned()));
+        let mut names: Vec<(Option<&'static str>, String)> = keras.collect();
+        for published in Published::ALL {
+            let files = model_folder::remote_files(published)
+                .into_iter()
+                .enumerate();
+            // The first are the weights; what is small is told of where it is there.
+            let files = files.filter(|(index, file)| *index == 0 || others.contains(&file.name));
+            names.extend(files.map(|(_, file)| (Some(published.name()), file.name)));
+        }
         others.retain(|name| names.iter().all(|(_, other)| other != name));
         names.extend(others.into_iter().map(|name| (None, name)));
-        let status = |(architecture, name): (Option<Architecture>, String)| {
+        let status = |(model, name): (Option<&'static str>, String)| {
             let place = self.place(&name);
             let length = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).ok();
             let (state, length) = match (length(&place.file), length(&place.partial.bytes)) {
@@ -222,7 +245,7 @@ impl WeightsFolder {
                 (None, None) => (FileState::Absent, 0),
             };
             FileStatus {
-                architecture,
+                model,
                 name,
                 state,
                 length,
@@ -243,7 +266,9 @@ impl WeightsFolder {
         files
             .filter(|file| file.state == FileState::Cached)
             .map(|file| {
-                let md5 = file.architecture.and_then(Architecture::keras_md5);
+                let mut known = Architecture::ALL.into_iter();
+                let known = known.find(|each| each.keras_file().1 == file.name);
+                let md5 = known.and_then(Architecture::keras_md5);
                 let (verdict, sha256) = self.place(&file.name).check(md5)?;
                 Ok((file.name, sha256, verdict))
             })

@@ -17,9 +17,11 @@ mod file;
 mod folder;
 mod hdf5;
 mod imagenet;
+mod model_folder;
 mod place;
 mod safetensors;
 mod seeded;
+mod shards;
 mod slot;
 mod strangers;
 mod url;
@@ -41,14 +43,17 @@ use self::folder::RemoteFile;
 pub use self::folder::{CachedWeights, FileState, FileStatus, Verdict, WeightsFolder};
 use self::hdf5::KerasFile;
 pub use self::imagenet::{BASE_URL_VARIABLE, DEFAULT_BASE_URL};
+pub use self::model_folder::FolderAddress;
+pub(crate) use self::model_folder::{LoadedFolder, ModelFolder};
 use self::safetensors::SafetensorsFile;
 use self::seeded::Seeded;
+#[cfg(test)]
+pub(crate) use self::shards::NumbersOf;
 pub use self::url::WeightsUrl;
 use crate::cancel;
 use crate::conventions::{Conventions, Library};
 use crate::error::{Error, Result};
-use crate::models::Architecture;
-use crate::preprocess::Preprocessing;
+use crate::models::{Architecture, ModelSpec};
 
 /// What the `weights` argument may say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -125,8 +130,20 @@ impl WeightsSpec {
     }
 
     /// What is known of these weights without looking for them.
-    pub(crate) fn known(&self, architecture: Architecture) -> Known {
-        let keras = Some(architecture.preprocessing(Library::Keras));
+    pub(crate) fn known(&self, model: &ModelSpec) -> Known {
+        let architecture = match model {
+            ModelSpec::Convolutional(architecture) => *architecture,
+            ModelSpec::Transformer(spec) => {
+                let published = spec.published.filter(|_| *self == Self::Seeded);
+                return Known {
+                    sha256: published.map(|published| seeded::sha256_of(published.config())),
+                    md5: None,
+                    preprocessing: None,
+                };
+            }
+        };
+        let keras = architecture.preprocessing(Library::Keras).name();
+        let keras = Some(keras.to_owned());
         let (sha256, md5, preprocessing) = match self {
             Self::Seeded => (Some(Seeded::sha256(architecture)), None, keras),
             Self::ImageNet => (None, architecture.keras_md5(), keras),
@@ -162,14 +179,7 @@ impl WeightsSpec {
             Self::Cached(cached) => Ok(Fingerprint::Cached {
                 sha256: cached.sha256().to_owned(),
             }),
-            Self::File(path) => {
-                let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-                Ok(Fingerprint::File {
-                    path: path.clone(),
-                    length: metadata.len(),
-                    modified: metadata.modified().ok(),
-                })
-            }
+            Self::File(path) => Fingerprint::of_file(path),
             Self::ImageNet | Self::Url(_) => self
                 .resolve_by_default(architecture)?
                 .fingerprint(architecture),
@@ -233,7 +243,7 @@ pub(crate) struct Known {
     pub(crate) sha256: Option<String>,
     /// MD5 that the file must have.
     pub(crate) md5: Option<&'static str>,
-    pub(crate) preprocessing: Option<Preprocessing>,
+    pub(crate) preprocessing: Option<String>,
 }
 
 /// What tells one source of weights from another without reading it.
@@ -248,6 +258,17 @@ pub(crate) enum Fingerprint {
     Cached {
         sha256: String,
     },
+}
+
+impl Fingerprint {
+    fn of_file(path: &Path) -> Result<Self> {
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        Ok(Self::File {
+            path: path.to_owned(),
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
+    }
 }
 
 /// Numbers for one network.

@@ -9,7 +9,7 @@
 //!
 //! Numbers may be f32, f16, bf16 or f64.
 
-use candle_core::safetensors::BufferedSafetensors;
+pub(super) use candle_core::safetensors::BufferedSafetensors as Buffer;
 use candle_core::{Device, Result as TensorResult, Tensor};
 
 use super::file::{Location, TensorFile};
@@ -18,11 +18,20 @@ use crate::conventions::Library;
 use crate::error::{Error, Result, tensor_message};
 use crate::models::Architecture;
 
+/// Checks the header of a file.
+pub(super) fn open(bytes: Vec<u8>) -> Result<Buffer, String> {
+    let length = bytes.len();
+    Buffer::new(bytes).map_err(|error| {
+        let why = tensor_message(&error);
+        format!("{length} bytes are not a whole safetensors file: {why}")
+    })
+}
+
 /// A safetensors file in memory.
 pub(super) struct SafetensorsFile {
     /// By whose names.
     library: Library,
-    tensors: BufferedSafetensors,
+    tensors: Buffer,
 }
 
 impl std::fmt::Debug for SafetensorsFile {
@@ -35,13 +44,9 @@ impl std::fmt::Debug for SafetensorsFile {
 
 impl SafetensorsFile {
     pub(super) fn parse(origin: &str, bytes: Vec<u8>) -> Result<Self> {
-        let length = bytes.len();
-        let tensors = BufferedSafetensors::new(bytes).map_err(|error| Error::Weights {
+        let tensors = open(bytes).map_err(|message| Error::Weights {
             origin: origin.to_owned(),
-            message: format!(
-                "{length} bytes are not a whole safetensors file: {}",
-                tensor_message(&error)
-            ),
+            message,
         })?;
         // Whatever network it is of: the one that is asked for may be another.
         let firsts = Architecture::ALL.map(|each| {

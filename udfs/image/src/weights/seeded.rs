@@ -14,6 +14,8 @@
 //!    dimensions but the last, and of a `depthwise_kernel` all but the last two. Everything else
 //!    is that number times 0.1, around 1 for `gamma` and `moving_variance` and around 0 for
 //!    `bias`, `beta` and `moving_mean`: small, and yet no test can miss a forgotten one.
+//! 5. Transformers have other names and layouts: a `weight` of more than one dimension is that number over
+//!    √fan-in, of all dimensions but the first; `weight` and `lambda1` of one dimension are around 1.
 //!
 //! Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 
@@ -59,8 +61,13 @@ impl SimpleBackend for Seeded {
     }
 }
 
+/// Identity of the seeded weights of a transformer with this `config.json`.
+pub(super) fn sha256_of(config: &str) -> String {
+    sha256_hex(format!("{RECIPE}, 1/fan-in of transformers; {config}").as_bytes())
+}
+
 /// The values of the tensor `name`, row-major.
-fn tensor(name: &str, shape: &[usize]) -> Vec<f32> {
+pub(super) fn tensor(name: &str, shape: &[usize]) -> Vec<f32> {
     let seed = fnv1a(name.as_bytes());
     let (offset, scale) = distribution(name, shape);
     let unit = scale / 65_536.0;
@@ -77,7 +84,12 @@ fn distribution(name: &str, shape: &[usize]) -> (f64, f64) {
     let outputs = match kind {
         "kernel" => 1,
         "depthwise_kernel" => 2,
-        "gamma" | "moving_variance" => return (1.0, SMALL),
+        "gamma" | "moving_variance" | "lambda1" => return (1.0, SMALL),
+        "weight" if shape.len() == 1 => return (1.0, SMALL),
+        "weight" | "in_proj_weight" => {
+            let fan_in: usize = shape.iter().skip(1).product();
+            return (0.0, (1.0 / fan_in as f64).sqrt());
+        }
         _ => return (0.0, SMALL),
     };
     let fan_in: usize = shape.iter().rev().skip(outputs).product();

@@ -56,6 +56,24 @@ impl WeightsUrl {
         Ok(Self { url, hub })
     }
 
+    /// Parses the address of a folder: as [`parse`](Self::parse), or `hf://owner/repo[@revision]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_folder(text: &str) -> Result<Self> {
+        let is_repo = |place: &str| place.trim_end_matches('/').matches('/').count() == 1;
+        if !text.strip_prefix("hf://").is_some_and(is_repo) {
+            return Self::parse(text);
+        }
+        let mut folder = Self::parse(&format!("{}/-", text.trim_end_matches('/')))?;
+        // It fails where there is no path, and there is one.
+        let _ = folder.url.path_segments_mut().map(|mut path| {
+            path.pop();
+        });
+        Ok(folder)
+    }
+
     /// The address to ask, secrets and all.
     pub fn url(&self) -> &Url {
         &self.url
@@ -113,10 +131,18 @@ impl WeightsUrl {
         hash.truncate(HASH_DIGITS);
         let name = self.file_name();
         let lower = name.to_ascii_lowercase();
-        let extension = [".weights.h5", ".h5", ".hdf5", ".keras", ".safetensors"]
-            .into_iter()
-            .find(|extension| lower.ends_with(extension))
-            .map_or(0, str::len);
+        let extension = [
+            ".weights.h5",
+            ".h5",
+            ".hdf5",
+            ".index.json",
+            ".json",
+            ".keras",
+            ".safetensors",
+        ]
+        .into_iter()
+        .find(|extension| lower.ends_with(extension))
+        .map_or(0, str::len);
         let (stem, extension) = name.split_at(name.len() - extension);
         format!("{stem}-{hash}{extension}")
     }

@@ -174,5 +174,5 @@ fn addresses_without_an_ending_are_accepted() {
 fn an_archive_is_kerass() {
     let folder = tempfile::tempdir().unwrap();
     let model = load(&unpack(folder.path(), "models/vgg16_topped.keras")).unwrap();
-    assert_eq!(model.preprocessing(), Preprocessing::Caffe);
+    assert_eq!(model.preprocessing(), Some(Preprocessing::Caffe));
 }

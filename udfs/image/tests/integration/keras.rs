@@ -154,7 +154,7 @@ fn what_is_wrong_with_a_file_is_named() {
         )
     };
     let model = load(Architecture::MobileNetV2, &path).unwrap();
-    assert_eq!(model.preprocessing(), Preprocessing::Tf);
+    assert_eq!(model.preprocessing(), Some(Preprocessing::Tf));
     assert_eq!(model.parameter_count(), 2_257_984);
 
     let error = load(Architecture::Vgg16, &path).unwrap_err().to_string();

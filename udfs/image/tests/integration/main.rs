@@ -21,6 +21,8 @@ mod safetensors;
 mod server;
 mod strangers;
 mod torchvision;
+mod transformer_folders;
+mod transformers;
 mod vgg16;
 
 use std::io::Cursor;

@@ -46,7 +46,7 @@ impl Content {
 }
 
 /// Gives the content for the request of this number, from 0.
-type Script = dyn Fn(usize) -> Content + Send + Sync;
+type Script = dyn Fn(usize, &Request) -> Content + Send + Sync;
 
 pub(crate) struct Server {
     address: SocketAddr,
@@ -59,8 +59,26 @@ impl Server {
         Self::new(move |_| content.clone())
     }
 
-    /// Its thread ends with the process.
+    /// Serves the files of a folder below `/base/`.
+    pub(crate) fn folder(folder: std::path::PathBuf) -> Self {
+        Self::scripted(move |_, request| {
+            let path = request.target.strip_prefix("/base/").unwrap_or_default();
+            match std::fs::read(folder.join(path)) {
+                Ok(body) => Content::new(&body, "v1"),
+                Err(_) => Content {
+                    status: 404,
+                    ..Content::new(b"", "v1")
+                },
+            }
+        })
+    }
+
     pub(crate) fn new(script: impl Fn(usize) -> Content + Send + Sync + 'static) -> Self {
+        Self::scripted(move |number, _| script(number))
+    }
+
+    /// Its thread ends with the process.
+    fn scripted(script: impl Fn(usize, &Request) -> Content + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -91,7 +109,7 @@ fn answer(mut stream: &TcpStream, script: &Script, log: &Mutex<Vec<Request>>) {
         log.push(request.clone());
         log.len() - 1
     };
-    let content = script(number);
+    let content = script(number, &request);
     let etag = content.etag.map(|etag| format!("\"{etag}\""));
     let from = request.from.filter(|_| content.ranges);
     let total = content.body.len();

@@ -136,7 +136,7 @@ fn model(architecture: Architecture, fill: impl FnOnce(&mut StateDict)) -> Arc<M
     candle_core::safetensors::save(&dict.tensors, &path).unwrap();
     let spec = WeightsSpec::File(path);
     let model = Model::load(architecture, &spec, DeviceKind::Cpu).unwrap();
-    assert_eq!(model.preprocessing(), Preprocessing::Torch);
+    assert_eq!(model.preprocessing(), Some(Preprocessing::Torch));
     Arc::new(model)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use crate::elementwise::Pooling;
-use crate::error::{Result, check_len};
+use crate::error::{KernelError, Result, check_len};
 use crate::graph::{Graph, Shape};
 use crate::parallel::Team;
 use crate::pool::{CancelToken, ComputePool};
@@ -59,8 +59,8 @@ const IMAGES_PER_THREAD: usize = 8;
 #[derive(Debug)]
 pub struct Network {
     input: Shape,
-    /// The buffer of the last map.
-    output: usize,
+    /// What poolings read, [`Pooling::None`] first.
+    reads: Vec<Read>,
     steps: Vec<Step>,
     buffers: Vec<Buffer>,
     /// Lines of the memory that buffers share.
@@ -75,6 +75,15 @@ pub struct Network {
 }
 
 type Workspace = Vec<Vec<Lanes>>;
+
+/// The map that a pooling reads.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    pooling: Pooling,
+    buffer: usize,
+    /// Columns of a row that are passed over.
+    skip: usize,
+}
 
 /// Time and work of one step, from [`Network::profile`].
 #[derive(Debug, Clone)]
@@ -118,10 +127,35 @@ impl Network {
         self.input
     }
 
-    /// Height, width and channels of the last feature map.
+    /// Height, width and channels of the map that [`Pooling::None`] gives: the last one, unless the graph
+    /// says otherwise.
     pub fn output_shape(&self) -> (usize, usize, usize) {
-        let map = &self.buffers[self.output].map;
-        (map.height, map.width, map.channels)
+        self.reads
+            .first()
+            .map_or((0, 0, 0), |read| self.shape(read))
+    }
+
+    /// Values that a pooling makes of an image, if the network has it.
+    pub fn dimension(&self, pooling: Pooling) -> Option<usize> {
+        let read = self.reads.iter().find(|read| read.pooling == pooling)?;
+        Some(pooling.dimension(self.shape(read)))
+    }
+
+    /// Height, width and channels of what is read.
+    fn shape(&self, read: &Read) -> (usize, usize, usize) {
+        let map = &self.buffers[read.buffer].map;
+        (map.height, map.width - read.skip, map.channels)
+    }
+
+    fn read(&self, pooling: Pooling) -> Result<(Read, usize)> {
+        let read = self.reads.iter().find(|read| read.pooling == pooling);
+        match read {
+            Some(read) => Ok((*read, pooling.dimension(self.shape(read)))),
+            None => Err(KernelError::shape(
+                "network",
+                format!("it has nothing that '{}' could read", pooling.name()),
+            )),
+        }
     }
 
     /// The instruction set in use.
@@ -144,6 +178,7 @@ impl Network {
     ///
     /// # Errors
     /// [`crate::KernelError::Length`] if a slice has the wrong number of elements;
+    /// [`crate::KernelError::Shape`] if the network has nothing for `pooling`;
     /// [`crate::KernelError::Cancelled`], within milliseconds, once `cancel` is triggered. `out` then
     /// holds no meaningful values.
     pub fn run(
@@ -219,10 +254,7 @@ impl Network {
         out: &[f32],
     ) -> Result<(usize, usize)> {
         let (height, width, channels) = self.input;
-        let (image_len, out_len) = (
-            height * width * channels,
-            pooling.dimension(self.output_shape()),
-        );
+        let (image_len, (_, out_len)) = (height * width * channels, self.read(pooling)?);
         check_len("images", n * image_len, images.len())?;
         check_len("out", n * out_len, out.len())?;
         Ok((image_len, out_len))
@@ -235,10 +267,8 @@ impl Network {
         pooling: Pooling,
         out: &mut [f32],
     ) -> Result<()> {
-        let (image_len, out_len) = (
-            self.input.0 * self.input.1 * self.input.2,
-            pooling.dimension(self.output_shape()),
-        );
+        let image_len = self.input.0 * self.input.1 * self.input.2;
+        let (_, out_len) = self.read(pooling)?;
         let threads = team.threads();
         if !self.alone {
             return self.together(team, images, pooling, out, &mut |_| {});
@@ -292,12 +322,13 @@ impl Network {
             }
             Ok(())
         };
-        let output = &self.buffers[self.output];
-        let mut rows = out.chunks_exact_mut(pooling.dimension(self.output_shape()));
+        let (read, out_len) = self.read(pooling)?;
+        let output = &self.buffers[read.buffer];
+        let mut rows = out.chunks_exact_mut(out_len);
         let mut finish = |batch: Range<usize>, workspace: &Workspace| {
             let lines = &workspace[output.slot][output.lines(&batch)];
             for (lines, out) in lines.chunks_exact(output.map.image_lines()).zip(&mut rows) {
-                pooling.finish(&output.map, lines, out);
+                pooling.finish(&output.map, read.skip, lines, out);
             }
         };
         let result = (|| {

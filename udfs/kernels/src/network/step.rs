@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::BATCH;
+use crate::attention::Attention;
 use crate::convolution::Convolution;
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
@@ -10,8 +11,10 @@ use crate::elementwise::{Pool, add, concatenate};
 use crate::graph::Activation;
 use crate::inverted_residual::{Block, Input};
 use crate::layout::{Map, Source, Target};
+use crate::norm::LayerNorm;
 use crate::parallel::Team;
 use crate::simd::{Arch, Lanes};
+use crate::tokens::{Patches, Tokens, first};
 use crate::winograd::Winograd;
 
 /// A map, where it lies and when it is needed.
@@ -60,6 +63,11 @@ pub(super) enum Op {
     Pool(Pool),
     Add(Activation, Arch),
     Concat,
+    Patches(Patches),
+    Tokens(Tokens),
+    Norm(LayerNorm),
+    Attention(Attention),
+    First,
 }
 
 impl Op {
@@ -71,7 +79,10 @@ impl Op {
             Self::Convolution(convolution) => convolution.bytes(),
             Self::Depthwise(depthwise) => depthwise.bytes(),
             Self::Block(block) => block.bytes(),
-            Self::Pool(_) | Self::Add(..) | Self::Concat => 0,
+            Self::Tokens(tokens) => tokens.bytes(),
+            Self::Norm(norm) => norm.bytes(),
+            Self::Attention(attention) => attention.bytes(),
+            Self::Pool(_) | Self::Add(..) | Self::Concat | Self::Patches(_) | Self::First => 0,
         }
     }
 
@@ -92,6 +103,11 @@ impl Op {
             (Self::Add(activation, arch), [a, b]) => {
                 add(*arch, team, *activation, [*a, *b], target)
             }
+            (Self::Patches(patches), _) => patches.run(team, pixels, target),
+            (Self::Tokens(tokens), [source]) => tokens.run(team, *source, target),
+            (Self::Norm(norm), [source]) => norm.run(team, *source, target),
+            (Self::Attention(attention), [source]) => attention.run(team, *source, target),
+            (Self::First, [source]) => first(team, *source, target),
             (Self::Concat, sources) => concatenate(team, sources, target),
             // The planner gives each what it reads.
             _ => {}

@@ -101,4 +101,20 @@ impl Simd for Avx2 {
         // SAFETY: see above.
         unsafe { Pair(_mm256_min_ps(a.0, b.0), _mm256_min_ps(a.1, b.1)) }
     }
+
+    #[inline(always)]
+    fn div(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: see above.
+        unsafe { Pair(_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn scale(self, value: Pair, exponent: Pair) -> Pair {
+        // SAFETY: see above.
+        let half = |value, exponent| unsafe {
+            let shifted = _mm256_slli_epi32::<23>(_mm256_castps_si256(exponent));
+            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(value), shifted))
+        };
+        Pair(half(value.0, exponent.0), half(value.1, exponent.1))
+    }
 }

@@ -86,4 +86,19 @@ impl Simd for Avx512 {
         // SAFETY: see above.
         unsafe { _mm512_min_ps(a, b) }
     }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn scale(self, value: __m512, exponent: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe {
+            let shifted = _mm512_slli_epi32::<23>(_mm512_castps_si512(exponent));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(value), shifted))
+        }
+    }
 }

@@ -89,6 +89,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// The smaller of each pair.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `value · 2ⁿ` where `n` is in the lowest bits of the pattern of `exponent`, and value and result are
+    /// normal numbers.
+    fn scale(self, value: Self::V, exponent: Self::V) -> Self::V;
 }
 
 #[cfg(test)]

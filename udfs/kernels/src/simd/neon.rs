@@ -109,4 +109,22 @@ impl Simd for Neon {
     fn min(self, a: Quad, b: Quad) -> Quad {
         by_register!(vminnmq_f32, a, b)
     }
+
+    #[inline(always)]
+    fn div(self, a: Quad, b: Quad) -> Quad {
+        by_register!(vdivq_f32, a, b)
+    }
+
+    #[inline(always)]
+    fn scale(self, value: Quad, exponent: Quad) -> Quad {
+        let mut out = value;
+        for (out, exponent) in out.0.iter_mut().zip(exponent.0) {
+            // SAFETY: `self` exists only if `new` found NEON.
+            *out = unsafe {
+                let shifted = vshlq_n_u32::<23>(vreinterpretq_u32_f32(exponent));
+                vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(*out), shifted))
+            };
+        }
+        out
+    }
 }

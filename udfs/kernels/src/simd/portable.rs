@@ -75,4 +75,16 @@ impl Simd for Portable {
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |a, b| if a < b { a } else { b })
     }
+
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    fn scale(self, value: Self::V, exponent: Self::V) -> Self::V {
+        zip(value, exponent, |value, exponent| {
+            f32::from_bits(value.to_bits().wrapping_add(exponent.to_bits() << 23))
+        })
+    }
 }

@@ -8,7 +8,7 @@ struct Operations<'a> {
     a: Lanes,
     b: Lanes,
     c: Lanes,
-    out: &'a mut [Lanes; 7],
+    out: &'a mut [Lanes; 9],
 }
 
 impl Kernel for Operations<'_> {
@@ -23,6 +23,9 @@ impl Kernel for Operations<'_> {
             simd.min(a, b),
             simd.mul_add(a, b, c),
             simd.splat(self.a.0[3]),
+            simd.div(a, b),
+            // The pattern of 8,388,608 + n ends in n.
+            simd.scale(a, simd.splat(8_388_613.0)),
         ];
         for (out, value) in self.out.iter_mut().zip(results) {
             simd.store(out, value);
@@ -39,7 +42,7 @@ proptest! {
     fn operations_agree_with_scalar_code(a in lanes(), b in lanes(), c in lanes()) {
         for isa in Isa::ALL {
             let Ok(arch) = isa.arch() else { continue };
-            let mut out = [Lanes::ZERO; 7];
+            let mut out = [Lanes::ZERO; 9];
             arch.run(Operations { a, b, c, out: &mut out });
             for i in 0..LANES {
                 let (a, b, c) = (a.0[i], b.0[i], c.0[i]);
@@ -55,6 +58,13 @@ proptest! {
                 }
             }
             prop_assert_eq!(out[6], Lanes([a.0[3]; LANES]), "{:?} splat", isa);
+            for i in 0..LANES {
+                let (a, b) = (a.0[i], b.0[i]);
+                prop_assert_eq!(out[7].0[i].to_bits(), (a / b).to_bits(), "{:?} div", isa);
+                if a.is_normal() {
+                    prop_assert_eq!(out[8].0[i], a * 32.0, "{:?} scale", isa);
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Slow on purpose (no blocking, no vector code, no threads), so that it can be checked by reading.
 
-use featurize_kernels::{Activation, Conv, Graph, Layer, Node, Window};
+use featurize_kernels::{Activation, Attention, Conv, Graph, Layer, Node, Norm, Pooling, Window};
 
 /// A feature map, and for each value the size of the sum that it came from.
 ///
@@ -25,6 +25,29 @@ impl Map {
         self.values[(y * self.width + x) * self.channels + channel]
     }
 
+    /// What a pooling makes of it, less the first `skip` columns.
+    pub(crate) fn pooled(&self, pooling: Pooling, skip: usize) -> Vec<f64> {
+        let (width, channels) = (self.width - skip, self.channels);
+        let rows = self.values.chunks_exact(self.width * channels);
+        let map = Self {
+            width,
+            values: rows
+                .flat_map(|row| row[skip * channels..].to_vec())
+                .collect(),
+            ..*self
+        };
+        let largest = |channel| {
+            let values = map.values.iter().skip(channel).step_by(channels);
+            values.copied().fold(f64::MIN, f64::max)
+        };
+        match pooling {
+            Pooling::None | Pooling::Projection => map.values,
+            Pooling::Avg => map.mean(),
+            Pooling::Max => (0..channels).map(largest).collect(),
+            Pooling::Cls => map.values[..channels].to_vec(),
+        }
+    }
+
     /// The mean of each channel.
     pub(crate) fn mean(&self) -> Vec<f64> {
         let pixels = self.values.chunks_exact(self.channels);
@@ -40,7 +63,12 @@ impl Map {
 }
 
 /// The last map of one image.
-pub(crate) fn run(graph: &Graph, (height, width): (usize, usize), image: &[f32]) -> Map {
+pub(crate) fn run(graph: &Graph, size: (usize, usize), image: &[f32]) -> Map {
+    run_all(graph, size, image).pop().unwrap()
+}
+
+/// The maps of all layers of one image.
+pub(crate) fn run_all(graph: &Graph, (height, width): (usize, usize), image: &[f32]) -> Vec<Map> {
     let shapes = graph.shapes((height, width)).unwrap();
     let mut maps: Vec<Map> = Vec::new();
     for (layer, (height, width, channels)) in graph.layers().zip(shapes) {
@@ -87,14 +115,57 @@ pub(crate) fn run(graph: &Graph, (height, width): (usize, usize), image: &[f32])
                     .map(|part| of(part).magnitude)
                     .fold(0.0, f64::max);
             }
+            Layer::Patches(input, side) => patches(of(input), *side, &mut map),
+            Layer::Tokens {
+                input,
+                prefix,
+                positions,
+            } => {
+                let own = of(input).values.iter().zip(positions);
+                map.values.extend(prefix.iter().copied().map(f64::from));
+                map.values
+                    .extend(own.map(|(value, position)| value + f64::from(*position)));
+                map.magnitude = of(input).magnitude;
+            }
+            Layer::Norm(norm) => normalise(norm, of(&norm.input), &mut map),
+            Layer::Attention(attention) => attend(attention, of(&attention.input), &mut map),
+            Layer::First(input) => {
+                let rows = of(input).values.chunks_exact(of(input).width * channels);
+                map.values.extend(rows.flat_map(|row| &row[..channels]));
+            }
         }
         maps.push(map);
     }
-    maps.pop().unwrap()
+    maps
 }
 
-fn activate(activation: Activation, value: f64) -> f64 {
+/// The error function: its Maclaurin series, and where terms would cancel, the continued fraction of its
+/// complement (Abramowitz and Stegun, 7.1.5 and 7.1.14).
+pub(crate) fn erf(x: f64) -> f64 {
+    if x.abs() > 2.0 {
+        let start = x.abs();
+        let fraction = (1..=80)
+            .rev()
+            .fold(start, |rest, k| start + f64::from(k) / 2.0 / rest);
+        let complement = (-x * x).exp() / fraction / std::f64::consts::PI.sqrt();
+        return x.signum() * (1.0 - complement);
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..60 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
+}
+
+pub(crate) fn activate(activation: Activation, value: f64) -> f64 {
     match activation {
+        Activation::Gelu => value * 0.5 * (1.0 + erf(value / std::f64::consts::SQRT_2)),
+        Activation::GeluTanh => {
+            let inner = value + 0.044_715 * value * value * value;
+            value * 0.5 * (1.0 + (inner * std::f64::consts::FRAC_2_PI.sqrt()).tanh())
+        }
+        Activation::QuickGelu => value / (1.0 + (-1.702 * value).exp()),
         Activation::Linear => value,
         Activation::Relu => value.max(0.0),
         Activation::Relu6 => value.clamp(0.0, 6.0),
@@ -153,6 +224,64 @@ fn pool(window: &Window, input: &Map, map: &mut Map, summary: impl Fn(&[f64], us
         }
     }
     map.magnitude = input.magnitude;
+}
+
+fn patches(image: &Map, side: usize, map: &mut Map) {
+    for y in (0..image.height / side).map(|y| y * side) {
+        for x in (0..image.width / side).map(|x| x * side) {
+            for row in y..y + side {
+                for column in x..x + side {
+                    map.values
+                        .extend((0..image.channels).map(|c| image.at(row, column, c)));
+                }
+            }
+        }
+    }
+}
+
+fn normalise(norm: &Norm, input: &Map, map: &mut Map) {
+    for pixel in input.values.chunks_exact(input.channels) {
+        let mean = pixel.iter().sum::<f64>() / pixel.len() as f64;
+        let squares = pixel.iter().map(|value| (value - mean).powi(2));
+        let variance = squares.sum::<f64>() / pixel.len() as f64;
+        let scale = 1.0 / (variance + norm.epsilon).sqrt();
+        let numbers = norm.gamma.iter().zip(&norm.beta);
+        let values = pixel.iter().zip(numbers).map(|(value, (gamma, beta))| {
+            (value - mean) * scale * f64::from(*gamma) + f64::from(*beta)
+        });
+        map.values.extend(values);
+    }
+}
+
+fn attend(attention: &Attention, input: &Map, map: &mut Map) {
+    let all = map.channels;
+    let width = all / attention.heads;
+    let given = attention.queries.as_ref();
+    let offset = if given.is_some() { 0 } else { all };
+    for query in 0..map.width {
+        for head in (0..all).step_by(width) {
+            let of_query = |c: usize| match given {
+                Some(queries) => f64::from(queries[query * all + head + c]),
+                None => input.at(0, query, head + c),
+            };
+            let products = (0..input.width).map(|key| {
+                let of_key = |c: usize| input.at(0, key, offset + head + c);
+                (0..width).map(|c| of_query(c) * of_key(c)).sum::<f64>()
+            });
+            let products: Vec<f64> = products.collect();
+            let largest = products.iter().copied().fold(f64::MIN, f64::max);
+            let weights: Vec<f64> = products.iter().map(|p| (p - largest).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            for c in 0..width {
+                let value = |key| input.at(0, key, offset + all + head + c);
+                let terms = weights
+                    .iter()
+                    .enumerate()
+                    .map(|(key, weight)| weight * value(key));
+                map.values.push(terms.sum::<f64>() / total);
+            }
+        }
+    }
 }
 
 /// Relative error of `actual` in the L2 norm: `‖actual − expected‖ / ‖expected‖`.

@@ -15,7 +15,7 @@ impl Planner {
             if within[output] || self.uses[output] == 0 {
                 continue;
             }
-            if !matches!(self.layers[output], Layer::Conv(_))
+            if !matches!(self.layers[output], Layer::Conv(_) | Layer::Patches(..))
                 && inputs(&self.layers[output]).contains(&Node(0))
             {
                 return Err(KernelError::shape(
@@ -23,6 +23,7 @@ impl Planner {
                     "images must go through a convolution first",
                 ));
             }
+            self.check_activation(output)?;
             let draft = self.draft(output);
             let (wide, deep) = draft.block.unzip();
             for layer in [draft.conv, wide, deep].into_iter().flatten() {
@@ -32,6 +33,23 @@ impl Planner {
         }
         drafts.reverse();
         Ok(drafts)
+    }
+
+    /// Smooth activations are computed by one kernel only.
+    fn check_activation(&self, layer: usize) -> Result<()> {
+        let smooth = match &self.layers[layer] {
+            Layer::Conv(conv) => conv.activation.is_smooth() && self.way(layer) != Some(Way::Taps),
+            Layer::Add(_, activation) => activation.is_smooth(),
+            _ => false,
+        };
+        if smooth {
+            return Err(KernelError::shape(
+                format!("layer {layer}"),
+                "a smooth activation must follow a convolution that is neither the first, nor depthwise, \
+                 nor of 3×3 with stride 1",
+            ));
+        }
+        Ok(())
     }
 
     fn draft(&self, output: usize) -> Draft {

@@ -4,8 +4,9 @@ mod fuse;
 mod pack;
 mod place;
 
-use super::Network;
-use super::step::{Buffer, Step};
+use super::step::{Buffer, Op, Step};
+use super::{Network, Read};
+use crate::elementwise::Pooling;
 use crate::error::{KernelError, Result};
 use crate::graph::{Activation, Conv, Graph, Layer, Node, Shape, Window, inputs};
 use crate::layout::{Map, Sides};
@@ -17,6 +18,10 @@ use place::assign;
 /// layers of one after the other: threads then wait for each other only at the end. Larger weights
 /// would be read from memory for every image.
 const SMALL_WEIGHTS: usize = 32 << 20;
+
+/// Multiplications and additions a byte of weights from which each thread computes images of its own too: it
+/// then asks memory for so little that threads do not stand in each other's way.
+const WORK_A_BYTE: usize = 64;
 
 /// What the planner decides where nothing else is said.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +60,8 @@ struct Draft {
 
 struct Planner {
     layers: Vec<Layer>,
+    /// What each pooling reads.
+    reads: Vec<(Pooling, Node, usize)>,
     shapes: Vec<Shape>,
     /// How often a layer's map is read.
     uses: Vec<usize>,
@@ -66,14 +73,29 @@ struct Planner {
 
 pub(super) fn plan(graph: Graph, size: (usize, usize), options: Options) -> Result<Network> {
     let shapes = graph.shapes(size)?;
+    let reads = Pooling::ALL.into_iter().filter_map(|pooling| {
+        let (node, skip) = graph.reading(pooling)?;
+        Some((pooling, node, skip))
+    });
+    let reads: Vec<(Pooling, Node, usize)> = reads.collect();
     let layers: Vec<Layer> = graph.layers.into_iter().map(|(layer, _)| layer).collect();
     let mut uses = vec![0; layers.len()];
     for input in layers.iter().flat_map(inputs) {
         uses[input.0] += 1;
     }
-    let last = layers.len() - 1;
-    uses[last] += 1;
+    for (pooling, node, skip) in &reads {
+        uses[node.0] += 1;
+        if shapes[node.0].1 <= *skip {
+            let reason = format!(
+                "'{}' passes over {skip} of {} columns",
+                pooling.name(),
+                shapes[node.0].1
+            );
+            return Err(KernelError::shape(format!("layer {}", node.0), reason));
+        }
+    }
     let mut planner = Planner {
+        reads,
         part_of: vec![None; layers.len()],
         layers,
         shapes,
@@ -100,7 +122,6 @@ impl Planner {
     }
 
     fn network(mut self, drafts: &[Draft]) -> Result<Network> {
-        let last = self.layers.len() - 1;
         // A buffer for each map that is part of no other.
         let mut buffer_of = vec![usize::MAX; self.layers.len()];
         let mut buffers: Vec<Buffer> = Vec::new();
@@ -144,12 +165,24 @@ impl Planner {
                 operations,
             });
         }
-        let (Some(result), false) = (buffers.get_mut(buffer_of[last]), steps.is_empty()) else {
-            return Err(KernelError::shape("network", "there is no layer in it"));
-        };
-        result.last = steps.len();
+        let mut reads = Vec::with_capacity(self.reads.len());
+        for (pooling, node, skip) in &self.reads {
+            let buffer = buffer_of[node.0];
+            let (Some(result), false) = (buffers.get_mut(buffer), steps.is_empty()) else {
+                return Err(KernelError::shape("network", "there is no layer in it"));
+            };
+            result.last = steps.len();
+            reads.push(Read {
+                pooling: *pooling,
+                buffer,
+                skip: *skip,
+            });
+        }
         let bytes = steps.iter().map(|step| step.op.bytes()).sum::<usize>();
-        let alone = self.options.alone.unwrap_or(bytes <= SMALL_WEIGHTS);
+        let operations: usize = steps.iter().map(|step| step.operations).sum();
+        let transformed = steps.iter().any(|step| matches!(step.op, Op::Winograd(_)));
+        let small = bytes <= SMALL_WEIGHTS || !transformed && operations >= WORK_A_BYTE * bytes;
+        let alone = self.options.alone.unwrap_or(small);
         let lines = |buffer: usize| buffers[buffer].map.image_lines();
         // Weights that are larger than the maps they are applied to are worth reading once for
         // several images; before that, one image at a time keeps the maps in the cache.
@@ -175,7 +208,7 @@ impl Planner {
         let slots = assign(&mut buffers);
         Ok(Network {
             input: self.shapes[0],
-            output: buffer_of[last],
+            reads,
             steps,
             buffers,
             slots,

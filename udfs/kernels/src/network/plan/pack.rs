@@ -2,6 +2,7 @@
 
 use super::super::step::Op;
 use super::{Draft, Planner, Way, before};
+use crate::attention::Attention;
 use crate::convolution::Convolution;
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
@@ -9,7 +10,9 @@ use crate::elementwise::{Pool, Summary};
 use crate::error::{KernelError, Result};
 use crate::graph::{Layer, Node, Window};
 use crate::inverted_residual::{Block, Wide};
+use crate::norm::LayerNorm;
 use crate::pool::ComputePool;
+use crate::tokens::{Patches, Tokens};
 use crate::winograd::Winograd;
 
 impl Planner {
@@ -103,12 +106,29 @@ impl Planner {
                 pool(Summary::Mean { counts_zeros }, window, *input)
             }
             Layer::Concat(_) => Op::Concat,
+            Layer::Patches(input, side) => Op::Patches(Patches {
+                side: *side,
+                image: self.shapes[input.0],
+            }),
+            Layer::Tokens {
+                prefix, positions, ..
+            } => Op::Tokens(Tokens::new(prefix, positions, self.shapes[draft.output].2)),
+            Layer::Norm(norm) => Op::Norm(LayerNorm::new(self.arch, norm)),
+            Layer::Attention(attention) => {
+                let channels = self.shapes[draft.output].2;
+                Op::Attention(Attention::new(self.arch, attention, channels))
+            }
+            Layer::First(_) => Op::First,
             _ => Op::Add(draft.activation, self.arch),
         }
     }
 
     /// Multiplications and additions of the definition, for one image.
     pub(super) fn operations(&self, draft: &Draft) -> usize {
+        if let Layer::Attention(attention) = &self.layers[draft.output] {
+            let (_, queries, channels) = self.shapes[draft.output];
+            return 4 * queries * self.extent(attention.input.0).1 * channels;
+        }
         let (wide, deep) = draft.block.unzip();
         let layers = [draft.conv, wide, deep].into_iter().flatten();
         let each = layers.map(|layer| {
@@ -127,6 +147,11 @@ impl Planner {
                 Layer::MaxPool(..) => "maximum",
                 Layer::AveragePool { .. } => "mean",
                 Layer::Add(..) => "sum",
+                Layer::Patches(..) => "patches",
+                Layer::Tokens { .. } => "tokens",
+                Layer::Norm(_) => "norm",
+                Layer::Attention(_) => "attention",
+                Layer::First(_) => "first",
                 _ => "concatenation",
             };
             return format!("{kind} {channels} at {height}×{width}");

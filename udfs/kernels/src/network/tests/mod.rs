@@ -2,6 +2,7 @@
 
 mod oracle;
 mod sameness;
+mod transformer;
 
 use super::*;
 use crate::error::KernelError;
