@@ -17,7 +17,7 @@ def test_readers_take_results_as_they_are(con):
     assert rows.to_pandas()["a"].tolist() == [1, 3]
     assert rows.to_polars()["a"].to_list() == [1, 3]
     assert polars.DataFrame(rows).equals(rows.to_polars())
-    assert duckdb.sql("SELECT sum(a), sum(v[2]) FROM rows").fetchone() == (4, 4)
+    assert duckdb.sql("SELECT sum(a), sum(v[2]) FROM rows").fetchall() == [(4, 4)]
     assert PCA(1).fit_transform(rows.to_numpy("v")).shape == (2, 1)
     assert rows.columns == ["a", "v"] and rows.schema.names == ["a", "v"]
     assert len(rows) == 2 and rows
@@ -31,7 +31,7 @@ def test_an_error_reaches_who_reads_a_stream(con):
 
 
 def test_batches_come_one_after_the_other(con):
-    con.sql("SET datafusion.execution.batch_size = 10")
+    con.sql("SET datafusion.execution.batch_size = 10; SET datafusion.execution.target_partitions = 1")
     batches = iter(con.sql("SELECT value, 1 / (20 - value) AS a FROM range(25)"))
     assert next(batches).num_rows == 10
     assert next(batches).num_rows == 10

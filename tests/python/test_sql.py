@@ -2,7 +2,6 @@ import logging
 
 import datafusion_featurize
 import numpy
-import pyarrow
 import pytest
 from datafusion_featurize import ExecutionError, FeaturizeError, ResourcesError, StatementError
 
@@ -74,12 +73,12 @@ def test_errors_are_a_small_tree_and_say_what_was_meant(con, tmp_path):
     for kind in (StatementError, ExecutionError, ResourcesError):
         assert issubclass(kind, FeaturizeError)
     with pytest.raises(StatementError, match="did you mean featurize"):
-        con.sql("SELECT featurise(content) FROM t")
+        con.sql("SELECT featurise('x')")
     with pytest.raises(StatementError):
         con.sql("SELECT FROM WHERE")
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     con.sql(f"CREATE EXTERNAL TABLE bad STORED AS BINARYFILE LOCATION '{tmp_path}/'")
-    with pytest.raises(ExecutionError, match="bad.jpg"):
+    with pytest.raises(ExecutionError, match="is not an image"):
         con.sql("SELECT featurize(content, 'vgg16') FROM bad").to_arrow()
 
 
@@ -105,4 +104,4 @@ def test_notices_go_to_pythons_log(con, tmp_path, caplog):
         for _ in range(2):
             con.sql(f"COPY (SELECT 1 AS a) TO '{tmp_path}/out/' STORED AS PARQUET OPTIONS ('write_mode' 'overwrite')")
         con.sql(f"COPY (SELECT 1 AS a) TO '{tmp_path}/out/' STORED AS PARQUET")
-    assert any("was there" in record.message for record in caplog.records), caplog.records
+    assert ["held data already" in record.getMessage() for record in caplog.records] == [True]

@@ -32,6 +32,9 @@ from ._internal import (
     connect,
 )
 
+# Functions of a compiled module name that one.
+connect.__module__ = __name__
+
 __all__ = [
     "Connection",
     "ExecutionError",

@@ -16,6 +16,9 @@ use pyo3::prelude::*;
 /// Statements that end sooner show no bar.
 const BEFORE_THE_BAR: Duration = Duration::from_secs(1);
 
+/// Between two looks at the figures.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
 /// What a session does: the plan that was made last, and a download of weights. As an optimizer rule it has to
 /// be the last one.
 #[derive(Clone, Default)]
@@ -82,7 +85,7 @@ impl PhysicalOptimizerRule for Watched {
 /// The bar of one statement; it is taken away when this is dropped.
 pub(crate) struct Bar {
     watched: Watched,
-    started: Instant,
+    next_look: Instant,
     bar: Option<Py<PyAny>>,
     is_shown: bool,
 }
@@ -92,7 +95,7 @@ impl Bar {
         *watched.doing() = Doing::default();
         Self {
             watched: watched.clone(),
-            started: Instant::now(),
+            next_look: Instant::now() + BEFORE_THE_BAR,
             bar: None,
             is_shown,
         }
@@ -103,9 +106,10 @@ impl Bar {
     /// # Errors
     /// When Python's signals have something to raise. A bar that cannot be drawn is left out.
     pub(crate) fn tick(&mut self, py: Python<'_>) -> PyResult<()> {
-        if !self.is_shown || self.started.elapsed() < BEFORE_THE_BAR {
+        if !self.is_shown || Instant::now() < self.next_look {
             return Ok(());
         }
+        self.next_look = Instant::now() + BETWEEN_LOOKS;
         match self.draw(py) {
             Err(e) if e.is_instance_of::<PyException>(py) => {
                 self.is_shown = false;

@@ -88,15 +88,18 @@ impl RecordBatchReader for Reader {
     }
 }
 
-/// Of an error in a stream only the text reaches the reader; an interrupt is therefore raised once more.
+/// Of an error in a stream only the text reaches the reader; an interrupt is therefore raised once more, by the next
+/// line of Python. Nothing of Python may come after it here.
 fn passed_on(py: Python<'_>, error: &PyErr) -> ArrowError {
-    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
-        let again = py
-            .import("_thread")
-            .and_then(|t| t.call_method0("interrupt_main"));
-        if let Err(e) = again {
-            log::warn!("the interrupt could not be passed on: {e}");
-        }
+    let text = error.value(py).to_string();
+    if !error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        return ArrowError::ExternalError(text.into());
     }
-    ArrowError::ExternalError(error.value(py).to_string().into())
+    let again = py
+        .import("_thread")
+        .and_then(|thread| thread.call_method0("interrupt_main"));
+    if let Err(e) = again {
+        log::warn!("the interrupt could not be passed on: {e}");
+    }
+    ArrowError::ExternalError("the query was interrupted".into())
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::pin::Pin;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{LazyLock, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +13,6 @@ use datafusion_featurize::sink::settled;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinError;
-use tokio::time::timeout;
 
 use crate::errors::{ExecutionError, FeaturizeError, raised};
 use crate::notices;
@@ -33,7 +33,8 @@ static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
 /// The process whose threads are those of the runtime.
 static PROCESS: OnceLock<u32> = OnceLock::new();
 
-/// Does the work on the threads of the runtime. `tick` is called ten times a second meanwhile.
+/// Does the work on the threads of the runtime. `tick` is called ten times a second meanwhile, by this thread's own
+/// clock: that of the runtime stands still while all of its threads compute.
 ///
 /// An interrupt (Ctrl-C, the button of a notebook) drops the work, tells what is being computed to stop,
 /// and raises `KeyboardInterrupt`.
@@ -49,27 +50,41 @@ pub(crate) fn wait<T: Send + 'static>(
         ))
     })?;
     let token = CancelToken::new();
-    let mut task = runtime.spawn(Cancellable {
+    let (done, mut result) = channel();
+    let work = Cancellable {
         token: token.clone(),
         work: Box::pin(work),
+    };
+    let task = runtime.spawn(async move {
+        // Whoever was interrupted waits no more.
+        let _ = done.send(work.await);
     });
     loop {
-        let waited = py.detach(|| runtime.block_on(async { timeout(TICK, &mut task).await }));
+        let waited = py.detach(|| {
+            let waited = result.recv_timeout(TICK);
+            (waited, result)
+        });
+        result = waited.1;
         notices::pass_on(py);
-        match waited {
-            Ok(Ok(result)) => return result.map_err(|e| raised(&e)),
-            Ok(Err(e)) => return Err(fault(e)),
-            Err(_) => {}
+        match waited.0 {
+            Ok(result) => return result.map_err(|e| raised(&e)),
+            Err(RecvTimeoutError::Disconnected) => {
+                let ended = py.detach(|| runtime.block_on(task));
+                return Err(fault(ended.err()));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
         }
         let go_on = py.check_signals().and_then(|()| tick(py));
         if let Err(e) = go_on {
             token.cancel();
             task.abort();
-            let end = async {
+            let (done, cleared) = channel::<()>();
+            runtime.spawn(async move {
                 let _ = task.await;
                 settled().await;
-            };
-            let _ = py.detach(|| runtime.block_on(async { timeout(PATIENCE, end).await }));
+                drop(done);
+            });
+            let _ = py.detach(move || cleared.recv_timeout(PATIENCE));
             return Err(e);
         }
     }
@@ -91,8 +106,8 @@ pub(crate) fn is_of_this_process() -> PyResult<()> {
 }
 
 /// A panic, as an error that says what to do.
-fn fault(error: JoinError) -> PyErr {
-    let payload: Option<Box<dyn Any + Send>> = error.try_into_panic().ok();
+fn fault(error: Option<JoinError>) -> PyErr {
+    let payload: Option<Box<dyn Any + Send>> = error.and_then(|error| error.try_into_panic().ok());
     let text = payload.and_then(|payload| match payload.downcast::<String>() {
         Ok(text) => Some(*text),
         Err(payload) => payload
