@@ -56,6 +56,7 @@ fn every_example_is_run() {
             let name = path.file_name().unwrap().to_str().unwrap();
             let is_run = match name.split_once('.') {
                 Some((_, "sql")) => scripts.iter().any(|script| script.contains(name)),
+                Some((_, "ipynb")) => include_str!("../python/test_documents.py").contains(name),
                 Some((name, "rs")) => {
                     let program = format!("[[example]]\nname = \"{name}\"\ntest = true");
                     manifest.contains(&program)

@@ -117,7 +117,7 @@ def test_a_bar_shows_how_far_a_statement_is(images, capsys, monkeypatch, has_tqd
     from datafusion_featurize import _progress
 
     if not has_tqdm:
-        monkeypatch.setattr(_progress, "tqdm", None)
+        monkeypatch.setattr(_progress, "tqdm_bar", lambda: None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     images.progress = True
     images.sql("CREATE TABLE many AS SELECT content FROM images CROSS JOIN range(200)")

@@ -4,16 +4,20 @@ import sys
 import time
 import warnings
 
-try:
-    with warnings.catch_warnings():
-        # A notebook without ipywidgets has tqdm's bar of text.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-except ImportError:
-    tqdm = None
-
 # Seconds between two lines where they stay, as in a file.
 BETWEEN_LINES = 10
+
+
+def tqdm_bar():
+    """None where tqdm is not installed. It is loaded late: it takes as long as some statements."""
+    try:
+        with warnings.catch_warnings():
+            # A notebook without ipywidgets has tqdm's bar of text.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(bar_format="{desc} {bar}", leave=False)
 
 
 class Bar:
@@ -21,7 +25,7 @@ class Bar:
 
     def __init__(self):
         self._is_drawn = sys.stderr.isatty() or "ipykernel" in sys.modules
-        self._bar = tqdm(bar_format="{desc} {bar}", leave=False) if self._is_drawn and tqdm else None
+        self._bar = tqdm_bar() if self._is_drawn else None
         self._width = 0
         self._next_line = time.monotonic() + BETWEEN_LINES
 
