@@ -13,7 +13,7 @@ use super::options::BinaryFileOptions;
 use super::selection::{Selection, Skipped, Visit};
 use crate::archives::{Archive, Format, open};
 use crate::object_stores::requests::leave_out;
-use crate::progress::{Listing, add_listed};
+use crate::progress::{Running, add_listed};
 
 /// Archives that are listed at once.
 const AT_ONCE: usize = 8;
@@ -37,7 +37,7 @@ pub(super) async fn list(
     let Some(objects) = found else {
         return Ok(None);
     };
-    let _listing = Listing::begin();
+    let _listing = Running::listing();
     let selection = Selection::new(location, options);
     let mut listed = Listed::default();
     let opened = objects
