@@ -85,6 +85,12 @@ fn describe(network: Kind) -> Outcome<Value> {
                 let inputs: Vec<usize> = parts.iter().map(place).collect();
                 json!({ "kind": "concat", "inputs": inputs })
             }
+            // The networks that are measured here have none of these.
+            Layer::Patches(..)
+            | Layer::Tokens { .. }
+            | Layer::Norm(_)
+            | Layer::Attention(_)
+            | Layer::First(_) => json!({ "kind": "of transformers" }),
         })
     });
     Ok(json!({

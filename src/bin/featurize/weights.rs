@@ -12,7 +12,7 @@ use datafusion_cli::print_format::PrintFormat;
 use datafusion_featurize::display::{fitted, width};
 use datafusion_featurize::image::models::{Architecture, ModelSpec, TransformerSpec};
 use datafusion_featurize::image::weights::{
-    CachedWeights, FileState, FileStatus, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
+    FileState, FileStatus, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
 };
 use datafusion_featurize::weights::SessionStores;
 use indicatif::HumanBytes;
