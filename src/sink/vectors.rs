@@ -4,7 +4,7 @@
 //! row that is not NULL says. All rows go through one partition for that, on a cluster too, and every
 //! other row must have as many. A row that is NULL is NULL in each place, in columns as in lists of fixed
 //! size: such a list that is NULL itself is what PyArrow, and with it pandas and Lance, cannot read from
-//! Parquet. Where there is no row, lists stay lists, and there are no columns.
+//! Parquet. Where no row says, as in an empty result, lists stay lists, and there are no columns.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -92,14 +92,6 @@ pub(super) async fn shaped(
                  BY … IS NULL), leave the others out, or leave the option out"
             );
         }
-    }
-    let has_rows = held.iter().any(|batch: &RecordBatch| batch.num_rows() > 0);
-    if has_rows && needs_widths(Some(vectors), schema) && is_open(schema, &widths) {
-        return exec_err!(
-            "no row has a vector in one of the columns, so that 'vectors' '{vectors}' cannot tell how long \
-             they are: the files would have other columns than those of other rows; write rows that have \
-             one, or leave the option out"
-        );
     }
     let shape = Arc::new(Shape::try_new(vectors, schema, widths)?);
     let to = Arc::clone(&shape.to);
