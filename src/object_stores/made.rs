@@ -90,7 +90,10 @@ pub(super) fn is_same(
     }
     let account = |options: &Options| options.get("azure.account_name").cloned();
     let differs = if earlier.endpoint != endpoint(options) {
-        "another endpoint"
+        match url.scheme() {
+            "az" | "azure" | "abfs" | "abfss" => "another 'azure.endpoint'",
+            _ => "another 'aws.endpoint'",
+        }
     } else if account(&earlier.options) != account(options) {
         "another 'azure.account_name'"
     } else if names_credentials(&earlier.options) && !names_credentials(options) {
@@ -200,7 +203,7 @@ mod tests {
         answered.store(true, Ordering::Relaxed);
         assert!(same(&here).unwrap());
         for (options, what) in [
-            (&elsewhere, "another endpoint"),
+            (&elsewhere, "another 'aws.endpoint'"),
             (&nobody, "no credentials"),
         ] {
             let error = same(options).unwrap_err().to_string();

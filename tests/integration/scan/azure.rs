@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use tokio::net::TcpListener;
 
 use super::{contents, error, run, session};
@@ -53,7 +54,8 @@ fn answer(blobs: &Blobs, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         return response.body(Full::from(text)).unwrap();
     }
     let name = path[CONTAINER.len()..].trim_start_matches('/');
-    let Some(content) = blobs.get(name) else {
+    let name = percent_decode_str(name).decode_utf8().unwrap();
+    let Some(content) = blobs.get(&*name) else {
         let response = response.status(StatusCode::NOT_FOUND);
         return response.body(Full::default()).unwrap();
     };

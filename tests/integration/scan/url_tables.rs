@@ -126,8 +126,9 @@ async fn a_folder_of_several_formats_is_no_table() {
     write_parquet(&ctx, &format!("{root}/b.parquet"), 7).await;
     for place in [format!("{root}/"), format!("{root}")] {
         let told = error(&ctx, &format!("SELECT a FROM '{place}'")).await;
-        assert!(told.contains("a.csv' and 'b.parquet'"), "{told}");
-        assert!(told.contains("/*.csv' or '"), "{told}");
+        for part in ["several formats", "'a.csv'", "'b.parquet'", "/*.csv'"] {
+            assert!(told.contains(part), "{told}");
+        }
     }
     let sql = format!("SELECT a FROM '{root}/*.parquet'");
     assert_eq!(value(&ctx, &sql).await, "7");
