@@ -16,7 +16,7 @@ fn unknown_names_get_a_suggestion() {
     );
     let error = parse_pooling("average").unwrap_err().to_string();
     assert!(
-        error.ends_with("'none', 'avg', 'max'; did you mean 'avg'?"),
+        error.ends_with("'none', 'avg', 'max', 'cls', 'projection'; did you mean 'avg'?"),
         "{error}"
     );
 }
