@@ -286,7 +286,7 @@ mod tests {
         );
         refused(
             r#"{"model_type": "vit", "hidden_size": 1e300}"#,
-            "config.json: field 'hidden_size' must be a whole number from 1 to 8192, found 1e300",
+            "config.json: field 'hidden_size' must be a whole number from 1 to 8192, found 1e+300",
         );
         refused(
             r#"{"model_type": "clip", "vision_config": {"num_hidden_layers": -1}}"#,
