@@ -72,7 +72,10 @@ pub(crate) fn check(name: &str, host: &str, insecure: bool) -> Result<()> {
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let address = address.parse::<IpAddr>();
-    address.map_or(host.eq_ignore_ascii_case("localhost"), |a| a.is_loopback())
+    address.map_or_else(
+        |_| host.eq_ignore_ascii_case("localhost"),
+        |a| a.is_loopback(),
+    )
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -13,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::{contents, error, run, session};
 
@@ -67,20 +69,23 @@ fn answer(blobs: &Blobs, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     response.body(Full::new(body)).unwrap()
 }
 
-async fn serve(blobs: Blobs) -> SocketAddr {
+/// Serves until the task is dropped.
+async fn serve(blobs: Blobs) -> (SocketAddr, SpawnedTask<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+    let server = SpawnedTask::spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((connection, _)) = listener.accept().await {
             let blobs = Arc::clone(&blobs);
             let service = service_fn(move |request| {
                 let answer = answer(&blobs, &request);
                 async move { Ok::<_, std::convert::Infallible>(answer) }
             });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(connection), service));
+            let connection = TokioIo::new(connection);
+            connections.spawn(http1::Builder::new().serve_connection(connection, service));
         }
     });
-    address
+    (address, server)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +95,7 @@ async fn a_container_is_read_with_the_keys_of_options() {
         ("t/_SUCCESS", b""),
         ("t/é 2.jpg", b"two"),
     ];
-    let address = serve(Arc::new(blobs.into())).await;
+    let (address, _server) = serve(Arc::new(blobs.into())).await;
     let table = |location: &str, key: &str| {
         format!(
             "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{location}' OPTIONS (
