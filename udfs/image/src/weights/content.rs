@@ -63,6 +63,20 @@ pub(super) fn read(path: &Path) -> Result<Content, String> {
     })
 }
 
+/// Why a download cannot be what its name says: weights, or a document beside them.
+pub(super) fn junk(path: &Path, name: &str) -> Option<String> {
+    if !name.ends_with(".json") {
+        return identify(path).err();
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    match read {
+        Ok(_) if head.trim_ascii_start().starts_with(b"{") => None,
+        Ok(_) => Some(format!("{name} is no JSON")),
+        Err(e) => Some(unreadable(e)),
+    }
+}
+
 /// The format of a file of weights, by its first bytes; `None` of Keras's archive.
 ///
 /// # Errors

@@ -439,7 +439,7 @@ impl WeightsFolder {
         let digests = Digests::of_file(&place.partial.bytes, file.md5.is_some());
         let digests = digests.map_err(unwritable)?;
         // What is no weights says more than a hash that differs.
-        let junk = content::identify(&place.partial.bytes).err();
+        let junk = content::junk(&place.partial.bytes, &file.url.file_name());
         let md5 = &digests.md5;
         let expected = file.md5.filter(|expected| expected != md5);
         let other =
