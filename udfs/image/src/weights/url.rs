@@ -97,7 +97,7 @@ impl WeightsUrl {
     }
 
     /// Last segment of the path, with nothing but letters, digits, `.`, `-` and `_`.
-    fn file_name(&self) -> String {
+    pub(super) fn file_name(&self) -> String {
         let segments = self.url.path_segments();
         let last = segments.and_then(|mut segments| segments.next_back());
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
