@@ -10,7 +10,7 @@
 //! folder above. Folders that consoles and Hadoop mark by an empty object (`k/`, `k_$folder$`, or the
 //! name of a folder that other objects lie in) are no rows.
 //!
-//! A `location` that names an archive, or lies in one, lists its members ([`archives`](crate::archives));
+//! A `location` that names an archive, or lies in one, lists its members;
 //! an archive in a folder is one row, as every file is.
 //!
 //! The scan is these two operators, and not one leaf of our own, because Apache Ballista cuts a
