@@ -14,8 +14,13 @@ pub(crate) enum Format {
 impl Format {
     /// The format that a file or a glob of this name has, in letters of any case.
     pub(crate) fn of(name: &str) -> Option<Self> {
-        let name = name.to_ascii_lowercase();
-        let ends = |ending: &str| name.len() > ending.len() && name.ends_with(ending);
+        let ends = |ending: &str| {
+            let start = name.len().checked_sub(ending.len());
+            let end = start
+                .filter(|start| *start > 0)
+                .and_then(|start| name.get(start..));
+            end.is_some_and(|end| end.eq_ignore_ascii_case(ending))
+        };
         if ends(".zip") {
             Some(Self::Zip)
         } else if ends(".tar") {

@@ -23,5 +23,5 @@ mod tar;
 mod zip;
 
 pub(crate) use format::{Format, archives_in};
-pub(crate) use open::{Archive, open};
+pub(crate) use open::{Archive, open, open_object};
 pub(crate) use read::{Answer, Piece};

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use datafusion::execution::cache::cache_manager::CachedFileMetadataEntry;
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -39,13 +39,26 @@ pub(crate) async fn open(
     path: &Path,
     format: Format,
 ) -> Result<Option<Archive>> {
-    let store = runtime.object_store(bucket)?;
-    let uri = shown(&format!("{}{path}", bucket.as_str()));
-    let object = match store.head(path).await {
+    let object = match runtime.object_store(bucket)?.head(path).await {
         Ok(object) => object,
         Err(StoreError::NotFound { .. }) => return Ok(None),
-        Err(e) => return exec_err!("could not open '{uri}': {}", told(&e, bucket.as_str())),
+        Err(e) => return Err(could_not_open(bucket, path, &io::Error::other(e))),
     };
+    open_object(runtime, bucket, object, format).await.map(Some)
+}
+
+/// Opens the archive that `object` of the store `bucket` is.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_object(
+    runtime: &RuntimeEnv,
+    bucket: &ObjectStoreUrl,
+    object: ObjectMeta,
+    format: Format,
+) -> Result<Archive> {
+    let store = runtime.object_store(bucket)?;
+    let path = &object.location;
     // Stores may hold objects of the same path, and the cache knows no stores.
     let place = bucket.as_str().replace("//", "/");
     let key = Path::from(format!("{place}{path}"));
@@ -62,11 +75,12 @@ pub(crate) async fn open(
         None => {
             let disk = Arc::clone(&runtime.disk_manager);
             let index = list(&store, &object, format, disk).await;
-            let index = index.map_err(|e| could_not_open(&uri, bucket, &e))?;
+            let index = index.map_err(|e| could_not_open(bucket, path, &e))?;
             if index.has_no_end {
                 log::warn!(
                     target: NOTICE,
-                    "'{uri}' does not end as a tar does: it may have been cut off"
+                    "'{}' does not end as a tar does: it may have been cut off",
+                    uri(bucket, path)
                 );
             }
             let index = Arc::new(index);
@@ -75,11 +89,16 @@ pub(crate) async fn open(
             index
         }
     };
-    Ok(Some(Archive {
+    Ok(Archive {
         store,
         object,
         index,
-    }))
+    })
+}
+
+/// The address of an object, as it may be shown.
+fn uri(bucket: &ObjectStoreUrl, path: &Path) -> String {
+    shown(&format!("{}{path}", bucket.as_str()))
 }
 
 async fn list(
@@ -125,11 +144,11 @@ fn unpack(packed: impl Read, disk: &Arc<DiskManager>) -> Result<Index, String> {
     Ok(index)
 }
 
-fn could_not_open(uri: &str, bucket: &ObjectStoreUrl, error: &io::Error) -> DataFusionError {
+fn could_not_open(bucket: &ObjectStoreUrl, path: &Path, error: &io::Error) -> DataFusionError {
     let of_store = error.get_ref().and_then(|e| e.downcast_ref::<StoreError>());
     let why = match of_store {
         Some(e) => told(e, bucket.as_str()),
         None => error.to_string(),
     };
-    exec_datafusion_err!("could not open '{uri}': {why}")
+    exec_datafusion_err!("could not open '{}': {why}", uri(bucket, path))
 }

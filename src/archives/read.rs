@@ -127,11 +127,13 @@ impl Archive {
 /// Cuts pieces, which are in the order of their places, into those that lie together.
 fn runs(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
     let mut runs: Vec<Vec<Piece>> = vec![];
-    let (mut start, mut end) = (0, 0);
+    let (mut start, mut end) = (0_u64, 0_u64);
     for piece in pieces {
         let span = &piece.member.span;
         match runs.last_mut() {
-            Some(run) if span.start <= end + GAP && span.end.max(end) - start <= MOST => {
+            Some(run)
+                if span.start <= end.saturating_add(GAP) && span.end.max(end) - start <= MOST =>
+            {
                 end = end.max(span.end);
                 run.push(piece);
             }

@@ -11,7 +11,7 @@ use super::listing::{Listed, list_objects};
 use super::location::Location;
 use super::options::BinaryFileOptions;
 use super::selection::{Selection, Skipped, Visit};
-use crate::archives::{Archive, Format, open};
+use crate::archives::{Archive, Format, open, open_object};
 use crate::object_stores::requests::leave_out;
 use crate::progress::{Running, add_listed};
 
@@ -34,16 +34,16 @@ pub(super) async fn list(
             break;
         }
     }
-    let Some(objects) = found else {
+    let Some(found) = found else {
         return Ok(None);
     };
     let _listing = Running::listing();
     let selection = Selection::new(location, options);
     let mut listed = Listed::default();
-    let opened = objects
+    let archives = found
         .into_iter()
-        .map(|object| open_object(runtime, location.store(), object));
-    let mut opened = stream::iter(opened).buffered(AT_ONCE).boxed();
+        .map(|found| opened(runtime, location.store(), found));
+    let mut opened = stream::iter(archives).buffered(AT_ONCE).boxed();
     while let Some((object, archive)) = opened.try_next().await? {
         match archive {
             Some(archive) => add_members(
@@ -60,30 +60,45 @@ pub(super) async fn list(
     Ok(Some(listed))
 }
 
-/// `object`, and the archive that it may be.
-async fn open_object(
+/// What lies at a location of archives.
+enum Found {
+    /// As the answer to a request for it alone says.
+    Object(ObjectMeta),
+    /// As a listing says, which may spell the tag of an object in another way.
+    Listed(ObjectMeta),
+}
+
+/// An object, and the archive that it may be.
+async fn opened(
     runtime: &RuntimeEnv,
     bucket: &ObjectStoreUrl,
-    object: ObjectMeta,
+    found: Found,
 ) -> Result<(ObjectMeta, Option<Archive>)> {
-    let path = &object.location;
-    let archive = match path.filename().and_then(Format::of) {
-        Some(format) => open(runtime, bucket, path, format).await?,
-        None => None,
+    let (Found::Object(object) | Found::Listed(object)) = &found;
+    let archive = match (object.location.filename().and_then(Format::of), &found) {
+        (None, _) => None,
+        (Some(format), Found::Object(object)) => {
+            Some(open_object(runtime, bucket, object.clone(), format).await?)
+        }
+        (Some(format), Found::Listed(object)) => {
+            open(runtime, bucket, &object.location, format).await?
+        }
     };
+    let (Found::Object(object) | Found::Listed(object)) = found;
     Ok((object, archive))
 }
 
 /// The objects at a location of archives, or `None` if there is none.
-async fn find(runtime: &RuntimeEnv, archives: &Location) -> Result<Option<Vec<ObjectMeta>>> {
+async fn find(runtime: &RuntimeEnv, archives: &Location) -> Result<Option<Vec<Found>>> {
     let store = runtime.object_store(archives.store())?;
     if archives.pattern().is_none() {
         // Whatever else is wrong, the listing that follows tells.
         let object = store.head(archives.root()).await.ok();
-        return Ok(object.map(|object| vec![object]));
+        return Ok(object.map(|object| vec![Found::Object(object)]));
     }
     let listed = list_objects(&store, archives, &BinaryFileOptions::default()).await?;
-    Ok((!listed.objects.is_empty()).then_some(listed.objects))
+    let found: Vec<Found> = listed.objects.into_iter().map(Found::Listed).collect();
+    Ok((!found.is_empty()).then_some(found))
 }
 
 fn add_members(

@@ -36,6 +36,8 @@ mod access;
 mod ahead;
 mod allowed;
 mod exec;
+#[cfg(feature = "http")]
+mod hosts;
 mod in_place;
 mod read_blob;
 mod reader;

@@ -1,6 +1,8 @@
 //! Reads one object by its URI, from wherever it lies.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+#[cfg(feature = "http")]
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -48,6 +50,7 @@ pub(super) struct BlobReader {
     /// One permit a request in flight.
     requests: Semaphore,
     buckets: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    #[cfg(feature = "http")]
     hosts: Mutex<HashSet<String>>,
     #[cfg(feature = "http")]
     web: OnceLock<super::web::Web>,
@@ -75,6 +78,7 @@ impl BlobReader {
             max_length: max_length.min(MAX_VIEW_LENGTH),
             requests: Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             buckets: Mutex::default(),
+            #[cfg(feature = "http")]
             hosts: Mutex::default(),
             #[cfg(feature = "http")]
             web: OnceLock::new(),

@@ -15,7 +15,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::Url;
 
-use super::allowed::{Allowed, is_local};
+use super::allowed::Allowed;
+use super::hosts::is_local;
 use crate::io_runtime;
 use crate::object_stores::transport;
 

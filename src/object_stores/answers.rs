@@ -12,6 +12,7 @@ use super::xml::raw_element;
 
 /// The elements of a document that are about the request and hold no secret. S3 also repeats the token
 /// that it refused and the request that was signed, headers included.
+#[cfg(any(feature = "remote", test))]
 const KEPT: [&str; 5] = ["Code", "Message", "Region", "StorageClass", "ServerTime"];
 
 /// What is before, in and after the error document in a text.

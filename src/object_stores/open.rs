@@ -118,16 +118,38 @@ async fn s3(
     use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
     let mut builder = AmazonS3Builder::from_env().with_url(url.as_str());
-    for (key, value) in options {
-        let Some(name) = key.strip_prefix("aws.") else {
-            continue;
-        };
-        let name: AmazonS3ConfigKey = format!("aws_{name}")
-            .parse()
-            .map_err(|_| options::refused(key, "aws", &options::AWS))?;
-        builder = builder.with_config(name, value);
+    let spelt = |name: &str| Some(format!("aws_{name}"));
+    for (key, value) in keys::<AmazonS3ConfigKey>(options, "aws", &options::AWS, spelt)? {
+        builder = builder.with_config(key, value);
     }
     build_s3(url, builder, options, answered)
+}
+
+/// The options that begin with `prefix`, under the names that a builder of stores has for them; `spelt` is
+/// `None` for what is no option here.
+///
+/// # Errors
+/// When there is no such option; its value is not shown.
+#[cfg(any(
+    feature = "azure",
+    feature = "gcp",
+    all(feature = "aws", not(feature = "cli"))
+))]
+fn keys<'a, K: std::str::FromStr>(
+    options: &'a HashMap<String, String>,
+    prefix: &str,
+    names: &[&str],
+    spelt: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<(K, &'a String)>> {
+    let of_prefix = options.iter().filter_map(|(key, value)| {
+        let name = key.strip_prefix(prefix)?.strip_prefix('.')?;
+        let known = spelt(name).and_then(|name| name.parse().ok());
+        Some(match known {
+            Some(known) => Ok((known, value)),
+            None => Err(options::refused(key, prefix, names)),
+        })
+    });
+    of_prefix.collect()
 }
 
 /// Whoever names keys or a server means these alone: not with a token that the environment has for
@@ -220,19 +242,13 @@ fn gcs(
     use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 
     let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
-    for (key, value) in options {
-        let Some(name) = key.strip_prefix("gcp.") else {
-            continue;
-        };
-        let name = match name {
-            // As datafusion-cli has it.
-            "application_credentials_path" => "application_credentials",
-            name => name,
-        };
-        let name: GoogleConfigKey = name
-            .parse()
-            .map_err(|_| options::refused(key, "gcp", &options::GCP))?;
-        builder = builder.with_config(name, value);
+    let spelt = |name: &str| match name {
+        // As datafusion-cli has it.
+        "application_credentials_path" => Some("application_credentials".to_owned()),
+        name => Some(name.to_owned()),
+    };
+    for (key, value) in keys::<GoogleConfigKey>(options, "gcp", &options::GCP, spelt)? {
+        builder = builder.with_config(key, value);
     }
     let connector = transport::Connector::try_new(answered)?;
     Ok(Arc::new(builder.with_http_connector(connector).build()?))
@@ -256,16 +272,10 @@ fn azure(
     use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
     let mut builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str());
-    for (key, value) in options {
-        let Some(name) = key.strip_prefix("azure.") else {
-            continue;
-        };
-        let refused = || options::refused(key, "azure", &options::AZURE);
-        if !options::AZURE.contains(&name) {
-            return Err(refused());
-        }
-        let name: AzureConfigKey = name.parse().map_err(|_| refused())?;
-        builder = builder.with_config(name, value);
+    // It knows more, such as the container's name, which the address says.
+    let spelt = |name: &str| options::AZURE.contains(&name).then(|| name.to_owned());
+    for (key, value) in keys::<AzureConfigKey>(options, "azure", &options::AZURE, spelt)? {
+        builder = builder.with_config(key, value);
     }
     let connector = transport::Connector::try_new(answered)?;
     Ok(Arc::new(builder.with_http_connector(connector).build()?))

@@ -1,6 +1,6 @@
 //! `weights => 'imagenet'`: the files of Keras Applications.
 
-use super::folder::RemoteFile;
+use super::cached::RemoteFile;
 use super::url::WeightsUrl;
 use crate::error::{Error, Result};
 use crate::models::Architecture;

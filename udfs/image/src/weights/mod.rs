@@ -10,6 +10,7 @@
 //! a [`WeightsAccess`].
 
 mod access;
+mod cached;
 mod content;
 mod digest;
 mod download;
@@ -36,11 +37,12 @@ use candle_nn::var_builder::SimpleBackend;
 use datafusion_common::utils::datafusion_strsim::levenshtein;
 
 pub use self::access::{OnProgress, Progress, Stage, WebStores, WeightsAccess, WeightsStores};
+use self::cached::RemoteFile;
+pub use self::cached::{CachedWeights, FileState, FileStatus, Verdict};
 use self::content::{Content, Format};
 use self::digest::sha256_hex;
 use self::file::{FileTensors, OpenFile, Stoppable, TensorFile};
-use self::folder::RemoteFile;
-pub use self::folder::{CachedWeights, FileState, FileStatus, Verdict, WeightsFolder};
+pub use self::folder::WeightsFolder;
 use self::hdf5::KerasFile;
 pub use self::imagenet::{BASE_URL_VARIABLE, DEFAULT_BASE_URL};
 pub use self::model_folder::FolderAddress;

@@ -1,7 +1,7 @@
 //! A folder in Hugging Face's layout: `config.json`, `preprocessor_config.json`, and `model.safetensors` or
 //! several such files with an index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -11,8 +11,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use serde_json::Value;
 
 use super::access::WeightsAccess;
+use super::cached::RemoteFile;
 use super::digest::Digests;
-use super::folder::RemoteFile;
 use super::shards::{NumbersOf, Shards};
 use super::url::WeightsUrl;
 use super::{CachedWeights, Fingerprint, WeightsFolder, WeightsSpec, seeded};
@@ -188,7 +188,7 @@ impl ModelFolder {
         };
         let described = match spec.published {
             Some(published) => Files::known(published),
-            None => (*Files::described(spec, folder, access)?).clone(),
+            None => Files::described(&Place::new(spec, folder, access)?)?,
         };
         let files = Files {
             weights: own,
@@ -294,28 +294,23 @@ impl Files {
         if let Some(found) = place.found() {
             return Ok(found);
         }
-        let described = Self::described(spec, folder, access)?;
+        let described = Self::described(&place)?;
         let weights = place.weights()?;
         let files = Arc::new(Self {
             weights,
-            ..(*described).clone()
+            ..described
         });
         place.remember(&files);
         Ok(files)
     }
 
     /// What describes the network, without its weights.
-    fn described(
-        spec: &TransformerSpec,
-        folder: Option<&Path>,
-        access: &WeightsAccess,
-    ) -> Result<Arc<Self>> {
-        let place = Place::new(spec, folder, access)?;
-        Ok(Arc::new(Self {
+    fn described(place: &Place<'_>) -> Result<Self> {
+        Ok(Self {
             config: place.part(CONFIG)?,
             preprocessor: place.part(PREPROCESSOR)?,
             weights: Vec::new(),
-        }))
+        })
     }
 
     /// What is known of a network with a short name.
@@ -421,12 +416,12 @@ impl<'a> Place<'a> {
 }
 
 /// The files that an index names.
-fn shards(text: &str) -> Result<Vec<String>, String> {
+fn shards(text: &str) -> Result<BTreeSet<String>, String> {
     let index = json::object(INDEX, text)?;
     let Some(Value::Object(map)) = index.get("weight_map") else {
         return Err("field 'weight_map' must be an object".to_owned());
     };
-    let mut names: Vec<String> = Vec::new();
+    let mut names = BTreeSet::new();
     for (tensor, name) in map {
         let plain = |name: &&str| {
             name.ends_with(".safetensors") && !name.contains(['/', '\\']) && !name.starts_with('.')
@@ -437,16 +432,13 @@ fn shards(text: &str) -> Result<Vec<String>, String> {
                  found {name}"
             ));
         };
-        if !names.iter().any(|other| other == name) {
-            names.push(name.to_owned());
-        }
+        names.insert(name.to_owned());
         if names.len() > MOST_SHARDS {
             return Err(format!(
                 "field 'weight_map' names more than {MOST_SHARDS} files"
             ));
         }
     }
-    names.sort();
     Ok(names)
 }
 

@@ -4,9 +4,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::cached::Verdict;
 use super::digest::Digests;
 use super::download::{Partial, Version, remove_if_there, write_whole};
-use super::folder::{Verdict, unreadable};
+use super::folder::unreadable;
 use crate::cancel;
 use crate::error::Result;
 

@@ -5,6 +5,7 @@
 mod build;
 pub(super) mod candle;
 mod config;
+mod linear;
 mod positions;
 mod published;
 
