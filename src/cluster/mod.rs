@@ -157,6 +157,7 @@ mod codec_sink;
 mod deferred;
 mod executor;
 mod formats;
+mod loopback;
 mod messages;
 mod planner;
 mod scheduler;
@@ -178,6 +179,7 @@ pub use codec_logical::FeaturizeLogicalCodec;
 pub use codec_physical::FeaturizePhysicalCodec;
 pub use executor::{executor_config, run_executor};
 pub(crate) use formats::is_packed;
+pub use loopback::{check_address, check_scheduler};
 pub use scheduler::{run_scheduler, scheduler_config};
 pub use session::{
     CLIENT_MESSAGE_BYTES, CLUSTER_MESSAGE_BYTES, function_registry, scheduler_state, session_config,

@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use datafusion::common::{Result, config_datafusion_err, config_err};
-use datafusion_featurize::NOTICE;
+use datafusion::common::{Result, config_datafusion_err};
 use datafusion_featurize::cluster::{
     CLUSTER_MESSAGE_BYTES, ExecutorProcessConfig, SCHEDULER_PORT, SchedulerConfig,
-    TaskDistributionPolicy, TaskSchedulingPolicy, executor_config, run_executor, run_scheduler,
-    scheduler_config,
+    TaskDistributionPolicy, TaskSchedulingPolicy, check_address, executor_config, run_executor,
+    run_scheduler, scheduler_config,
 };
 
 /// The processes of a cluster.
@@ -25,7 +24,7 @@ impl ClusterCommand {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Scheduler(args) => {
-                check("--bind-host", &args.bind_host.to_string(), args.insecure)?;
+                check_address("--bind-host", &args.bind_host.to_string(), args.insecure)?;
                 let external = args.external_host.clone();
                 run_scheduler(args.into_config(), move |address| {
                     println!("scheduler: df://{external}:{}", address.port());
@@ -33,8 +32,8 @@ impl ClusterCommand {
                 .await
             }
             Self::Executor(args) => {
-                check("--bind-host", &args.bind_host.to_string(), args.insecure)?;
-                check("--scheduler-host", &args.scheduler_host, args.insecure)?;
+                check_address("--bind-host", &args.bind_host.to_string(), args.insecure)?;
+                check_address("--scheduler-host", &args.scheduler_host, args.insecure)?;
                 let id = args.id.clone();
                 run_executor(args.into_config()?, move |flight, grpc| {
                     let id = id.map(|id| format!(" {id}")).unwrap_or_default();
@@ -44,38 +43,6 @@ impl ClusterCommand {
             }
         }
     }
-}
-
-/// Keeps what is not encrypted on this machine, unless that is said to be meant.
-///
-/// # Errors
-/// When `host` of the argument `name` is another machine, or can be reached from one.
-pub(crate) fn check(name: &str, host: &str, insecure: bool) -> Result<()> {
-    if is_loopback(host) {
-        return Ok(());
-    }
-    if !insecure {
-        return config_err!(
-            "{name} {host}: nothing between the processes of a cluster is encrypted, and whoever reaches a \
-             port runs queries with the rights of its machine; on a private network, or behind WireGuard \
-             or a mesh with mutual TLS, say --insecure"
-        );
-    }
-    log::warn!(
-        target: NOTICE,
-        "{name} {host}, --insecure: nothing is encrypted, and whoever reaches a port runs queries"
-    );
-    Ok(())
-}
-
-/// Whether only this machine is meant; a name is not looked up, because it may change its meaning.
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let address = address.parse::<IpAddr>();
-    address.map_or_else(
-        |_| host.eq_ignore_ascii_case("localhost"),
-        |a| a.is_loopback(),
-    )
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -20,6 +20,7 @@ class ResourcesError(FeaturizeError): ...
 def connect(
     memory_limit: int | str | None = None,
     remote: str | None = None,
+    insecure: bool = False,
     **settings: bool | int | float | str,
 ) -> Connection: ...
 

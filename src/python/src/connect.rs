@@ -20,7 +20,8 @@ use crate::errors::raised;
 use crate::progress::Watched;
 use crate::wait::wait;
 
-/// Opens a session in this process, or with remote='df://host:50050' one on a cluster.
+/// Opens a session in this process, or with remote='df://localhost:50050' one on a cluster; nothing is
+/// encrypted on the way, so that a scheduler on another machine needs insecure=True.
 ///
 /// memory_limit is how much memory queries may take, in bytes or as '4G'. Further arguments are settings:
 /// weights='seeded' is SET featurize.weights = 'seeded', and **{'datafusion.execution.batch_size': 512}
@@ -31,11 +32,12 @@ use crate::wait::wait;
 ///
 /// Raises StatementError for a setting that there is not, and ExecutionError where no scheduler answers.
 #[pyfunction]
-#[pyo3(signature = (memory_limit=None, remote=None, **settings))]
+#[pyo3(signature = (memory_limit=None, remote=None, insecure=false, **settings))]
 pub(crate) fn connect(
     py: Python<'_>,
     memory_limit: Option<&Bound<'_, PyAny>>,
     remote: Option<String>,
+    insecure: bool,
     settings: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Connection> {
     let watched = Watched::default();
@@ -43,7 +45,7 @@ pub(crate) fn connect(
     let is_local = remote.is_none();
     let ctx = match remote {
         None => local(config, &watched),
-        Some(url) => wait(py, cluster(url, config), |_| Ok(()))?,
+        Some(url) => wait(py, cluster(url, config, insecure), |_| Ok(()))?,
     };
     enable_program_sql(&ctx);
     let stores = SessionStores::new(&ctx.runtime_env());
@@ -101,15 +103,16 @@ fn local(config: SessionConfig, watched: &Watched) -> SessionContext {
 }
 
 #[cfg(feature = "cluster")]
-async fn cluster(url: String, config: SessionConfig) -> Result<SessionContext> {
-    use datafusion_featurize::cluster::{remote_session, with_remote_partitions};
+async fn cluster(url: String, config: SessionConfig, insecure: bool) -> Result<SessionContext> {
+    use datafusion_featurize::cluster::{check_scheduler, remote_session, with_remote_partitions};
 
+    check_scheduler("remote", &url, insecure)?;
     let runtime = Arc::new(RuntimeEnv::default());
     remote_session(&url, with_remote_partitions(config), runtime).await
 }
 
 #[cfg(not(feature = "cluster"))]
-async fn cluster(url: String, _config: SessionConfig) -> Result<SessionContext> {
+async fn cluster(url: String, _config: SessionConfig, _insecure: bool) -> Result<SessionContext> {
     datafusion::common::exec_err!(
         "this package was built without the feature 'cluster', which remote='{url}' needs: \
          pip install -C build-args='--features cluster' ./src/python"
