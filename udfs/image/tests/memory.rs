@@ -24,7 +24,7 @@ const CHANGES_OF_EACH: u32 = 150;
 
 fn pictures() -> Vec<PathBuf> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let files = ["decode", "kinds"]
+    let files = ["codecs", "decode", "kinds"]
         .into_iter()
         .flat_map(|folder| std::fs::read_dir(data.join(folder)).unwrap());
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();

@@ -13,7 +13,7 @@ pub enum DecodeError {
     /// The first bytes belong to no format this crate knows.
     #[error(
         "the content ({length} bytes, beginning with {beginning}) is not an image in a known \
-         format; expected JPEG, PNG, WebP, BMP, GIF or TIFF"
+         format; expected JPEG, JPEG 2000, PNG, WebP, BMP, GIF or TIFF"
     )]
     UnknownFormat {
         /// Bytes of content.
@@ -24,8 +24,12 @@ pub enum DecodeError {
 
     /// The first bytes belong to a format of images that this crate does not decode.
     #[error(
-        "the content ({length} bytes) is an image in {format}, which is not supported; convert it \
-         to JPEG or PNG first"
+        "the content ({length} bytes) is an image in {format}, which {}; convert it to JPEG or PNG first",
+        if *format == "AVIF" {
+            "only a build with the feature `avif` reads"
+        } else {
+            "is not supported"
+        }
     )]
     ForeignFormat {
         /// Bytes of content.

@@ -2,12 +2,9 @@
 
 /// The name of the format, if it is one of these.
 pub(super) fn name(bytes: &[u8]) -> Option<&'static str> {
-    const SIGNATURES: [(&[u8], &str); 5] = [
+    const SIGNATURES: [(&[u8], &str); 2] = [
         (b"\0\0\0\x0CJXL \r\n\x87\n", "JPEG XL"),
         (b"\xFF\x0A", "JPEG XL"),
-        (b"\0\0\0\x0CjP  \r\n\x87\n", "JPEG 2000"),
-        (b"\0\0\0\x0CjP\x1A\x1A\r\n\x87\n", "JPEG 2000"),
-        (b"\xFF\x4F\xFF\x51", "JPEG 2000"),
     ];
     let mut signatures = SIGNATURES.iter();
     let signature = signatures.find(|(signature, _)| bytes.starts_with(signature));
@@ -54,8 +51,6 @@ mod tests {
             (box_of(b"isom\0\0\0\0mp42"), None),
             (b"\0\0\0\x0CJXL \r\n\x87\n".to_vec(), Some("JPEG XL")),
             (b"\xFF\x0A\xFA".to_vec(), Some("JPEG XL")),
-            (b"\0\0\0\x0CjP  \r\n\x87\n".to_vec(), Some("JPEG 2000")),
-            (b"\xFF\x4F\xFF\x51\0".to_vec(), Some("JPEG 2000")),
             (b"\0\0\xFF\xFFftyp".to_vec(), None),
             (b"hello".to_vec(), None),
             (Vec::new(), None),

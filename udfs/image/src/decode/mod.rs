@@ -14,9 +14,9 @@
 //! | WebP | lossy and lossless, the first frame on black | a file shorter than it says |
 //! | BMP | 1 to 32 bits, masks, runs, Windows and OS/2 | JPEG or PNG within; more masks than Pillow are read |
 //! | TIFF | the first picture, turned by its orientation: 1 to 16 bits, palettes, CMYK, strips, tiles, planes, BigTIFF; raw, LZW, Deflate, PackBits, JPEG, fax | LZMA, Zstandard and WebP compression, fax in two dimensions, CIE L*a*b*, YCbCr that is not JPEG; grey of 12 and 16 bits by its high byte and of more or signed not at all, unless `deep_grey` is `clip` |
-//! | AVIF | nothing | refused: convert it first |
+//! | JPEG 2000 | 1 to 4 channels of any bits, palettes, bare or in JP2 | CIE L*a*b* and YCCK colours, more than 32 quality layers; grey of more than 8 bits by its high byte unless `deep_grey` is `clip` |
+//! | AVIF | with the feature `avif`: the primary item, 8 to 12 bits, all subsamplings | animations, grids of tiles, colours multiplied by alpha, matrices but those of BT.601, 709 and 2020; without the feature, all |
 //! | HEIC | nothing | refused: convert it first |
-//! | JPEG 2000 | nothing | refused: convert it first |
 //! | JPEG XL | nothing | refused: convert it first |
 //!
 //! ICC profiles are not applied, as by Pillow. Orientation is read from EXIF, not from XMP. Whatever the
@@ -43,12 +43,16 @@
 //! codes that leaves as many blocks as before, as JPEG has no check sum, and where data coded
 //! arithmetically ends.
 
+#[cfg(feature = "avif")]
+mod avif;
 mod bmp;
+mod boxes;
 mod error;
 mod foreign;
 mod format;
 mod gif;
 mod jpeg;
+mod jpeg2000;
 mod levels;
 mod metadata;
 mod open;
@@ -69,7 +73,11 @@ pub use self::picture::{Details, Header, Inspection, RgbPixels};
 
 /// The libraries that decode, part of the provenance of features: another decoder gives other
 /// pixels.
-pub const DECODERS: &str = "libjpeg-turbo-rs 0.9, image 0.25";
+pub const DECODERS: &str = if cfg!(feature = "avif") {
+    "libjpeg-turbo-rs 0.9, image 0.25, hayro-jpeg2000 0.5, rav1d 1.1"
+} else {
+    "libjpeg-turbo-rs 0.9, image 0.25, hayro-jpeg2000 0.5"
+};
 
 #[cfg(test)]
 mod tests;

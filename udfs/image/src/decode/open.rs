@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::error::Cause;
 use super::{
     DecodeError, DecodeOptions, Details, ExifOrientation, Format, Header, Inspection, Limits,
-    Orientation, RgbPixels, bmp, foreign, gif, jpeg, raster, tiff,
+    Orientation, RgbPixels, bmp, foreign, gif, jpeg, jpeg2000, raster, tiff,
 };
 
 /// Memory a decoder may use beyond the pixels themselves.
@@ -97,9 +97,12 @@ fn open(
     options: DecodeOptions,
 ) -> Result<Box<dyn Opened + '_>, DecodeError> {
     match format {
+        #[cfg(feature = "avif")]
+        Format::Avif => super::avif::open(bytes),
         Format::Bmp => bmp::open(bytes),
         Format::Gif => gif::open(bytes),
         Format::Jpeg => jpeg::open(bytes, options),
+        Format::Jpeg2000 => jpeg2000::open(bytes, options),
         Format::Png => raster::png(bytes, options),
         Format::Tiff => tiff::open(bytes, options),
         Format::WebP => raster::webp(bytes, options),

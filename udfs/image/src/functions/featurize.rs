@@ -15,7 +15,7 @@ use crate::weights::WeightsAccess;
 
 #[user_doc(
     doc_section(label = "Image Functions"),
-    description = "Runs a convolutional network or a vision transformer over an encoded image (JPEG, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). The metadata of the field, which Parquet files keep, holds what the arguments say about model and weights. NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
+    description = "Runs a convolutional network or a vision transformer over an encoded image (JPEG, JPEG 2000, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). The metadata of the field, which Parquet files keep, holds what the arguments say about model and weights. NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
     syntax_example = "featurize(content[, model[, weights[, pooling[, input_size]]]])",
     sql_example = r#"```sql
 > SELECT path, featurize(content, 'vgg16', weights => 'seeded') AS features FROM images;
