@@ -63,7 +63,9 @@ fn file(name: &str) -> Vec<u8> {
 }
 
 fn picture(name: &str) -> RgbPixels {
-    decode(&file(name), LIMITS).unwrap_or_else(|error| panic!("{name}: {error}"))
+    let image = decode(&file(name), LIMITS);
+    assert!(image.is_ok(), "{name}: {image:?}");
+    image.unwrap()
 }
 
 fn fnv(data: &[u8]) -> u32 {

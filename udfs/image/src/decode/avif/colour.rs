@@ -177,7 +177,7 @@ impl Plane {
         let (near, far) = if self.height == height {
             (levels(y)?, None)
         } else {
-            let far = if y % 2 == 0 {
+            let far = if y.is_multiple_of(2) {
                 (y / 2).saturating_sub(1)
             } else {
                 y / 2 + 1
@@ -189,7 +189,7 @@ impl Plane {
             let other = match x {
                 // The last of an odd row stands alone.
                 _ if x + 1 == width => own,
-                _ if x % 2 == 0 => own.saturating_sub(1),
+                _ if x.is_multiple_of(2) => own.saturating_sub(1),
                 _ => own + 1,
             };
             let across = |levels: &[i32]| {
