@@ -1,7 +1,7 @@
 //! The process that runs tasks.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,13 +10,15 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::prelude::SessionConfig;
-use uuid::Uuid;
 
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
 use super::scheduler::failed;
 use super::session::{CLUSTER_MESSAGE_BYTES, function_registry, session_config};
+use super::signals::told_to_stop;
 use super::stores;
+use super::temporary::TemporaryFolder;
+use super::tls::{Dialer, Refusal, Security, secure_executor};
 
 /// Ballista's defaults with this crate's operators and message sizes. Functions and object stores are
 /// added by [`run_executor`], unless they are overridden.
@@ -31,24 +33,36 @@ pub fn executor_config() -> ExecutorProcessConfig {
     }
 }
 
-/// Runs tasks until the process is told to stop. Ports that are 0 become free ones, and without a
-/// work folder a temporary one is made; `started` is told the ports.
+/// Runs tasks until the process is told to stop, with what `security` gives. Ports that are 0 become free ones,
+/// and without a work folder a temporary one is made; `started` is told the ports for data and for tasks, which
+/// are one with TLS.
 ///
 /// # Errors
-/// When a port cannot be bound, the scheduler cannot be reached, or the work folder not be made; when
-/// the scheduler gives the executor up.
+/// When a port cannot be bound, a file of `security` not be used, the scheduler cannot be reached, or the work
+/// folder not be made; when the scheduler gives the executor up.
 pub async fn run_executor(
     mut config: ExecutorProcessConfig,
+    security: &Security,
     started: impl FnOnce(u16, u16),
 ) -> Result<()> {
-    (config.port, config.grpc_port) = ports(&config)?;
+    let dialer = match &security.tls {
+        Some(files) => {
+            let dialer = Dialer::try_new(files)?;
+            secure_executor(&mut config, files, &dialer)?;
+            Some(dialer)
+        }
+        None => {
+            (config.port, config.grpc_port) = ports(&config)?;
+            None
+        }
+    };
     // Ballista removes the temporary folder that it makes before it is used.
     let temporary = match &config.work_dir {
         Some(_) => None,
-        None => Some(TemporaryFolder::try_new()?),
+        None => Some(TemporaryFolder::try_new("executor")?),
     };
-    if let Some(TemporaryFolder(folder)) = &temporary {
-        config.work_dir = Some(folder.display().to_string());
+    if let Some(folder) = &temporary {
+        config.work_dir = Some(folder.path().display().to_string());
     }
     let work_dir = config.work_dir.clone().unwrap_or_default();
     std::fs::create_dir_all(&work_dir)
@@ -66,8 +80,11 @@ pub async fn run_executor(
                 .build_arc()
         }));
     }
-    reach_scheduler(&config).await?;
-    started(config.port, config.grpc_port);
+    reach_scheduler(&config, dialer.as_deref()).await?;
+    match &dialer {
+        Some(_) => started(config.port, config.port),
+        None => started(config.port, config.grpc_port),
+    }
     let told = Arc::new(AtomicBool::new(false));
     let _listener = SpawnedTask::spawn(note_signals(Arc::clone(&told)));
     Box::pin(start_executor_process(Arc::new(config)))
@@ -84,41 +101,42 @@ pub async fn run_executor(
 
 /// Waits for the scheduler, since the time that Ballista waits does not pass (in 55.0, it compares the time
 /// that has passed since the same moment).
-async fn reach_scheduler(config: &ExecutorProcessConfig) -> Result<()> {
-    let address = (config.scheduler_host.as_str(), config.scheduler_port);
+async fn reach_scheduler(config: &ExecutorProcessConfig, dialer: Option<&Dialer>) -> Result<()> {
+    let (host, port) = (config.scheduler_host.as_str(), config.scheduler_port);
     let until =
         Instant::now() + Duration::from_secs(config.scheduler_connect_timeout_seconds.into());
-    while let Err(e) = tokio::net::TcpStream::connect(address).await {
-        if Instant::now() >= until {
-            return exec_err!(
-                "there is no scheduler at {}:{} ({e}), also not after {} s \
-                 (--scheduler-connect-timeout-seconds); 'featurize scheduler' starts one",
-                config.scheduler_host,
-                config.scheduler_port,
-                config.scheduler_connect_timeout_seconds
-            );
+    loop {
+        let reached = match dialer {
+            Some(dialer) => dialer.probe(host, port).await,
+            None => match tokio::net::TcpStream::connect((host, port)).await {
+                Ok(_) => Ok(()),
+                Err(e) => Err(Refusal::NotThere(e.to_string())),
+            },
+        };
+        match reached {
+            Ok(()) => return Ok(()),
+            Err(Refusal::Tls(why)) => {
+                return exec_err!(
+                    "no TLS connection to the scheduler at {host}:{port}: {why}; expected certificates of \
+                     the same authority on both sides (--tls-ca), the scheduler's for this name"
+                );
+            }
+            Err(Refusal::NotThere(why)) if Instant::now() >= until => {
+                return exec_err!(
+                    "there is no scheduler at {host}:{port} ({why}), also not after {} s \
+                     (--scheduler-connect-timeout-seconds); 'featurize scheduler' starts one",
+                    config.scheduler_connect_timeout_seconds
+                );
+            }
+            Err(Refusal::NotThere(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    Ok(())
 }
 
 /// Notes that the process was told to end.
 async fn note_signals(told: Arc<AtomicBool>) {
-    #[cfg(unix)]
-    if let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        told.store(true, Ordering::Relaxed);
-        return;
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        told.store(true, Ordering::Relaxed);
-    }
+    told_to_stop().await;
+    told.store(true, Ordering::Relaxed);
 }
 
 /// The ports to announce, which must be known before they are bound.
@@ -134,24 +152,4 @@ fn ports(config: &ExecutorProcessConfig) -> Result<(u16, u16)> {
     };
     let (flight, grpc) = (bind(config.port)?, bind(config.grpc_port)?);
     Ok((flight.local_addr()?.port(), grpc.local_addr()?.port()))
-}
-
-/// A folder that is removed when the executor stops in an orderly way.
-struct TemporaryFolder(PathBuf);
-
-impl TemporaryFolder {
-    fn try_new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("featurize-executor-{}", Uuid::now_v7()));
-        std::fs::create_dir_all(&folder)
-            .map_err(|e| exec_datafusion_err!("work folder '{}': {e}", folder.display()))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        if let Err(e) = std::fs::remove_dir_all(&self.0) {
-            log::warn!("could not remove '{}': {e}", self.0.display());
-        }
-    }
 }

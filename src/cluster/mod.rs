@@ -157,30 +157,36 @@ mod codec_sink;
 mod deferred;
 mod executor;
 mod formats;
+mod link;
 mod loopback;
 mod messages;
 mod planner;
 mod scheduler;
 mod session;
+mod signals;
 mod sorts;
 mod stored;
 mod stores;
 mod subqueries;
+mod temporary;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod work_lists;
 
 pub use ballista_core::config::TaskSchedulingPolicy;
 pub use ballista_executor::executor_process::ExecutorProcessConfig;
 pub use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 pub use cancel::cancellations;
-pub use client::{SCHEDULER_PORT, remote_session, with_remote_partitions};
+pub use client::{
+    SCHEDULER_PORT, remote_session, secure_remote_session, with_remote_partitions,
+};
 pub use codec_logical::FeaturizeLogicalCodec;
 pub use codec_physical::FeaturizePhysicalCodec;
 pub use executor::{executor_config, run_executor};
 pub(crate) use formats::is_packed;
-pub use loopback::{check_address, check_scheduler};
 pub use scheduler::{run_scheduler, scheduler_config};
 pub use session::{
     CLIENT_MESSAGE_BYTES, CLUSTER_MESSAGE_BYTES, function_registry, scheduler_state, session_config,
 };
+pub use tls::{CERTIFICATE_DAYS, Security, TlsFiles, make_certificates};

@@ -7,6 +7,7 @@ use ballista_core::error::BallistaError;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
@@ -14,6 +15,10 @@ use tokio::net::TcpListener;
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
 use super::session::{CLUSTER_MESSAGE_BYTES, scheduler_state, session_config};
+use super::signals::told_to_stop;
+use super::tls::{Dialer, SecureScheduler, Security};
+
+pub(super) type Scheduler = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// Ballista's defaults with this crate's functions, tables, formats and message sizes.
 ///
@@ -31,16 +36,22 @@ pub fn scheduler_config() -> SchedulerConfig {
     }
 }
 
-/// Serves until the process ends. Port 0 is any free one; `started` is told which.
+/// Serves until the process is told to stop, with what `security` gives. Port 0 is any free one; `started` is
+/// told which.
 ///
 /// # Errors
-/// When the address cannot be bound, or the configuration is not valid.
+/// When the address cannot be bound, a file of `security` not be used, or the configuration is not valid.
 pub async fn run_scheduler(
     mut config: SchedulerConfig,
+    security: &Security,
     started: impl FnOnce(SocketAddr),
 ) -> Result<()> {
+    let secure = SecureScheduler::try_new(security)?;
+    if let Some(files) = &security.tls {
+        config.override_create_grpc_client_endpoint = Some(Dialer::try_new(files)?.hook());
+    }
     let address = format!("{}:{}", config.bind_host, config.bind_port);
-    let listener = TcpListener::bind(&address)
+    let listener = TcpListener::bind((config.bind_host.as_str(), config.bind_port))
         .await
         .map_err(|e| exec_datafusion_err!("the scheduler cannot listen on {address}: {e}"))?;
     let address = listener.local_addr()?;
@@ -49,13 +60,24 @@ pub async fn run_scheduler(
     let cluster = BallistaCluster::new_from_config(&config)
         .await
         .map_err(failed)?;
-    let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
+    let config = Arc::new(config);
+    let server: Scheduler = create_scheduler(cluster, Arc::clone(&config))
         .await
         .map_err(failed)?;
     started(address);
-    start_grpc_service_with_listener(listener, server)
-        .await
-        .map_err(failed)
+    let served = async {
+        match secure {
+            Some(secure) => secure.serve(listener, server, &config).await,
+            None => start_grpc_service_with_listener(listener, server)
+                .await
+                .map_err(failed),
+        }
+    };
+    // Its queries end with it in any case, since it keeps them in memory.
+    tokio::select! {
+        result = served => result,
+        () = told_to_stop() => Ok(()),
+    }
 }
 
 pub(super) fn failed(error: BallistaError) -> DataFusionError {

@@ -31,6 +31,14 @@ pub(crate) struct Args {
     #[arg(long, requires = "remote")]
     pub(crate) insecure: bool,
 
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub(crate) tls: crate::security::TlsArgs,
+
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub(crate) token: crate::security::TokenArgs,
+
     /// Run this SQL, then exit
     #[arg(short = 'c', long, value_name = "SQL", num_args = 1..)]
     pub(crate) command: Vec<String>,

@@ -104,11 +104,14 @@ fn local(config: SessionConfig, watched: &Watched) -> SessionContext {
 
 #[cfg(feature = "cluster")]
 async fn cluster(url: String, config: SessionConfig, insecure: bool) -> Result<SessionContext> {
-    use datafusion_featurize::cluster::{check_scheduler, remote_session, with_remote_partitions};
+    use datafusion_featurize::cluster::{
+        Security, secure_remote_session, with_remote_partitions,
+    };
 
-    check_scheduler("remote", &url, insecure)?;
+    let security = Security::of_the_environment()?;
+    security.check_scheduler("remote", &url, insecure)?;
     let runtime = Arc::new(RuntimeEnv::default());
-    remote_session(&url, with_remote_partitions(config), runtime).await
+    secure_remote_session(&url, &security, with_remote_partitions(config), runtime).await
 }
 
 #[cfg(not(feature = "cluster"))]
