@@ -49,10 +49,7 @@ pub(super) struct CancelOnDropExec {
 
 impl CancelOnDropExec {
     /// The plan itself, if it runs nothing on a cluster.
-    pub(super) fn wrap(
-        input: Arc<dyn ExecutionPlan>,
-        link: &Link,
-    ) -> Arc<dyn ExecutionPlan> {
+    pub(super) fn wrap(input: Arc<dyn ExecutionPlan>, link: &Link) -> Arc<dyn ExecutionPlan> {
         if !input.is::<QueryExec>() {
             return input;
         }

@@ -71,7 +71,7 @@ impl Link {
             None => {
                 let connect = tokio::net::TcpStream::connect((self.bare_host(), self.port));
                 match tokio::time::timeout(CONNECT, connect).await {
-                    Ok(Ok(_)) => return Ok(()),
+                    Ok(Ok(_)) => return self.check_plaintext(url).await,
                     Ok(Err(e)) => Refusal::NotThere(e.to_string()),
                     Err(_) => Refusal::NotThere(format!("no answer within {CONNECT:?}")),
                 }
@@ -89,6 +89,17 @@ impl Link {
                 "no TLS connection to the scheduler at {url}: {why}; expected certificates of the same \
                  authority on both sides (--tls-ca), the scheduler's for the name in this address"
             ),
+        }
+    }
+
+    /// A scheduler with TLS hangs up on whoever does not speak it.
+    async fn check_plaintext(&self, url: &str) -> Result<()> {
+        match tokio::time::timeout(CONNECT, self.ask_ready()).await {
+            Ok(Err(e)) => exec_err!(
+                "what listens at {url} does not answer ({e}); if it is a scheduler with TLS, it expects \
+                 --tls-ca, --tls-cert and --tls-key (or FEATURIZE_TLS_CA, …)"
+            ),
+            _ => Ok(()),
         }
     }
 
@@ -112,13 +123,15 @@ impl Link {
 
     /// Whether the scheduler has the executors that it waits for; none if it does not say.
     pub(super) async fn is_ready(&self) -> Option<bool> {
-        let asked = async {
-            let mut channel = self.channel().await?;
-            let request = Request::get(READY).body(Body::empty())?;
-            std::future::poll_fn(|cx| channel.poll_ready(cx)).await?;
-            Ok::<_, BoxError>(channel.call(request).await?.status() == StatusCode::OK)
-        };
-        tokio::time::timeout(CONNECT, asked).await.ok()?.ok()
+        let asked = tokio::time::timeout(CONNECT, self.ask_ready());
+        asked.await.ok()?.ok()
+    }
+
+    async fn ask_ready(&self) -> Result<bool, BoxError> {
+        let mut channel = self.channel().await?;
+        let request = Request::get(READY).body(Body::empty())?;
+        std::future::poll_fn(|cx| channel.poll_ready(cx)).await?;
+        Ok(channel.call(request).await?.status() == StatusCode::OK)
     }
 
     pub(super) async fn cancel(&self, job_id: String) -> Result<(), BoxError> {

@@ -178,9 +178,7 @@ pub use ballista_core::config::TaskSchedulingPolicy;
 pub use ballista_executor::executor_process::ExecutorProcessConfig;
 pub use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 pub use cancel::cancellations;
-pub use client::{
-    SCHEDULER_PORT, remote_session, secure_remote_session, with_remote_partitions,
-};
+pub use client::{SCHEDULER_PORT, remote_session, secure_remote_session, with_remote_partitions};
 pub use codec_logical::FeaturizeLogicalCodec;
 pub use codec_physical::FeaturizePhysicalCodec;
 pub use executor::{executor_config, run_executor};

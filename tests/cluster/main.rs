@@ -19,4 +19,6 @@ mod rows;
 mod s3_server;
 mod secrets;
 mod subqueries;
+mod tls;
+mod wire;
 mod write;

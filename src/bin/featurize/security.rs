@@ -33,10 +33,8 @@ pub(crate) struct TokenArgs {
 impl TlsArgs {
     pub(crate) fn security(&self, token: &TokenArgs) -> Result<Security> {
         // An empty variable is one that was not set.
-        let given = |file: &Option<PathBuf>| {
-            file.clone()
-                .filter(|file| !file.as_os_str().is_empty())
-        };
+        let given =
+            |file: &Option<PathBuf>| file.clone().filter(|file| !file.as_os_str().is_empty());
         Security::new(
             given(&self.tls_ca),
             given(&self.tls_cert),

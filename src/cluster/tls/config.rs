@@ -102,7 +102,10 @@ pub(super) fn client_side(files: &TlsFiles) -> Result<Reloading<Arc<ClientConfig
     })
 }
 
-fn unusable(files: &TlsFiles, error: &dyn std::fmt::Display) -> datafusion::common::DataFusionError {
+fn unusable(
+    files: &TlsFiles,
+    error: &dyn std::fmt::Display,
+) -> datafusion::common::DataFusionError {
     config_datafusion_err!(
         "'{}' and '{}' are not a certificate and its key: {error}",
         files.cert.display(),
@@ -110,17 +113,25 @@ fn unusable(files: &TlsFiles, error: &dyn std::fmt::Display) -> datafusion::comm
     )
 }
 
+/// Whether whoever connected does not speak TLS.
+pub(super) fn is_plaintext(error: &io::Error) -> bool {
+    matches!(tls_error(error), Some(Error::InvalidMessage(_)))
+}
+
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref().and_then(|e| e.downcast_ref::<Error>())
+}
+
 /// Why there is no connection, in words that say what to do about it.
 pub(super) fn reason(error: &io::Error) -> String {
-    let tls = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
-    match tls {
+    match tls_error(error) {
         Some(Error::NoCertificatesPresented) => "it showed no certificate".to_owned(),
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "its certificate is of another authority than --tls-ca names".to_owned()
-        }
-        Some(Error::InvalidCertificate(CertificateError::NotValidForName)) => {
-            "its certificate is for another name".to_owned()
-        }
+        Some(Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => "its certificate is of another authority than --tls-ca names".to_owned(),
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "its certificate is for another name".to_owned(),
         Some(Error::InvalidCertificate(e)) => format!("its certificate is not accepted: {e}"),
         Some(Error::InvalidMessage(_)) => "it does not speak TLS".to_owned(),
         Some(Error::AlertReceived(alert)) => {

@@ -136,7 +136,10 @@ impl Dialer {
         let path = self.folder.path().join(number.to_string());
         let free = Arc::new(Semaphore::new(CONNECTIONS));
         let target = Target {
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
             port,
             tls: Arc::clone(&self.tls),
         };
@@ -154,7 +157,10 @@ impl Dialer {
     /// Finds out whether `host` accepts this process.
     pub(crate) async fn probe(&self, host: &str, port: u16) -> Result<(), Refusal> {
         let target = Target {
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
             port,
             tls: Arc::clone(&self.tls),
         };
@@ -297,10 +303,7 @@ async fn both_ways(client: UnixStream, server: TlsStream<TcpStream>) {
     }
 }
 
-async fn copy(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-) -> io::Result<()> {
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
         match from.read(&mut piece).await? {

@@ -35,6 +35,9 @@ use super::files::{Reloading, TlsFiles};
 use super::guard::{Guard, Rules};
 use super::incoming::Incoming;
 
+/// Ballista's scheduler does so, in plaintext, whatever its hook says; it waits for no answer and says nothing.
+const TRIED: &str = " (once for each registration, this is the scheduler, which tries the port)";
+
 /// Makes a configuration of an executor one with TLS: its port for data becomes its only one.
 pub(crate) fn secure(
     config: &mut ExecutorProcessConfig,
@@ -120,7 +123,7 @@ impl Server {
         create_grpc_server(settings)
             .serve_with_incoming_shutdown(
                 guard,
-                Incoming::new(listener, Arc::clone(&self.tls), "the executor"),
+                Incoming::new(listener, Arc::clone(&self.tls), "the executor", TRIED),
                 shutdown.recv(),
             )
             .await

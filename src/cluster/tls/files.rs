@@ -195,11 +195,28 @@ mod tests {
                 .is_some()
         );
         for (ca, cert, key, expected) in [
-            (file(), None, None, "--tls-ca without --tls-cert and --tls-key"),
-            (None, file(), file(), "--tls-cert and --tls-key without --tls-ca"),
-            (file(), file(), None, "--tls-ca and --tls-cert without --tls-key"),
+            (
+                file(),
+                None,
+                None,
+                "--tls-ca without --tls-cert and --tls-key",
+            ),
+            (
+                None,
+                file(),
+                file(),
+                "--tls-cert and --tls-key without --tls-ca",
+            ),
+            (
+                file(),
+                file(),
+                None,
+                "--tls-ca and --tls-cert without --tls-key",
+            ),
         ] {
-            let error = TlsFiles::all_or_none(ca, cert, key).unwrap_err().to_string();
+            let error = TlsFiles::all_or_none(ca, cert, key)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

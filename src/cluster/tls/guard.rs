@@ -198,7 +198,12 @@ mod tests {
         for method in OF_MACHINES {
             let snake: String = method
                 .chars()
-                .flat_map(|c| [c.is_uppercase().then_some('_'), Some(c.to_ascii_lowercase())])
+                .flat_map(|c| {
+                    [
+                        c.is_uppercase().then_some('_'),
+                        Some(c.to_ascii_lowercase()),
+                    ]
+                })
                 .flatten()
                 .collect();
             let snake = snake.trim_start_matches('_');

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::config::{ServerSide, reason};
+use super::config::{ServerSide, is_plaintext, reason};
 use super::files::Reloading;
 
 /// How long whoever connects may take to show a certificate.
@@ -46,16 +46,17 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// `name` is the port's, for the log.
+    /// `name` is the port's, for the log, and `remark` what is to be known of whoever speaks no TLS.
     pub(super) fn new(
         listener: TcpListener,
         tls: Arc<Reloading<ServerSide>>,
         name: &'static str,
+        remark: &'static str,
     ) -> Self {
         let (sender, connections) = mpsc::channel(1);
         Self {
             connections,
-            _accepting: SpawnedTask::spawn(accept(listener, tls, name, sender)),
+            _accepting: SpawnedTask::spawn(accept(listener, tls, name, remark, sender)),
         }
     }
 }
@@ -74,6 +75,7 @@ async fn accept(
     listener: TcpListener,
     tls: Arc<Reloading<ServerSide>>,
     name: &'static str,
+    remark: &'static str,
     sender: mpsc::Sender<Connection>,
 ) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
@@ -107,6 +109,9 @@ async fn accept(
                 // Whoever only looks whether something listens says nothing.
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                     log::debug!("{name}: {address} went away without a word");
+                }
+                Err(e) if is_plaintext(&e) => {
+                    log::warn!("{name} refused {address}: {}{remark}", reason(&e));
                 }
                 Err(e) => log::warn!("{name} refused {address}: {}", reason(&e)),
             }

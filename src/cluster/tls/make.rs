@@ -10,6 +10,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use uuid::Uuid;
 
 /// How long they are good for, in days.
 pub const CERTIFICATE_DAYS: u32 = 90;
@@ -32,7 +33,9 @@ const NEAR: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 pub fn make_certificates(folder: &Path, hosts: &[String]) -> Result<PathBuf> {
     std::fs::create_dir_all(folder).map_err(|e| unwritable(folder, &e))?;
     let mut params = CertificateParams::default();
-    describe(&mut params, "featurize: authority for trials")?;
+    // Two authorities of the same name would be mistaken for each other.
+    let name = format!("featurize: authority for trials {}", Uuid::now_v7());
+    describe(&mut params, &name)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate().map_err(|e| failed(&e))?;

@@ -20,12 +20,12 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
+use super::Security;
 use super::config::ServerSide;
 use super::files::Reloading;
 use super::guard::{Guard, Rules};
 use super::incoming::{Incoming, Peer};
 use super::token::Token;
-use super::Security;
 use crate::cluster::scheduler::Scheduler;
 
 /// How often a connection that is silent is asked whether the other end is still there, and how long that may
@@ -71,7 +71,10 @@ impl SecureScheduler {
         Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))
-            .serve_with_incoming(guard, Incoming::new(listener, self.tls, "the scheduler"))
+            .serve_with_incoming(
+                guard,
+                Incoming::new(listener, self.tls, "the scheduler", ""),
+            )
             .await
             .map_err(|e| exec_datafusion_err!("the scheduler serves no longer: {e}"))
     }

@@ -102,7 +102,10 @@ mod tests {
     fn a_token_needs_tls() {
         let file = || Some(PathBuf::from("x"));
         let error = Security::new(None, None, None, file()).unwrap_err();
-        assert!(error.to_string().contains("--token-file without"), "{error}");
+        assert!(
+            error.to_string().contains("--token-file without"),
+            "{error}"
+        );
         Security::new(file(), file(), file(), file()).unwrap();
     }
 

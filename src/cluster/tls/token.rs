@@ -90,7 +90,13 @@ mod tests {
     fn what_is_no_token_is_not_shown() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
-        for bad in ["", "short", "with space in the middle", "0123456789abcdef\nx", &"x".repeat(5000)] {
+        for bad in [
+            "",
+            "short",
+            "with space in the middle",
+            "0123456789abcdef\nx",
+            &"x".repeat(5000),
+        ] {
             std::fs::write(&file, bad).unwrap();
             let error = Token::read(&file).unwrap_err().to_string();
             assert!(error.contains("--token-file '"), "{error}");

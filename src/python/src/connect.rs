@@ -104,9 +104,7 @@ fn local(config: SessionConfig, watched: &Watched) -> SessionContext {
 
 #[cfg(feature = "cluster")]
 async fn cluster(url: String, config: SessionConfig, insecure: bool) -> Result<SessionContext> {
-    use datafusion_featurize::cluster::{
-        Security, secure_remote_session, with_remote_partitions,
-    };
+    use datafusion_featurize::cluster::{Security, secure_remote_session, with_remote_partitions};
 
     let security = Security::of_the_environment()?;
     security.check_scheduler("remote", &url, insecure)?;
