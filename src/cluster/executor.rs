@@ -16,6 +16,7 @@ use super::codec_physical::FeaturizePhysicalCodec;
 use super::scheduler::failed;
 use super::session::{CLUSTER_MESSAGE_BYTES, function_registry, session_config};
 use super::signals::told_to_stop;
+use super::status::{StatusPort, executor_status};
 use super::stores;
 use super::temporary::TemporaryFolder;
 use super::tls::{Dialer, Refusal, Security, secure_executor};
@@ -33,6 +34,24 @@ pub fn executor_config() -> ExecutorProcessConfig {
     }
 }
 
+/// How an executor is watched and stopped.
+#[derive(Debug)]
+pub struct ExecutorOperation {
+    /// Where it answers probes.
+    pub status: Option<StatusPort>,
+    /// How long its tasks may go on after it was told to stop. Others do them again in any case.
+    pub grace: Duration,
+}
+
+impl Default for ExecutorOperation {
+    fn default() -> Self {
+        Self {
+            status: None,
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
 /// Runs tasks until the process is told to stop, with what `security` gives. Ports that are 0 become free ones,
 /// and without a work folder a temporary one is made; `started` is told the ports for data and for tasks, which
 /// are one with TLS.
@@ -43,6 +62,7 @@ pub fn executor_config() -> ExecutorProcessConfig {
 pub async fn run_executor(
     mut config: ExecutorProcessConfig,
     security: &Security,
+    operation: ExecutorOperation,
     started: impl FnOnce(u16, u16),
 ) -> Result<()> {
     let dialer = match &security.tls {
@@ -86,10 +106,19 @@ pub async fn run_executor(
         None => started(config.port, config.grpc_port),
     }
     let told = Arc::new(AtomicBool::new(false));
-    let _listener = SpawnedTask::spawn(note_signals(Arc::clone(&told)));
-    Box::pin(start_executor_process(Arc::new(config)))
-        .await
-        .map_err(failed)?;
+    let grace = operation.grace;
+    let overdue = SpawnedTask::spawn(note_signals(Arc::clone(&told), grace));
+    let _status = operation.status.map(|port| {
+        let told = Arc::clone(&told);
+        let is_stopping = move || told.load(Ordering::Relaxed);
+        port.serve(executor_status(config.health.clone(), is_stopping))
+    });
+    tokio::select! {
+        stopped = Box::pin(start_executor_process(Arc::new(config))) => stopped.map_err(failed)?,
+        _ = overdue => log::warn!(
+            "tasks that have not ended within {grace:?} are given up; others do them again"
+        ),
+    }
     if !told.load(Ordering::Relaxed) {
         return exec_err!(
             "the scheduler has given this executor up, since it had not heard of it for as long as \
@@ -133,10 +162,11 @@ async fn reach_scheduler(config: &ExecutorProcessConfig, dialer: Option<&Dialer>
     }
 }
 
-/// Notes that the process was told to end.
-async fn note_signals(told: Arc<AtomicBool>) {
+/// Notes that the process was told to end, and returns when it should have.
+async fn note_signals(told: Arc<AtomicBool>, grace: Duration) {
     told_to_stop().await;
     told.store(true, Ordering::Relaxed);
+    tokio::time::sleep(grace).await;
 }
 
 /// The ports to announce, which must be known before they are bound.

@@ -165,6 +165,7 @@ mod scheduler;
 mod session;
 mod signals;
 mod sorts;
+mod status;
 mod stored;
 mod stores;
 mod subqueries;
@@ -181,10 +182,11 @@ pub use cancel::cancellations;
 pub use client::{SCHEDULER_PORT, remote_session, secure_remote_session, with_remote_partitions};
 pub use codec_logical::FeaturizeLogicalCodec;
 pub use codec_physical::FeaturizePhysicalCodec;
-pub use executor::{executor_config, run_executor};
+pub use executor::{ExecutorOperation, executor_config, run_executor};
 pub(crate) use formats::is_packed;
 pub use scheduler::{run_scheduler, scheduler_config};
 pub use session::{
     CLIENT_MESSAGE_BYTES, CLUSTER_MESSAGE_BYTES, function_registry, scheduler_state, session_config,
 };
+pub use status::StatusPort;
 pub use tls::{CERTIFICATE_DAYS, Security, TlsFiles, make_certificates};

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ballista_core::error::BallistaError;
+use ballista_core::serde::BallistaCodec;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
-use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use ballista_scheduler::scheduler_process::start_grpc_service_with_listener;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
@@ -16,6 +17,7 @@ use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
 use super::session::{CLUSTER_MESSAGE_BYTES, scheduler_state, session_config};
 use super::signals::told_to_stop;
+use super::status::{Jobs, StatusPort, scheduler_status};
 use super::tls::{Dialer, SecureScheduler, Security};
 
 pub(super) type Scheduler = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -36,14 +38,15 @@ pub fn scheduler_config() -> SchedulerConfig {
     }
 }
 
-/// Serves until the process is told to stop, with what `security` gives. Port 0 is any free one; `started` is
-/// told which.
+/// Serves until the process is told to stop, with what `security` gives, and answers probes at `status`. Port 0
+/// is any free one; `started` is told which.
 ///
 /// # Errors
 /// When the address cannot be bound, a file of `security` not be used, or the configuration is not valid.
 pub async fn run_scheduler(
     mut config: SchedulerConfig,
     security: &Security,
+    status: Option<StatusPort>,
     started: impl FnOnce(SocketAddr),
 ) -> Result<()> {
     let secure = SecureScheduler::try_new(security)?;
@@ -61,9 +64,9 @@ pub async fn run_scheduler(
         .await
         .map_err(failed)?;
     let config = Arc::new(config);
-    let server: Scheduler = create_scheduler(cluster, Arc::clone(&config))
-        .await
-        .map_err(failed)?;
+    let jobs = Arc::<Jobs>::default();
+    let server = scheduler(cluster, Arc::clone(&config), Arc::clone(&jobs)).await?;
+    let _status = status.map(|port| port.serve(scheduler_status(server.clone(), jobs)));
     started(address);
     let served = async {
         match secure {
@@ -78,6 +81,23 @@ pub async fn run_scheduler(
         result = served => result,
         () = told_to_stop() => Ok(()),
     }
+}
+
+/// Ballista's, whose queries are counted.
+async fn scheduler(
+    cluster: BallistaCluster,
+    config: Arc<SchedulerConfig>,
+    jobs: Arc<Jobs>,
+) -> Result<Scheduler> {
+    let logical = config.override_logical_codec.clone();
+    let physical = config.override_physical_codec.clone();
+    let codec = BallistaCodec::new(
+        logical.unwrap_or_else(|| Arc::<FeaturizeLogicalCodec>::default()),
+        physical.unwrap_or_else(|| Arc::<FeaturizePhysicalCodec>::default()),
+    );
+    let mut server = Scheduler::new(config.scheduler_endpoint(), cluster, codec, config, jobs);
+    server.init().await.map_err(failed)?;
+    Ok(server)
 }
 
 pub(super) fn failed(error: BallistaError) -> DataFusionError {

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use datafusion::common::{Result, config_datafusion_err};
 use datafusion_featurize::cluster::{
-    CLUSTER_MESSAGE_BYTES, ExecutorProcessConfig, SCHEDULER_PORT, SchedulerConfig,
-    TaskDistributionPolicy, TaskSchedulingPolicy, executor_config, run_executor, run_scheduler,
-    scheduler_config,
+    CLUSTER_MESSAGE_BYTES, ExecutorOperation, ExecutorProcessConfig, SCHEDULER_PORT,
+    SchedulerConfig, StatusPort, TaskDistributionPolicy, TaskSchedulingPolicy, executor_config,
+    run_executor, run_scheduler, scheduler_config,
 };
 
 use crate::security::{CertsArgs, TlsArgs, TokenArgs};
@@ -31,7 +32,8 @@ impl ClusterCommand {
                 let host = args.bind_host.to_string();
                 security.check_address("--bind-host", &host, args.insecure)?;
                 let external = args.external_host.clone();
-                run_scheduler(args.into_config(), &security, move |address| {
+                let status = args.status.bind().await?;
+                run_scheduler(args.into_config(), &security, status, move |address| {
                     println!("scheduler: df://{external}:{}", address.port());
                 })
                 .await
@@ -43,13 +45,24 @@ impl ClusterCommand {
                 let host = &args.scheduler_host;
                 security.check_address("--scheduler-host", host, args.insecure)?;
                 let id = args.id.clone();
-                run_executor(args.into_config()?, &security, move |flight, grpc| {
-                    let id = id.map(|id| format!(" {id}")).unwrap_or_default();
-                    match flight == grpc {
-                        true => println!("executor{id}: port {flight} (data and tasks, TLS)"),
-                        false => println!("executor{id}: ports {flight} (data) and {grpc} (tasks)"),
-                    }
-                })
+                let operation = ExecutorOperation {
+                    status: args.status.bind().await?,
+                    grace: Duration::from_secs(args.grace_period_seconds),
+                };
+                run_executor(
+                    args.into_config()?,
+                    &security,
+                    operation,
+                    move |flight, grpc| {
+                        let id = id.map(|id| format!(" {id}")).unwrap_or_default();
+                        match flight == grpc {
+                            true => println!("executor{id}: port {flight} (data and tasks, TLS)"),
+                            false => {
+                                println!("executor{id}: ports {flight} (data) and {grpc} (tasks)")
+                            }
+                        }
+                    },
+                )
                 .await
             }
             Self::Certs(args) => args.run(),
@@ -82,6 +95,36 @@ enum Distribution {
     RoundRobin,
 }
 
+/// The port for probes and numbers.
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// The port for GET /healthz, /readyz and /metrics (Prometheus), in plaintext; 0 is any free one, none by
+    /// default
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
+
+    /// The address of that port
+    #[arg(
+        long,
+        value_name = "IP",
+        default_value = "127.0.0.1",
+        requires = "metrics_port"
+    )]
+    metrics_host: IpAddr,
+}
+
+impl StatusArgs {
+    async fn bind(&self) -> Result<Option<StatusPort>> {
+        let Some(port) = self.metrics_port else {
+            return Ok(None);
+        };
+        let status = StatusPort::bind((self.metrics_host, port).into()).await?;
+        // The first line of the standard output names the other ports.
+        eprintln!("status: http://{}", status.address()?);
+        Ok(Some(status))
+    }
+}
+
 /// Arguments of `featurize scheduler`.
 #[derive(Debug, Args)]
 pub(crate) struct SchedulerArgs {
@@ -99,6 +142,9 @@ pub(crate) struct SchedulerArgs {
 
     #[command(flatten)]
     token: TokenArgs,
+
+    #[command(flatten)]
+    status: StatusArgs,
 
     /// The port to listen on; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = SCHEDULER_PORT)]
@@ -216,6 +262,13 @@ pub(crate) struct ExecutorArgs {
 
     #[command(flatten)]
     tls: TlsArgs,
+
+    #[command(flatten)]
+    status: StatusArgs,
+
+    /// How long tasks may go on when the executor was told to stop (SIGTERM); others do them again in any case
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    grace_period_seconds: u64,
 
     /// The port for data (Arrow Flight), with TLS for tasks too; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = 50051)]
