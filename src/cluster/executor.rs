@@ -101,13 +101,14 @@ pub async fn run_executor(
         }));
     }
     reach_scheduler(&config, dialer.as_deref()).await?;
+    let signal = told_to_stop();
     match &dialer {
         Some(_) => started(config.port, config.port),
         None => started(config.port, config.grpc_port),
     }
     let told = Arc::new(AtomicBool::new(false));
     let grace = operation.grace;
-    let overdue = SpawnedTask::spawn(note_signals(Arc::clone(&told), grace));
+    let overdue = SpawnedTask::spawn(note_signals(signal, Arc::clone(&told), grace));
     let _status = operation.status.map(|port| {
         let told = Arc::clone(&told);
         let is_stopping = move || told.load(Ordering::Relaxed);
@@ -163,8 +164,8 @@ async fn reach_scheduler(config: &ExecutorProcessConfig, dialer: Option<&Dialer>
 }
 
 /// Notes that the process was told to end, and returns when it should have.
-async fn note_signals(told: Arc<AtomicBool>, grace: Duration) {
-    told_to_stop().await;
+async fn note_signals(signal: impl Future<Output = ()>, told: Arc<AtomicBool>, grace: Duration) {
+    signal.await;
     told.store(true, Ordering::Relaxed);
     tokio::time::sleep(grace).await;
 }

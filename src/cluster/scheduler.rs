@@ -67,6 +67,7 @@ pub async fn run_scheduler(
     let jobs = Arc::<Jobs>::default();
     let server = scheduler(cluster, Arc::clone(&config), Arc::clone(&jobs)).await?;
     let _status = status.map(|port| port.serve(scheduler_status(server.clone(), jobs)));
+    let told = told_to_stop();
     started(address);
     let served = async {
         match secure {
@@ -79,7 +80,7 @@ pub async fn run_scheduler(
     // Its queries end with it in any case, since it keeps them in memory.
     tokio::select! {
         result = served => result,
-        () = told_to_stop() => Ok(()),
+        () = told => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,23 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// As `kill`, and until it has ended.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(told.success());
+        self.child.wait().unwrap()
+    }
+
+    /// The answer at the port that `--metrics-port 0` has made.
+    pub(crate) fn status(&self, path: &str) -> String {
+        let log = self.log();
+        let address = log
+            .lines()
+            .find_map(|line| line.strip_prefix("status: http://"));
+        get(address.unwrap(), path)
+    }
+
     /// As `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -163,6 +180,18 @@ impl Cluster {
         line
     }
 
+    /// One that makes its own folder.
+    pub(crate) fn add_bare_executor(&mut self) {
+        let number = self.executors.len();
+        let command = format!(
+            "executor --scheduler-port {} --bind-port 0 --bind-grpc-port 0",
+            self.port
+        );
+        let log = self.folder.path().join(format!("executor{number}.log"));
+        let (executor, _) = Process::start(log, &self.environment, &command);
+        self.executors.push(executor);
+    }
+
     fn host(&self) -> &str {
         self.setting.host.as_deref().unwrap_or("127.0.0.1")
     }
@@ -199,14 +228,17 @@ impl Cluster {
 
     /// The whole answer to a GET on the scheduler's port.
     pub(crate) fn http(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
-        answer
+        get(&format!("127.0.0.1:{}", self.port), path)
     }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
 }
 
 /// Runs `featurize` to its end.
