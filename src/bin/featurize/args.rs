@@ -104,7 +104,7 @@ pub(crate) enum Subcommand {
     Weights(WeightsCommand),
     #[cfg(feature = "cluster")]
     #[command(flatten)]
-    Cluster(crate::cluster::ClusterCommand),
+    Cluster(Box<crate::cluster::ClusterCommand>),
 }
 
 impl Args {

@@ -85,6 +85,7 @@ impl ServerSide {
 }
 
 /// What a client needs.
+#[cfg_attr(not(unix), expect(dead_code, reason = "there are no clients there"))]
 pub(super) fn client_side(files: &TlsFiles) -> Result<Reloading<Arc<ClientConfig>>> {
     let paths = files.paths();
     let files = files.clone();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ballista_core::extension::EndpointOverrideFn;
 use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
-use datafusion::common::Result;
+use datafusion::common::{Result, config_err};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::runtime::Runtime;
@@ -30,6 +30,7 @@ use tonic::transport::Endpoint;
 
 use super::config::{client_side, reason};
 use super::files::{Reloading, TlsFiles};
+use super::refusal::Refusal;
 use crate::cluster::temporary::TemporaryFolder;
 
 /// How long a connection may take to be made, the handshake included.
@@ -40,6 +41,9 @@ const DOORS: usize = 1024;
 
 /// Connections to an address at the same time.
 const CONNECTIONS: usize = 256;
+
+/// Of the 104 bytes that the name of a socket has on the strictest of systems, what a number needs is kept free.
+const LONGEST_FOLDER: usize = 104 - 12;
 
 /// How long one direction may go on when the other has ended.
 const LINGER: Duration = Duration::from_secs(60);
@@ -95,9 +99,20 @@ impl Drop for Door {
 
 impl Dialer {
     pub(crate) fn try_new(files: &TlsFiles) -> Result<Arc<Self>> {
+        let tls = Arc::new(client_side(files)?);
+        let folder = TemporaryFolder::try_new("tls")?;
+        let length = folder.path().as_os_str().len();
+        if length > LONGEST_FOLDER {
+            return config_err!(
+                "sockets in '{}' would have names of more letters than the system allows: expected a \
+                 folder for temporary files (TMPDIR) with a name shorter by {}",
+                folder.path().display(),
+                length - LONGEST_FOLDER
+            );
+        }
         Ok(Arc::new(Self {
-            tls: Arc::new(client_side(files)?),
-            folder: TemporaryFolder::try_new("tls")?,
+            tls,
+            folder,
             doors: Mutex::default(),
         }))
     }
@@ -194,22 +209,6 @@ impl Doors {
         if let Some(address) = oldest.map(|(address, _)| address.clone()) {
             self.by_address.remove(&address);
         }
-    }
-}
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// There may be one later.
-    NotThere(String),
-    /// One of both does not accept the other.
-    Tls(String),
-}
-
-impl Refusal {
-    pub(crate) fn reason(&self) -> &str {
-        let (Self::NotThere(reason) | Self::Tls(reason)) = self;
-        reason
     }
 }
 
