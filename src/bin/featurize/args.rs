@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) remote: Option<String>,
 
-    /// Ask a scheduler on another machine, though nothing is encrypted
+    /// Ask a scheduler on another machine without TLS, though nothing is encrypted
     #[cfg(feature = "cluster")]
     #[arg(long, requires = "remote")]
     pub(crate) insecure: bool,

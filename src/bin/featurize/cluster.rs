@@ -132,8 +132,8 @@ pub(crate) struct SchedulerArgs {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     bind_host: IpAddr,
 
-    /// Listens on, or asks, other addresses than those of this machine, though nothing is encrypted and
-    /// nobody is asked who they are
+    /// Listens on, or asks, other addresses than those of this machine without TLS, though nothing is
+    /// encrypted and nobody is asked who they are
     #[arg(long)]
     insecure: bool,
 
@@ -255,8 +255,8 @@ pub(crate) struct ExecutorArgs {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     bind_host: IpAddr,
 
-    /// Listens on, or asks, other addresses than those of this machine, though nothing is encrypted and
-    /// nobody is asked who they are
+    /// Listens on, or asks, other addresses than those of this machine without TLS, though nothing is
+    /// encrypted and nobody is asked who they are
     #[arg(long)]
     insecure: bool,
 

@@ -130,13 +130,17 @@ impl Dialer {
             return Err(format!("'{uri}' is no address: expected a host and a port").into());
         };
         let path = self.door(host, port)?;
-        // What else was set cannot be asked for; it is what Ballista sets, or nothing for its data.
-        let settings = plain.get_connect_timeout().map(|timeout| GrpcClientConfig {
-            connect_timeout_seconds: timeout.as_secs(),
-            ..GrpcClientConfig::default()
-        });
         let path = format!("unix:{}", path.display());
-        Ok(create_grpc_client_endpoint(path, settings.as_ref())?)
+        // What else was set cannot be asked for: it is what Ballista sets, of which its data has the windows only.
+        // Small ones would let a stream that nobody reads hold up the others of its connection.
+        let mut usual = GrpcClientConfig::default();
+        let Some(timeout) = plain.get_connect_timeout() else {
+            return Ok(create_grpc_client_endpoint(path, None)?
+                .initial_connection_window_size(usual.initial_connection_window_size)
+                .initial_stream_window_size(usual.initial_stream_window_size));
+        };
+        usual.connect_timeout_seconds = timeout.as_secs();
+        Ok(create_grpc_client_endpoint(path, Some(&usual))?)
     }
 
     fn door(&self, host: &str, port: u16) -> Result<PathBuf, BoxError> {
