@@ -13,6 +13,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
+use super::link::Link;
 use super::scheduler::failed;
 use super::session::{CLUSTER_MESSAGE_BYTES, function_registry, session_config};
 use super::signals::told_to_stop;
@@ -139,7 +140,10 @@ async fn reach_scheduler(config: &ExecutorProcessConfig, dialer: Option<&Dialer>
         let reached = match dialer {
             Some(dialer) => dialer.probe(host, port).await,
             None => match tokio::net::TcpStream::connect((host, port)).await {
-                Ok(_) => Ok(()),
+                Ok(_) => {
+                    let link = Link::try_new(host.to_owned(), port, &Security::default())?;
+                    return link.check_plaintext(&format!("{host}:{port}")).await;
+                }
                 Err(e) => Err(Refusal::NotThere(e.to_string())),
             },
         };

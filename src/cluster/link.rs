@@ -93,7 +93,7 @@ impl Link {
     }
 
     /// A scheduler with TLS hangs up on whoever does not speak it.
-    async fn check_plaintext(&self, url: &str) -> Result<()> {
+    pub(super) async fn check_plaintext(&self, url: &str) -> Result<()> {
         match tokio::time::timeout(CONNECT, self.ask_ready()).await {
             Ok(Err(e)) => exec_err!(
                 "what listens at {url} does not answer ({e}); if it is a scheduler with TLS, it expects \

@@ -200,7 +200,7 @@ async fn executors_of_others_do_not_come_in() {
         (mixed, "does not accept the certificate"),
         // A client is no machine.
         (ours.flags("client"), "only machines of the cluster"),
-        (String::new(), ""),
+        (String::new(), "expects --tls-ca"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_featurize"));
         let arguments = format!(
