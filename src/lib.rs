@@ -21,6 +21,7 @@ mod session;
 pub mod sink;
 pub mod sql;
 mod suggest;
+mod totals;
 mod unary;
 mod url_tables;
 pub mod weights;

@@ -15,6 +15,7 @@ use futures::{Stream, StreamExt};
 
 use super::content::Fetched;
 use crate::object_stores::reading::Effort;
+use crate::totals;
 
 /// What `EXPLAIN ANALYZE` shows.
 #[derive(Debug, Clone)]
@@ -50,6 +51,7 @@ impl ScanMetrics {
         self.bytes.add(fetched.bytes);
         self.skipped.add(fetched.skipped);
         self.retries.add(fetched.retries);
+        totals::count_fetched(fetched.files, fetched.bytes, fetched.retries);
         self.request_time.add_duration(fetched.request_time);
         fetched.batch
     }
@@ -63,6 +65,8 @@ impl ScanMetrics {
             }
             None => self.skipped.add(1),
         }
+        let files = usize::from(bytes.is_some());
+        totals::count_fetched(files, bytes.unwrap_or_default(), effort.retries);
         self.retries.add(effort.retries);
         self.request_time.add_duration(effort.time);
     }

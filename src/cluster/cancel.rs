@@ -11,8 +11,6 @@ use std::time::Duration;
 
 use crate::unary::{passes_rows, unary_methods};
 use ballista_core::execution_plans::DistributedQueryExec;
-use ballista_core::serde::protobuf::CancelJobParams;
-use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -22,6 +20,8 @@ use datafusion::physical_plan::{
 };
 use datafusion_proto::protobuf::LogicalPlanNode;
 use futures::{Stream, StreamExt};
+
+use super::link::Link;
 
 type QueryExec = DistributedQueryExec<LogicalPlanNode>;
 
@@ -42,33 +42,30 @@ pub async fn cancellations() {
 /// Passes on the results of a query on the cluster, and cancels it if they are not read to the end.
 #[derive(Debug)]
 pub(super) struct CancelOnDropExec {
-    scheduler_url: String,
+    link: Link,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
 
 impl CancelOnDropExec {
     /// The plan itself, if it runs nothing on a cluster.
-    pub(super) fn wrap(
-        input: Arc<dyn ExecutionPlan>,
-        scheduler_url: &str,
-    ) -> Arc<dyn ExecutionPlan> {
+    pub(super) fn wrap(input: Arc<dyn ExecutionPlan>, link: &Link) -> Arc<dyn ExecutionPlan> {
         if !input.is::<QueryExec>() {
             return input;
         }
-        Arc::new(Self::new(input, scheduler_url.to_owned()))
+        Arc::new(Self::new(input, link.clone()))
     }
 
-    fn new(input: Arc<dyn ExecutionPlan>, scheduler_url: String) -> Self {
+    fn new(input: Arc<dyn ExecutionPlan>, link: Link) -> Self {
         Self {
             properties: Arc::clone(input.properties()),
-            scheduler_url,
+            link,
             input,
         }
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        Ok(Self::new(input, self.scheduler_url.clone()))
+        Ok(Self::new(input, self.link.clone()))
     }
 }
 
@@ -91,7 +88,7 @@ impl ExecutionPlan for CancelOnDropExec {
         Ok(Box::pin(Results {
             inner: self.input.execute(partition, context)?,
             job: Some(Job {
-                scheduler_url: self.scheduler_url.clone(),
+                link: self.link.clone(),
                 query: Arc::clone(&self.input),
             })
             .filter(|_| last),
@@ -132,7 +129,7 @@ impl Drop for Results {
 }
 
 struct Job {
-    scheduler_url: String,
+    link: Link,
     query: Arc<dyn ExecutionPlan>,
 }
 
@@ -148,14 +145,9 @@ impl Job {
         };
         UNDER_WAY.fetch_add(1, Ordering::Relaxed);
         runtime.spawn(async move {
-            let cancelled = async {
-                let mut scheduler = SchedulerGrpcClient::connect(self.scheduler_url).await?;
-                let job_id = id.to_string();
-                let answer = scheduler.cancel_job(CancelJobParams { job_id }).await;
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer?)
-            };
+            let cancelled = self.link.cancel(id.to_string());
             match tokio::time::timeout(PATIENCE, cancelled).await {
-                Ok(Ok(_)) => {}
+                Ok(Ok(())) => {}
                 Ok(Err(e)) => log::warn!("job {id} could not be cancelled: {e}"),
                 Err(_) => log::warn!("job {id} could not be cancelled within {PATIENCE:?}"),
             }

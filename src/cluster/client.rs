@@ -1,18 +1,18 @@
 //! Sessions whose queries run on a cluster.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ballista_core::extension::{SessionConfigExt, SessionStateExt};
-use datafusion::common::{Result, config_datafusion_err, exec_datafusion_err};
+use datafusion::common::{Result, config_datafusion_err};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
+use super::link::Link;
 use super::planner::{ClientPlanner, NotingFactory, SessionStores};
 use super::session::with_cluster;
+use super::tls::Security;
 use crate::session::{SessionStateBuilderFeaturize, enable_featurize};
 
 /// The port of a scheduler when none is given.
@@ -20,9 +20,6 @@ pub const SCHEDULER_PORT: u16 = 50050;
 
 /// Partitions of a query on a cluster, as Ballista has them.
 const REMOTE_PARTITIONS: usize = 16;
-
-/// How long a scheduler may take to answer the first connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The settings with as many partitions as suit a cluster, unless the environment says how many: the cores
 /// of this machine say nothing about those of the cluster.
@@ -33,7 +30,7 @@ pub fn with_remote_partitions(config: SessionConfig) -> SessionConfig {
     }
 }
 
-/// A session that sends its queries to the scheduler at `url`, such as `df://host:50050`.
+/// A session that sends its queries to the scheduler at `url`, such as `df://host:50050`, without TLS.
 ///
 /// Tables, views and settings live in this session; queries, `COPY` and `CREATE TABLE … AS` run on
 /// the cluster. `CREATE TABLE` and `VALUES` make tables in the memory of this process, which are
@@ -46,14 +43,28 @@ pub async fn remote_session(
     config: SessionConfig,
     runtime: Arc<RuntimeEnv>,
 ) -> Result<SessionContext> {
-    let address = address(url)?;
-    reach(url, &address).await?;
-    remote_session_unchecked(&address, config, &runtime)
+    secure_remote_session(url, &Security::default(), config, runtime).await
+}
+
+/// As [`remote_session`], with the certificate and the token of `security`.
+///
+/// # Errors
+/// When `url` is not one of a scheduler, no scheduler answers, or one of both does not let the other in.
+pub async fn secure_remote_session(
+    url: &str,
+    security: &Security,
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+) -> Result<SessionContext> {
+    let (host, port) = address(url)?;
+    let link = Link::try_new(host, port, security)?;
+    link.check(url).await?;
+    remote_session_unchecked(&link, config, &runtime)
 }
 
 /// Without asking whether a scheduler is there.
 fn remote_session_unchecked(
-    address: &str,
+    link: &Link,
     config: SessionConfig,
     runtime: &RuntimeEnv,
 ) -> Result<SessionContext> {
@@ -62,10 +73,10 @@ fn remote_session_unchecked(
         .with_object_list_cache_limit(0)
         .build_arc()?;
     let stores = SessionStores::default();
-    let scheduler_url = format!("http://{address}");
-    let planner = ClientPlanner::new(scheduler_url.clone(), stores.clone());
-    let config =
-        with_cluster(config.upgrade_for_ballista()).with_ballista_query_planner(Arc::new(planner));
+    let planner = ClientPlanner::new(link.clone(), stores.clone());
+    let config = link
+        .configure(with_cluster(config.upgrade_for_ballista()))
+        .with_ballista_query_planner(Arc::new(planner));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
@@ -79,7 +90,7 @@ fn remote_session_unchecked(
         });
     }
     let factories = state.table_factories().clone();
-    let ctx = SessionContext::new_with_state(state.upgrade_for_ballista(scheduler_url)?);
+    let ctx = SessionContext::new_with_state(state.upgrade_for_ballista(link.url())?);
     // Upgrading replaces the functions by DataFusion's own; and ours are the noting factories.
     enable_featurize(&ctx)?;
     let state = ctx.state_ref();
@@ -93,53 +104,28 @@ fn remote_session_unchecked(
 }
 
 /// Host and port of `df://host:port`.
-fn address(url: &str) -> Result<String> {
+fn address(url: &str) -> Result<(String, u16)> {
     let bad =
         || config_datafusion_err!("'{url}' is not the URL of a scheduler: expected df://host:port");
     let parsed = Url::parse(url).map_err(|_| bad())?;
     match (parsed.scheme(), parsed.host()) {
         ("df", Some(host)) => {
             let port = parsed.port().unwrap_or(SCHEDULER_PORT);
-            Ok(format!("{host}:{port}"))
+            Ok((host.to_string(), port))
         }
         _ => Err(bad()),
     }
 }
 
-/// Finds out before the first query whether anybody listens.
-async fn reach(url: &str, address: &str) -> Result<()> {
-    let connect = tokio::net::TcpStream::connect(address);
-    let why = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(e)) => e.to_string(),
-        Err(_) => format!("no answer within {CONNECT_TIMEOUT:?}"),
-    };
-    Err(exec_datafusion_err!(
-        "there is no scheduler at {url} ({why}); 'featurize scheduler' starts one"
-    ))
-}
-
 /// Says that a query is going to wait, unless the scheduler is ready for it.
-pub(super) async fn warn_unless_ready(scheduler_url: &str) {
-    let address = scheduler_url.trim_start_matches("http://");
-    let ready = tokio::time::timeout(CONNECT_TIMEOUT, is_ready(address)).await;
+pub(super) async fn warn_unless_ready(link: &Link) {
     // What is wrong otherwise the query will say.
-    if let Ok(Ok(false)) = ready {
+    if link.is_ready().await == Some(false) {
         log::warn!(
-            "the scheduler at {address} has fewer executors than it waits for, perhaps none: queries \
-             wait, too; 'featurize executor' starts one"
+            "the scheduler at {link:?} has fewer executors than it waits for, perhaps none: queries wait, \
+             too; 'featurize executor' starts one"
         );
     }
-}
-
-/// Whether `GET /readyz` is answered by 200.
-async fn is_ready(address: &str) -> std::io::Result<bool> {
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut status = [0; b"HTTP/1.1 200".len()];
-    stream.read_exact(&mut status).await?;
-    Ok(status.ends_with(b" 200"))
 }
 
 #[cfg(test)]
@@ -151,8 +137,9 @@ mod tests {
 
     #[test]
     fn urls() {
-        assert_eq!(address("df://host:7").unwrap(), "host:7");
-        assert_eq!(address("df://host").unwrap(), "host:50050");
+        assert_eq!(address("df://host:7").unwrap(), ("host".to_owned(), 7));
+        let here = ("[::1]".to_owned(), SCHEDULER_PORT);
+        assert_eq!(address("df://[::1]").unwrap(), here);
         for bad in ["host:7", "http://host:7", "df:///x", ""] {
             let error = address(bad).unwrap_err().to_string();
             assert!(error.contains("expected df://host:port"), "{error}");
@@ -172,7 +159,8 @@ mod tests {
     #[test]
     fn becoming_remote_drops_no_function() {
         let runtime = Arc::new(RuntimeEnv::default());
-        let ctx = remote_session_unchecked("h:1", SessionConfig::new(), &runtime).unwrap();
+        let link = Link::try_new("h".to_owned(), 1, &Security::default()).unwrap();
+        let ctx = remote_session_unchecked(&link, SessionConfig::new(), &runtime).unwrap();
         for function in all_default_scalar_functions() {
             assert!(ctx.udf(function.name()).is_ok(), "{}", function.name());
         }

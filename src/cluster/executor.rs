@@ -1,7 +1,7 @@
 //! The process that runs tasks.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,13 +10,17 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::prelude::SessionConfig;
-use uuid::Uuid;
 
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
+use super::link::Link;
 use super::scheduler::failed;
 use super::session::{CLUSTER_MESSAGE_BYTES, function_registry, session_config};
+use super::signals::told_to_stop;
+use super::status::{StatusPort, executor_status};
 use super::stores;
+use super::temporary::TemporaryFolder;
+use super::tls::{Dialer, Refusal, Security, secure_executor};
 
 /// Ballista's defaults with this crate's operators and message sizes. Functions and object stores are
 /// added by [`run_executor`], unless they are overridden.
@@ -31,24 +35,55 @@ pub fn executor_config() -> ExecutorProcessConfig {
     }
 }
 
-/// Runs tasks until the process is told to stop. Ports that are 0 become free ones, and without a
-/// work folder a temporary one is made; `started` is told the ports.
+/// How an executor is watched and stopped.
+#[derive(Debug)]
+pub struct ExecutorOperation {
+    /// Where it answers probes.
+    pub status: Option<StatusPort>,
+    /// How long its tasks may go on after it was told to stop. Others do them again in any case.
+    pub grace: Duration,
+}
+
+impl Default for ExecutorOperation {
+    fn default() -> Self {
+        Self {
+            status: None,
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Runs tasks until the process is told to stop, with what `security` gives. Ports that are 0 become free ones,
+/// and without a work folder a temporary one is made; `started` is told the ports for data and for tasks, which
+/// are one with TLS.
 ///
 /// # Errors
-/// When a port cannot be bound, the scheduler cannot be reached, or the work folder not be made; when
-/// the scheduler gives the executor up.
+/// When a port cannot be bound, a file of `security` not be used, the scheduler cannot be reached, or the work
+/// folder not be made; when the scheduler gives the executor up.
 pub async fn run_executor(
     mut config: ExecutorProcessConfig,
+    security: &Security,
+    operation: ExecutorOperation,
     started: impl FnOnce(u16, u16),
 ) -> Result<()> {
-    (config.port, config.grpc_port) = ports(&config)?;
+    let dialer = match &security.tls {
+        Some(files) => {
+            let dialer = Dialer::try_new(files)?;
+            secure_executor(&mut config, files, &dialer)?;
+            Some(dialer)
+        }
+        None => {
+            (config.port, config.grpc_port) = ports(&config)?;
+            None
+        }
+    };
     // Ballista removes the temporary folder that it makes before it is used.
     let temporary = match &config.work_dir {
         Some(_) => None,
-        None => Some(TemporaryFolder::try_new()?),
+        None => Some(TemporaryFolder::try_new("executor")?),
     };
-    if let Some(TemporaryFolder(folder)) = &temporary {
-        config.work_dir = Some(folder.display().to_string());
+    if let Some(folder) = &temporary {
+        config.work_dir = Some(folder.path().display().to_string());
     }
     let work_dir = config.work_dir.clone().unwrap_or_default();
     std::fs::create_dir_all(&work_dir)
@@ -66,13 +101,26 @@ pub async fn run_executor(
                 .build_arc()
         }));
     }
-    reach_scheduler(&config).await?;
-    started(config.port, config.grpc_port);
+    reach_scheduler(&config, dialer.as_deref()).await?;
+    let signal = told_to_stop();
+    match &dialer {
+        Some(_) => started(config.port, config.port),
+        None => started(config.port, config.grpc_port),
+    }
     let told = Arc::new(AtomicBool::new(false));
-    let _listener = SpawnedTask::spawn(note_signals(Arc::clone(&told)));
-    Box::pin(start_executor_process(Arc::new(config)))
-        .await
-        .map_err(failed)?;
+    let grace = operation.grace;
+    let overdue = SpawnedTask::spawn(note_signals(signal, Arc::clone(&told), grace));
+    let _status = operation.status.map(|port| {
+        let told = Arc::clone(&told);
+        let is_stopping = move || told.load(Ordering::Relaxed);
+        port.serve(executor_status(config.health.clone(), is_stopping))
+    });
+    tokio::select! {
+        stopped = Box::pin(start_executor_process(Arc::new(config))) => stopped.map_err(failed)?,
+        _ = overdue => log::warn!(
+            "tasks that have not ended within {grace:?} are given up; others do them again"
+        ),
+    }
     if !told.load(Ordering::Relaxed) {
         return exec_err!(
             "the scheduler has given this executor up, since it had not heard of it for as long as \
@@ -84,41 +132,46 @@ pub async fn run_executor(
 
 /// Waits for the scheduler, since the time that Ballista waits does not pass (in 55.0, it compares the time
 /// that has passed since the same moment).
-async fn reach_scheduler(config: &ExecutorProcessConfig) -> Result<()> {
-    let address = (config.scheduler_host.as_str(), config.scheduler_port);
+async fn reach_scheduler(config: &ExecutorProcessConfig, dialer: Option<&Dialer>) -> Result<()> {
+    let (host, port) = (config.scheduler_host.as_str(), config.scheduler_port);
     let until =
         Instant::now() + Duration::from_secs(config.scheduler_connect_timeout_seconds.into());
-    while let Err(e) = tokio::net::TcpStream::connect(address).await {
-        if Instant::now() >= until {
-            return exec_err!(
-                "there is no scheduler at {}:{} ({e}), also not after {} s \
-                 (--scheduler-connect-timeout-seconds); 'featurize scheduler' starts one",
-                config.scheduler_host,
-                config.scheduler_port,
-                config.scheduler_connect_timeout_seconds
-            );
+    loop {
+        let reached = match dialer {
+            Some(dialer) => dialer.probe(host, port).await,
+            None => match tokio::net::TcpStream::connect((host, port)).await {
+                Ok(_) => {
+                    let link = Link::try_new(host.to_owned(), port, &Security::default())?;
+                    return link.check_plaintext(&format!("{host}:{port}")).await;
+                }
+                Err(e) => Err(Refusal::NotThere(e.to_string())),
+            },
+        };
+        match reached {
+            Ok(()) => return Ok(()),
+            Err(Refusal::Tls(why)) => {
+                return exec_err!(
+                    "no TLS connection to the scheduler at {host}:{port}: {why}; expected certificates of \
+                     the same authority on both sides (--tls-ca), the scheduler's for this name"
+                );
+            }
+            Err(Refusal::NotThere(why)) if Instant::now() >= until => {
+                return exec_err!(
+                    "there is no scheduler at {host}:{port} ({why}), also not after {} s \
+                     (--scheduler-connect-timeout-seconds); 'featurize scheduler' starts one",
+                    config.scheduler_connect_timeout_seconds
+                );
+            }
+            Err(Refusal::NotThere(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    Ok(())
 }
 
-/// Notes that the process was told to end.
-async fn note_signals(told: Arc<AtomicBool>) {
-    #[cfg(unix)]
-    if let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        told.store(true, Ordering::Relaxed);
-        return;
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        told.store(true, Ordering::Relaxed);
-    }
+/// Notes that the process was told to end, and returns when it should have.
+async fn note_signals(signal: impl Future<Output = ()>, told: Arc<AtomicBool>, grace: Duration) {
+    signal.await;
+    told.store(true, Ordering::Relaxed);
+    tokio::time::sleep(grace).await;
 }
 
 /// The ports to announce, which must be known before they are bound.
@@ -134,24 +187,4 @@ fn ports(config: &ExecutorProcessConfig) -> Result<(u16, u16)> {
     };
     let (flight, grpc) = (bind(config.port)?, bind(config.grpc_port)?);
     Ok((flight.local_addr()?.port(), grpc.local_addr()?.port()))
-}
-
-/// A folder that is removed when the executor stops in an orderly way.
-struct TemporaryFolder(PathBuf);
-
-impl TemporaryFolder {
-    fn try_new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("featurize-executor-{}", Uuid::now_v7()));
-        std::fs::create_dir_all(&folder)
-            .map_err(|e| exec_datafusion_err!("work folder '{}': {e}", folder.display()))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        if let Err(e) = std::fs::remove_dir_all(&self.0) {
-            log::warn!("could not remove '{}': {e}", self.0.display());
-        }
-    }
 }

@@ -3,24 +3,21 @@
 use std::net::IpAddr;
 
 use datafusion::common::{Result, config_err};
-use url::Url;
 
 use crate::NOTICE;
 
 /// Lets `host`, which the argument `name` gives, be another machine, or reached from one, only if that is
 /// said to be `insecure`; then it warns.
-///
-/// # Errors
-/// When it is not said.
-pub fn check_address(name: &str, host: &str, insecure: bool) -> Result<()> {
+pub(super) fn check_address(name: &str, host: &str, insecure: bool) -> Result<()> {
     if is_loopback(host) {
         return Ok(());
     }
     if !insecure {
         return config_err!(
-            "{name} {host}: nothing between the processes of a cluster is encrypted, and whoever reaches a \
-             port runs queries with the rights of its machine; on a private network, or behind WireGuard \
-             or a mesh with mutual TLS, say --insecure (in Python, insecure=True)"
+            "{name} {host}: without --tls-ca, --tls-cert and --tls-key (or FEATURIZE_TLS_CA, …), nothing \
+             between the processes of a cluster is encrypted, and whoever reaches a port runs queries with \
+             the rights of its machine; on a private network, or behind WireGuard or a mesh with mutual \
+             TLS, say --insecure (in Python, insecure=True)"
         );
     }
     log::warn!(
@@ -28,16 +25,6 @@ pub fn check_address(name: &str, host: &str, insecure: bool) -> Result<()> {
         "{name} {host}, insecure: nothing is encrypted, and whoever reaches a port runs queries"
     );
     Ok(())
-}
-
-/// As [`check_address`] for the URL of a scheduler; what is no URL, whoever connects tells.
-///
-/// # Errors
-/// When it is on another machine and that is not said to be `insecure`.
-pub fn check_scheduler(name: &str, url: &str, insecure: bool) -> Result<()> {
-    let url = Url::parse(url).ok();
-    let host = url.as_ref().and_then(Url::host_str);
-    host.map_or(Ok(()), |host| check_address(name, host, insecure))
 }
 
 /// Whether only this machine is meant; a name is not looked up, because it may change its meaning.
@@ -75,8 +62,5 @@ mod tests {
             );
             check_address("--bind-host", host, true).unwrap();
         }
-        check_scheduler("--remote", "df://localhost:50050", false).unwrap();
-        check_scheduler("--remote", "nonsense", false).unwrap();
-        check_scheduler("--remote", "df://[2001:db8::1]:50050", false).unwrap_err();
     }
 }

@@ -26,22 +26,42 @@
 //!
 //! # On several
 //!
+//! Each process shows a certificate, and knows by whose authority those of the others must be. A trial:
+//!
 //! ```sh
-//! host0$ featurize scheduler --insecure --bind-host 10.0.0.10 --external-host 10.0.0.10
-//! host1$ featurize executor --insecure --bind-host 10.0.0.11 --external-host 10.0.0.11 --scheduler-host 10.0.0.10
-//! host2$ featurize executor --insecure --bind-host 10.0.0.12 --external-host 10.0.0.12 --scheduler-host 10.0.0.10
+//! featurize certs certs host0 host1 host2      # ca.pem, and scheduler, executor, client as .pem and .key
+//! openssl rand -hex 32 > token                 # what clients show besides
+//! # the same files on all hosts, of each process its own; here of the executors:
+//! export FEATURIZE_TLS_CA=certs/ca.pem FEATURIZE_TLS_CERT=certs/executor.pem FEATURIZE_TLS_KEY=certs/executor.key
+//! ```
+//!
+//! ```sh
+//! host0$ featurize scheduler --bind-host 0.0.0.0 --external-host host0 --token-file token
+//! host1$ featurize executor --bind-host 0.0.0.0 --external-host host1 --scheduler-host host0
+//! host2$ featurize executor --bind-host 0.0.0.0 --external-host host2 --scheduler-host host0
+//! laptop$ featurize --remote df://host0:50050 --token-file token
 //! ```
 //!
 //! | port | on | reached by |
 //! |---|---|---|
 //! | 50050 | the scheduler | clients and executors |
-//! | 50051 | each executor (results and intermediate data, Arrow Flight) | clients and other executors |
-//! | 50052 | each executor (tasks) | the scheduler |
+//! | 50051 | each executor: results and intermediate data (Arrow Flight), with TLS tasks too | clients, other executors, with TLS the scheduler |
+//! | 50052 | each executor without TLS: tasks | the scheduler |
+//!
+//! Without `--tls-ca`, `--tls-cert` and `--tls-key` (or `FEATURIZE_TLS_CA`, `FEATURIZE_TLS_CERT`,
+//! `FEATURIZE_TLS_KEY`), all three bind and ask addresses of their own machine only, unless `--insecure` is
+//! said. See below for what is protected, and what is not.
 //!
 //! All machines run the same release, which the codecs check. Images, files of `COPY` and weights
 //! are found at the same URL or path from each: an object store, or a shared folder. The scheduler
-//! lists; executors read and write. `GET /readyz` on the scheduler's port answers 200 when
-//! `--min-ready-executors` are there.
+//! lists; executors read and write.
+//!
+//! **Probes.** `--metrics-port` (of both, none by default) answers `GET /healthz`, `/readyz` and `/metrics`, the
+//! numbers for Prometheus, in plaintext and on this machine only unless `--metrics-host` says otherwise. A
+//! scheduler is ready when `--min-ready-executors` are there, an executor when the scheduler has answered it.
+//! Told to stop (SIGTERM), an executor takes no more tasks and hands those that run to the others; it waits for
+//! them for `--grace-period-seconds` (20) at most. The temporary folder of one that was killed is removed by the
+//! next on its machine.
 //!
 //! **Partitions.** A query has `datafusion.execution.target_partitions` parts (16 in a remote
 //! session, unless `DATAFUSION_EXECUTION_TARGET_PARTITIONS` or `SET` says otherwise). Take two or
@@ -130,23 +150,50 @@
 //!   again would be there twice.
 //! * `WITH RECURSIVE`, and `UPDATE` and `DELETE` of tables in memory.
 //!
-//! # What is not protected
+//! # What is protected
 //!
-//! Nothing here is encrypted, and nobody is asked who they are. Whoever reaches the scheduler's
-//! port runs queries, and reads and writes files with the executors' rights; whoever reaches an
-//! executor's ports sends it tasks and reads intermediate data; whoever listens on the wire sees
-//! plans, with the options of stores in them. All three bind 127.0.0.1 unless told otherwise; open
-//! them to a private network only, or put a mesh with mutual TLS (WireGuard, Linkerd, stunnel)
-//! around them. Ballista's clients can speak TLS (`ballista.client.use_tls`,
-//! `SchedulerConfig::use_tls`, `override_create_grpc_client_endpoint`), but its servers cannot
-//! without a proxy in front of them, and tokens that `with_ballista_grpc_metadata` adds are checked
-//! by nobody.
+//! With TLS, on every link: client to scheduler, executor to scheduler, scheduler to executor, and what executors
+//! give to each other and to clients.
 //!
-//! What is protected: options of stores are in no log of scheduler and executors, at any level, in no
+//! * *Nobody reads along or changes anything*: TLS 1.3, and nothing goes out without it.
+//! * *Nobody without a certificate of the cluster's authority gets an answer*, at any of these ports.
+//! * *Whoever is asked by name shows a certificate for that name*: the hosts in `--remote`, `--scheduler-host`
+//!   and `--external-host`. An executor without `--external-host` is asked by its address, which its certificate
+//!   then has to be for.
+//! * *Machines and clients differ*: only a certificate that is good for servers (extended key usage `serverAuth`,
+//!   or none said) may register as an executor, say what became of tasks, or give an executor tasks. One for
+//!   clients only (`clientAuth`) runs queries and reads their results.
+//! * *Clients show a token* if the scheduler was given `--token-file`: without the same one, no query, status or
+//!   cancellation. Certificates and tokens are compared as the files have them now: they may be replaced while
+//!   the processes run. A connection that stands keeps what it was made with; a client keeps its token.
+//! * Who is refused is logged with their address, and not with what they have shown. A scheduler tries the port of
+//!   each executor that registers without TLS, saying nothing, and is refused once: Ballista 55.0 does not ask
+//!   the hook there.
+//!
+//! Without TLS as with it: options of stores are in no log of scheduler and executors, at any level, in no
 //! `Debug` or error, and what the `featurize` program logs ends where such an option begins. Ballista's
 //! REST interface, which shows all settings of a query to anyone, and its event log, which writes them
 //! down, are not compiled in and not offered. Settings (`SET`) are shown by
 //! `SHOW ALL` and logged at the level `trace`, so keep secrets out of them.
+//!
+//! # What is not protected
+//!
+//! * *Without TLS, nothing*: whoever reaches the scheduler's port runs queries, and reads and writes files with
+//!   the executors' rights; whoever reaches an executor's ports sends it tasks and reads intermediate data;
+//!   whoever listens on the wire sees plans, with the options of stores in them. Use `--insecure` on a private
+//!   network only, or behind a mesh with mutual TLS (WireGuard, Linkerd).
+//! * *Other users of an executor's machine* can send it tasks also with TLS: Ballista's server of tasks listens in
+//!   plaintext on the loopback interface, at a port that is announced to nobody and found by who looks. Give each
+//!   executor a container of its own, or a machine that others do not log in to.
+//! * *Clients are not kept from each other.* Whoever may run queries does so with the executors' rights: their
+//!   files, their credentials. Whoever has a certificate, token or not, reads intermediate data if it guesses
+//!   the name of a query.
+//! * *Certificates are not taken back*: there are no revocation lists. Let them end soon, or replace the authority.
+//! * *Disks*: what executors keep between stages lies in their work folders, in plaintext.
+//! * *Denial of service*: handshakes and connections are bounded in number and time, queries are not.
+//! * `featurize certs` is for trials: the authority's key lies next to what it has signed, all executors share one
+//!   key, and nothing takes a certificate back.
+//! * TLS needs Unix sockets, in a folder that only the process's user may enter, so that there is none on Windows.
 
 mod cancel;
 mod client;
@@ -157,30 +204,36 @@ mod codec_sink;
 mod deferred;
 mod executor;
 mod formats;
+mod link;
 mod loopback;
 mod messages;
 mod planner;
 mod scheduler;
 mod session;
+mod signals;
 mod sorts;
+mod status;
 mod stored;
 mod stores;
 mod subqueries;
+mod temporary;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod work_lists;
 
 pub use ballista_core::config::TaskSchedulingPolicy;
 pub use ballista_executor::executor_process::ExecutorProcessConfig;
 pub use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 pub use cancel::cancellations;
-pub use client::{SCHEDULER_PORT, remote_session, with_remote_partitions};
+pub use client::{SCHEDULER_PORT, remote_session, secure_remote_session, with_remote_partitions};
 pub use codec_logical::FeaturizeLogicalCodec;
 pub use codec_physical::FeaturizePhysicalCodec;
-pub use executor::{executor_config, run_executor};
+pub use executor::{ExecutorOperation, executor_config, run_executor};
 pub(crate) use formats::is_packed;
-pub use loopback::{check_address, check_scheduler};
 pub use scheduler::{run_scheduler, scheduler_config};
 pub use session::{
     CLIENT_MESSAGE_BYTES, CLUSTER_MESSAGE_BYTES, function_registry, scheduler_state, session_config,
 };
+pub use status::StatusPort;
+pub use tls::{CERTIFICATE_DAYS, Security, TlsFiles, make_certificates};

@@ -32,6 +32,7 @@ use super::client::warn_unless_ready;
 use super::codec_blobs;
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::formats::CopyFormat;
+use super::link::Link;
 use super::sorts::guard_sorts;
 use super::stored::{StoredTable, with_stores};
 use super::stores::{StoreOptions, Stores};
@@ -78,15 +79,15 @@ impl TableProviderFactory for NotingFactory {
 
 /// Sends queries to a scheduler.
 pub(super) struct ClientPlanner {
-    scheduler_url: String,
+    link: Link,
     stores: SessionStores,
     codec: Arc<dyn LogicalExtensionCodec>,
 }
 
 impl ClientPlanner {
-    pub(super) fn new(scheduler_url: String, stores: SessionStores) -> Self {
+    pub(super) fn new(link: Link, stores: SessionStores) -> Self {
         Self {
-            scheduler_url,
+            link,
             stores,
             codec: Arc::<FeaturizeLogicalCodec>::default(),
         }
@@ -188,7 +189,7 @@ fn packed_table(source: &Arc<dyn TableSource>, known: &Stores) -> Option<Arc<dyn
 impl fmt::Debug for ClientPlanner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientPlanner")
-            .field("scheduler_url", &self.scheduler_url)
+            .field("link", &self.link)
             .finish_non_exhaustive()
     }
 }
@@ -220,7 +221,7 @@ impl QueryPlanner for ClientPlanner {
         let plan = if scans_only_information_schema(logical_plan)? {
             logical_plan.clone() // Read where it is, which is here.
         } else {
-            warn_unless_ready(&self.scheduler_url).await;
+            warn_unless_ready(&self.link).await;
             let runner = OnCluster {
                 planner: self,
                 session,
@@ -235,13 +236,13 @@ impl QueryPlanner for ClientPlanner {
         };
         // Made anew because settings may have changed since the last query.
         let plan = BallistaQueryPlanner::<LogicalPlanNode>::with_extension(
-            self.scheduler_url.clone(),
+            self.link.url(),
             config,
             Arc::clone(&self.codec),
         )
         .create_physical_plan(&plan, session)
         .await?;
-        Ok(CancelOnDropExec::wrap(plan, &self.scheduler_url))
+        Ok(CancelOnDropExec::wrap(plan, &self.link))
     }
 }
 

@@ -393,6 +393,7 @@ impl OpenPart {
 
     async fn close(self, run: &Run) -> Result<Closed> {
         let closed = run.close(self.name, self.rows, self.encoder).await?;
+        crate::totals::count_written(self.rows);
         self.metrics.files.add(1);
         self.metrics
             .rows

@@ -64,7 +64,7 @@ async fn every_image_is_written_once_although_the_machine_that_commits_is_lost()
         let query = tokio::spawn(async move { run(&ctx, &copy).await });
         tokio::task::block_in_place(|| wait_for(|| server.failures() > failures));
         // All that has been computed is lost with the only executor, the names of the parts too.
-        cluster.add_executor();
+        cluster.add_executor("");
         cluster.executors[0].kill();
         let counted = query.await.unwrap();
         let rows = counted

@@ -11,12 +11,16 @@ use crate::processes::{Cluster, DETECTION, create_images, error, has_files, run,
 const RECOVERY: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_image_comes_once_although_an_executor_is_killed() {
+    kill_an_executor(Cluster::start()).await;
+}
+
+/// In the middle of a query.
 #[expect(
     clippy::disallowed_methods,
     reason = "the query has to be asked whether it has finished"
 )]
-async fn every_image_comes_once_although_an_executor_is_killed() {
-    let mut cluster = Cluster::start();
+pub(crate) async fn kill_an_executor(mut cluster: Cluster) {
     let ctx = cluster.session().await;
     create_images(&ctx).await;
     run(&ctx, "SET featurize.weights = 'seeded'").await;

@@ -18,5 +18,8 @@ mod rows;
 #[expect(dead_code, reason = "other tests need more of the server")]
 mod s3_server;
 mod secrets;
+mod status;
 mod subqueries;
+mod tls;
+mod wire;
 mod write;

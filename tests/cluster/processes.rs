@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_featurize::cluster::remote_session;
+use datafusion_featurize::cluster::{Security, secure_remote_session};
 use datafusion_featurize::enable_featurize;
 use tempfile::TempDir;
 
@@ -27,11 +27,25 @@ const LOOK_SECONDS: u64 = 1;
 pub(crate) const DETECTION: Duration = Duration::from_secs(TIMEOUT_SECONDS + LOOK_SECONDS);
 
 pub(crate) struct Cluster {
-    port: u16,
+    pub(crate) port: u16,
     environment: Vec<(String, String)>,
+    setting: Setting,
     pub(crate) folder: TempDir,
     pub(crate) scheduler: Process,
     pub(crate) executors: Vec<Process>,
+}
+
+/// What a cluster is told besides, for example about its certificates.
+#[derive(Default)]
+pub(crate) struct Setting {
+    /// Arguments of the scheduler.
+    pub(crate) scheduler: String,
+    /// Arguments of the executors.
+    pub(crate) executor: String,
+    /// How clients show who they are.
+    pub(crate) client: Security,
+    /// The address at which clients and executors find the scheduler.
+    pub(crate) host: Option<String>,
 }
 
 pub(crate) struct Process {
@@ -48,7 +62,11 @@ impl Drop for Process {
 
 impl Process {
     /// Starts `featurize` and waits for the first line that it prints.
-    fn start(log: PathBuf, environment: &[(String, String)], command: &str) -> (Self, String) {
+    pub(crate) fn start(
+        log: PathBuf,
+        environment: &[(String, String)],
+        command: &str,
+    ) -> (Self, String) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_featurize"))
             .args(command.split_whitespace())
             .envs(environment.iter().cloned())
@@ -70,6 +88,23 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// As `kill`, and until it has ended.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(told.success());
+        self.child.wait().unwrap()
+    }
+
+    /// The answer at the port that `--metrics-port 0` has made.
+    pub(crate) fn status(&self, path: &str) -> String {
+        let log = self.log();
+        let address = log
+            .lines()
+            .find_map(|line| line.strip_prefix("status: http://"));
+        get(address.unwrap(), path)
+    }
+
     /// As `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -84,6 +119,20 @@ impl Cluster {
     }
 
     pub(crate) fn start_with(executors: usize, environment: &[(&str, &str)]) -> Self {
+        let mut cluster = Self::scheduler(executors, environment, Setting::default());
+        for _ in 0..executors {
+            cluster.add_executor("");
+        }
+        wait_for(|| cluster.http("/readyz").starts_with("HTTP/1.1 200"));
+        cluster
+    }
+
+    /// A scheduler that waits for `executors`.
+    pub(crate) fn scheduler(
+        executors: usize,
+        environment: &[(&str, &str)],
+        setting: Setting,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let environment: Vec<_> = environment
             .iter()
@@ -95,40 +144,60 @@ impl Cluster {
             &format!(
                 "scheduler --bind-port 0 --min-ready-executors {executors} \
                  --executor-timeout-seconds {TIMEOUT_SECONDS} \
-                 --expire-dead-executor-interval-seconds {LOOK_SECONDS}"
+                 --expire-dead-executor-interval-seconds {LOOK_SECONDS} {}",
+                setting.scheduler
             ),
         );
         let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
-        let mut cluster = Self {
+        Self {
             port,
             environment,
+            setting,
             executors: vec![],
             scheduler,
             folder,
-        };
-        for _ in 0..executors {
-            cluster.add_executor();
         }
-        wait_for(|| cluster.http("/readyz").starts_with("HTTP/1.1 200"));
-        cluster
     }
 
-    /// Starts one more executor.
-    pub(crate) fn add_executor(&mut self) {
+    /// Starts one more executor, with more arguments, and gives what it says of its ports.
+    pub(crate) fn add_executor(&mut self, arguments: &str) -> String {
+        let number = self.executors.len();
+        let ports = match arguments.contains("--bind-port") {
+            true => "",
+            false => "--bind-port 0 --bind-grpc-port 0",
+        };
+        let command = format!(
+            "executor --id executor{number} --scheduler-host {} --scheduler-port {} {ports} \
+             --concurrent-tasks 2 --executor-heartbeat-interval-seconds 1 --work-dir {} {} {arguments}",
+            self.host(),
+            self.port,
+            self.work(number).display(),
+            self.setting.executor
+        );
+        let log = self.folder.path().join(format!("executor{number}.log"));
+        let (executor, line) = Process::start(log, &self.environment, &command);
+        self.executors.push(executor);
+        line
+    }
+
+    /// One that makes its own folder.
+    pub(crate) fn add_bare_executor(&mut self) {
         let number = self.executors.len();
         let command = format!(
-            "executor --id executor{number} --scheduler-port {} --bind-port 0 --bind-grpc-port 0 \
-             --concurrent-tasks 2 --executor-heartbeat-interval-seconds 1 --work-dir {}",
-            self.port,
-            self.work(number).display()
+            "executor --scheduler-port {} --bind-port 0 --bind-grpc-port 0",
+            self.port
         );
         let log = self.folder.path().join(format!("executor{number}.log"));
         let (executor, _) = Process::start(log, &self.environment, &command);
         self.executors.push(executor);
     }
 
+    fn host(&self) -> &str {
+        self.setting.host.as_deref().unwrap_or("127.0.0.1")
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("df://127.0.0.1:{}", self.port)
+        format!("df://{}:{}", self.host(), self.port)
     }
 
     /// The folder of intermediate results of an executor.
@@ -142,7 +211,10 @@ impl Cluster {
             .with_target_partitions(8)
             .with_information_schema(true);
         let runtime = Arc::new(RuntimeEnv::default());
-        remote_session(&self.url(), config, runtime).await.unwrap()
+        let security = &self.setting.client;
+        secure_remote_session(&self.url(), security, config, runtime)
+            .await
+            .unwrap()
     }
 
     /// `featurize --remote` with more arguments, in the environment of the cluster.
@@ -156,14 +228,17 @@ impl Cluster {
 
     /// The whole answer to a GET on the scheduler's port.
     pub(crate) fn http(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
-        answer
+        get(&format!("127.0.0.1:{}", self.port), path)
     }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
 }
 
 /// Runs `featurize` to its end.

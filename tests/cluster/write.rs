@@ -222,7 +222,14 @@ async fn what_cannot_be_written_once_is_not_written() {
 /// A query that nobody waits for any more ends on the cluster, too, and commits nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_is_dropped_is_cancelled() {
-    let cluster = Cluster::start_with(2, &[("RUST_LOG", "ballista_scheduler=info")]);
+    drop_a_query(&Cluster::start_with(2, &CANCELLING)).await;
+}
+
+/// What the scheduler says of it.
+pub(crate) const CANCELLING: [(&str, &str); 1] = [("RUST_LOG", "ballista_scheduler=info")];
+
+/// In the middle of a `COPY`.
+pub(crate) async fn drop_a_query(cluster: &Cluster) {
     let ctx = cluster.session().await;
     create_images(&ctx).await;
     run(&ctx, "SET featurize.weights = 'seeded'").await;

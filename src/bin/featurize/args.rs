@@ -26,10 +26,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     pub(crate) remote: Option<String>,
 
-    /// Ask a scheduler on another machine, though nothing is encrypted
+    /// Ask a scheduler on another machine without TLS, though nothing is encrypted
     #[cfg(feature = "cluster")]
     #[arg(long, requires = "remote")]
     pub(crate) insecure: bool,
+
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub(crate) tls: crate::security::TlsArgs,
+
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub(crate) token: crate::security::TokenArgs,
 
     /// Run this SQL, then exit
     #[arg(short = 'c', long, value_name = "SQL", num_args = 1..)]
@@ -96,7 +104,7 @@ pub(crate) enum Subcommand {
     Weights(WeightsCommand),
     #[cfg(feature = "cluster")]
     #[command(flatten)]
-    Cluster(crate::cluster::ClusterCommand),
+    Cluster(Box<crate::cluster::ClusterCommand>),
 }
 
 impl Args {

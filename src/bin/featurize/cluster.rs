@@ -2,14 +2,17 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use datafusion::common::{Result, config_datafusion_err};
 use datafusion_featurize::cluster::{
-    CLUSTER_MESSAGE_BYTES, ExecutorProcessConfig, SCHEDULER_PORT, SchedulerConfig,
-    TaskDistributionPolicy, TaskSchedulingPolicy, check_address, executor_config, run_executor,
-    run_scheduler, scheduler_config,
+    CLUSTER_MESSAGE_BYTES, ExecutorOperation, ExecutorProcessConfig, SCHEDULER_PORT,
+    SchedulerConfig, StatusPort, TaskDistributionPolicy, TaskSchedulingPolicy, executor_config,
+    run_executor, run_scheduler, scheduler_config,
 };
+
+use crate::security::{CertsArgs, TlsArgs, TokenArgs};
 
 /// The processes of a cluster.
 #[derive(Debug, Subcommand)]
@@ -18,29 +21,51 @@ pub(crate) enum ClusterCommand {
     Scheduler(SchedulerArgs),
     /// Runs tasks; any number to a cluster
     Executor(ExecutorArgs),
+    Certs(CertsArgs),
 }
 
 impl ClusterCommand {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Scheduler(args) => {
-                check_address("--bind-host", &args.bind_host.to_string(), args.insecure)?;
+                let security = args.tls.security(&args.token)?;
+                let host = args.bind_host.to_string();
+                security.check_address("--bind-host", &host, args.insecure)?;
                 let external = args.external_host.clone();
-                run_scheduler(args.into_config(), move |address| {
+                let status = args.status.bind().await?;
+                run_scheduler(args.into_config(), &security, status, move |address| {
                     println!("scheduler: df://{external}:{}", address.port());
                 })
                 .await
             }
             Self::Executor(args) => {
-                check_address("--bind-host", &args.bind_host.to_string(), args.insecure)?;
-                check_address("--scheduler-host", &args.scheduler_host, args.insecure)?;
+                let security = args.tls.security(&TokenArgs::default())?;
+                let host = args.bind_host.to_string();
+                security.check_address("--bind-host", &host, args.insecure)?;
+                let host = &args.scheduler_host;
+                security.check_address("--scheduler-host", host, args.insecure)?;
                 let id = args.id.clone();
-                run_executor(args.into_config()?, move |flight, grpc| {
-                    let id = id.map(|id| format!(" {id}")).unwrap_or_default();
-                    println!("executor{id}: ports {flight} (data) and {grpc} (tasks)");
-                })
+                let operation = ExecutorOperation {
+                    status: args.status.bind().await?,
+                    grace: Duration::from_secs(args.grace_period_seconds),
+                };
+                run_executor(
+                    args.into_config()?,
+                    &security,
+                    operation,
+                    move |flight, grpc| {
+                        let id = id.map(|id| format!(" {id}")).unwrap_or_default();
+                        match flight == grpc {
+                            true => println!("executor{id}: port {flight} (data and tasks, TLS)"),
+                            false => {
+                                println!("executor{id}: ports {flight} (data) and {grpc} (tasks)")
+                            }
+                        }
+                    },
+                )
                 .await
             }
+            Self::Certs(args) => args.run(),
         }
     }
 }
@@ -70,17 +95,56 @@ enum Distribution {
     RoundRobin,
 }
 
+/// The port for probes and numbers.
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// The port for GET /healthz, /readyz and /metrics (Prometheus), in plaintext; 0 is any free one, none by
+    /// default
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
+
+    /// The address of that port
+    #[arg(
+        long,
+        value_name = "IP",
+        default_value = "127.0.0.1",
+        requires = "metrics_port"
+    )]
+    metrics_host: IpAddr,
+}
+
+impl StatusArgs {
+    async fn bind(&self) -> Result<Option<StatusPort>> {
+        let Some(port) = self.metrics_port else {
+            return Ok(None);
+        };
+        let status = StatusPort::bind((self.metrics_host, port).into()).await?;
+        // The first line of the standard output names the other ports.
+        eprintln!("status: http://{}", status.address()?);
+        Ok(Some(status))
+    }
+}
+
 /// Arguments of `featurize scheduler`.
 #[derive(Debug, Args)]
 pub(crate) struct SchedulerArgs {
-    /// The address to listen on; another than one of this machine needs --insecure
+    /// The address to listen on; another than one of this machine needs TLS or --insecure
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     bind_host: IpAddr,
 
-    /// Listens on, or asks, other addresses than those of this machine, though nothing is encrypted and
-    /// nobody is asked who they are
+    /// Listens on, or asks, other addresses than those of this machine without TLS, though nothing is
+    /// encrypted and nobody is asked who they are
     #[arg(long)]
     insecure: bool,
+
+    #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
+    token: TokenArgs,
+
+    #[command(flatten)]
+    status: StatusArgs,
 
     /// The port to listen on; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = SCHEDULER_PORT)]
@@ -187,20 +251,30 @@ pub(crate) struct ExecutorArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     scheduler_connect_timeout_seconds: u16,
 
-    /// The address to listen on; another than one of this machine needs --insecure
+    /// The address to listen on; another than one of this machine needs TLS or --insecure
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     bind_host: IpAddr,
 
-    /// Listens on, or asks, other addresses than those of this machine, though nothing is encrypted and
-    /// nobody is asked who they are
+    /// Listens on, or asks, other addresses than those of this machine without TLS, though nothing is
+    /// encrypted and nobody is asked who they are
     #[arg(long)]
     insecure: bool,
 
-    /// The port for data (Arrow Flight); 0 is any free one
+    #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
+    status: StatusArgs,
+
+    /// How long tasks may go on when the executor was told to stop (SIGTERM); others do them again in any case
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    grace_period_seconds: u64,
+
+    /// The port for data (Arrow Flight), with TLS for tasks too; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = 50051)]
     bind_port: u16,
 
-    /// The port for tasks; 0 is any free one
+    /// The port for tasks without TLS; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = 50052)]
     bind_grpc_port: u16,
 

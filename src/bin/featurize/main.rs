@@ -20,6 +20,8 @@ mod prompt;
 mod repl;
 mod report;
 mod secrets;
+#[cfg(feature = "cluster")]
+mod security;
 mod session;
 mod statements;
 mod topics;

@@ -20,7 +20,7 @@ use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::PrintOptions;
 use datafusion_featurize::SessionStateBuilderFeaturize;
 #[cfg(feature = "cluster")]
-use datafusion_featurize::cluster::{check_scheduler, remote_session, with_remote_partitions};
+use datafusion_featurize::cluster::{secure_remote_session, with_remote_partitions};
 use datafusion_featurize::image::all_scalar_functions_with;
 use datafusion_featurize::sql::{enable_program_sql, runtime_has_changed};
 
@@ -120,9 +120,10 @@ async fn context(
     match &args.remote {
         None => Ok(local(config, runtime, progress)),
         Some(url) => {
-            check_scheduler("--remote", url, args.insecure)?;
+            let security = args.tls.security(&args.token)?;
+            security.check_scheduler("--remote", url, args.insecure)?;
             let config = with_remote_partitions(config);
-            remote_session(url, config, runtime).await
+            secure_remote_session(url, &security, config, runtime).await
         }
     }
 }

@@ -20,8 +20,10 @@ use crate::errors::raised;
 use crate::progress::Watched;
 use crate::wait::wait;
 
-/// Opens a session in this process, or with remote='df://localhost:50050' one on a cluster; nothing is
-/// encrypted on the way, so that a scheduler on another machine needs insecure=True.
+/// Opens a session in this process, or with remote='df://localhost:50050' one on a cluster. With the variables
+/// FEATURIZE_TLS_CA, FEATURIZE_TLS_CERT and FEATURIZE_TLS_KEY, files of PEM, the way there is mutual TLS, and
+/// FEATURIZE_TOKEN_FILE is the token that the scheduler may demand. Without them nothing is encrypted, so that a
+/// scheduler on another machine needs insecure=True.
 ///
 /// memory_limit is how much memory queries may take, in bytes or as '4G'. Further arguments are settings:
 /// weights='seeded' is SET featurize.weights = 'seeded', and **{'datafusion.execution.batch_size': 512}
@@ -104,11 +106,12 @@ fn local(config: SessionConfig, watched: &Watched) -> SessionContext {
 
 #[cfg(feature = "cluster")]
 async fn cluster(url: String, config: SessionConfig, insecure: bool) -> Result<SessionContext> {
-    use datafusion_featurize::cluster::{check_scheduler, remote_session, with_remote_partitions};
+    use datafusion_featurize::cluster::{Security, secure_remote_session, with_remote_partitions};
 
-    check_scheduler("remote", &url, insecure)?;
+    let security = Security::of_the_environment()?;
+    security.check_scheduler("remote", &url, insecure)?;
     let runtime = Arc::new(RuntimeEnv::default());
-    remote_session(&url, with_remote_partitions(config), runtime).await
+    secure_remote_session(&url, &security, with_remote_partitions(config), runtime).await
 }
 
 #[cfg(not(feature = "cluster"))]
