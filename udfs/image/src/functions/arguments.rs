@@ -103,8 +103,42 @@ fn check_content(function: &str, args: &ReturnFieldArgs) -> Result<()> {
 pub(super) struct Constants {
     model: Option<ModelSpec>,
     weights: Option<WeightsSpec>,
-    pooling: Option<Pooling>,
+    reading: Option<Reading>,
     input_size: Option<i64>,
+}
+
+/// What the argument `pooling` says.
+#[derive(Debug, PartialEq, Eq)]
+enum Reading {
+    Pooling(Pooling),
+    /// The name of an output, if the model that the settings name is an ONNX file.
+    Output(String),
+}
+
+impl Reading {
+    fn parse(text: &str, model: Option<&ModelSpec>) -> crate::error::Result<Self> {
+        match (model, parse_pooling(text)) {
+            (Some(ModelSpec::Onnx(_)), _) => Ok(Self::Output(text.to_owned())),
+            (_, Ok(pooling)) => Ok(Self::Pooling(pooling)),
+            (None, Err(_)) if cfg!(feature = "onnx") => Ok(Self::Output(text.to_owned())),
+            (_, Err(error)) => Err(error),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Pooling(pooling) => pooling.name(),
+            Self::Output(name) => name,
+        }
+    }
+
+    /// The pooling, of a model that has some.
+    fn pooling(&self) -> crate::error::Result<Pooling> {
+        match self {
+            Self::Pooling(pooling) => Ok(*pooling),
+            Self::Output(name) => parse_pooling(name),
+        }
+    }
 }
 
 impl Constants {
@@ -172,14 +206,21 @@ impl Constants {
         let mut next = || literals.next().flatten();
         let text = |literal: Option<&'a ScalarValue>| literal?.try_as_str().flatten();
         let mut parse = || -> crate::error::Result<Self> {
+            let model = text(next()).map(ModelSpec::parse).transpose()?;
+            let weights = text(next()).map(WeightsSpec::parse).transpose()?;
+            let reading = text(next()).map(|text| Reading::parse(text, model.as_ref()));
             let constants = Self {
-                model: text(next()).map(ModelSpec::parse).transpose()?,
-                weights: text(next()).map(WeightsSpec::parse).transpose()?,
-                pooling: text(next()).map(parse_pooling).transpose()?,
+                reading: reading.transpose()?,
                 input_size: next().and_then(integer),
+                model,
+                weights,
             };
             if let Some(model) = &constants.model {
-                model.check(constants.pooling, constants.side())?;
+                let pooling = match &constants.reading {
+                    Some(Reading::Pooling(pooling)) => Some(*pooling),
+                    _ => None,
+                };
+                model.check(pooling, constants.side())?;
             }
             Ok(constants)
         };
@@ -204,10 +245,9 @@ impl Constants {
             entries.extend(identity.sha256.map(|sha256| ("weights_sha256", sha256)));
             entries.extend(identity.md5.map(|md5| ("weights_md5", md5.to_owned())));
         }
-        let pooling = self
-            .pooling
-            .or_else(|| self.model.as_ref()?.default_pooling());
-        entries.extend(pooling.map(|pooling| ("pooling", pooling.name().to_owned())));
+        let default = || Some(self.model.as_ref()?.default_pooling()?.name());
+        let reading = self.reading.as_ref().map(Reading::name).or_else(default);
+        entries.extend(reading.map(|name| ("pooling", name.to_owned())));
         entries.extend(self.input_size.map(|size| ("input_size", size.to_string())));
         let entries = entries.into_iter();
         entries
@@ -221,12 +261,12 @@ impl Constants {
         Some(usize::try_from(self.input_size?).unwrap_or(0))
     }
 
-    /// Completes the constants from the settings and loads the model.
+    /// Completes the constants from the settings and loads the model. Gives what of it is read, too.
     pub(super) fn model(
         &self,
         settings: &Settings,
         access: &WeightsAccess,
-    ) -> crate::error::Result<Arc<Model>> {
+    ) -> crate::error::Result<(Arc<Model>, Pooling)> {
         let model = match &self.model {
             Some(model) => model.clone(),
             None => ModelSpec::parse(&settings.model).map_err(in_setting("model"))?,
@@ -239,7 +279,8 @@ impl Constants {
             }
             side => side,
         };
-        model.check(self.pooling, side)?;
+        let (model, pooling) = self.read(model, settings)?;
+        model.check(pooling, side)?;
         let weights = match &self.weights {
             Some(weights) => weights.clone(),
             None => WeightsSpec::parse(&settings.weights).map_err(in_setting("weights"))?,
@@ -249,7 +290,30 @@ impl Constants {
         let is_own = self.weights.is_none() && weights == WeightsSpec::ImageNet;
         let weights = Some(&weights).filter(|_| !is_own);
         let folder = settings.weights_dir.as_deref();
-        Model::shared_spec(&model, side, weights, (folder, access), device)
+        let model = Model::shared_spec(&model, side, weights, (folder, access), device)?;
+        let pooling = pooling.unwrap_or_else(|| model.default_pooling());
+        Ok((model, pooling))
+    }
+
+    /// What is read of a model: a pooling, or an output that belongs to what is asked of an ONNX file.
+    fn read(
+        &self,
+        model: ModelSpec,
+        settings: &Settings,
+    ) -> crate::error::Result<(ModelSpec, Option<Pooling>)> {
+        let ModelSpec::Onnx(spec) = model else {
+            let pooling = self.reading.as_ref().map(Reading::pooling);
+            return Ok((model, pooling.transpose()?));
+        };
+        let output = self
+            .reading
+            .as_ref()
+            .map(|reading| reading.name().to_owned());
+        let spec = spec
+            .with_output(output)
+            .with_preprocessing(settings.onnx_preprocessing.clone())
+            .with_threads(ComputePool::shared(settings.threads)?.threads());
+        Ok((ModelSpec::Onnx(spec), None))
     }
 
     fn featurizer(
@@ -258,15 +322,9 @@ impl Constants {
         access: &WeightsAccess,
     ) -> crate::error::Result<Featurizer> {
         let pool = ComputePool::shared(settings.threads)?;
-        let model = self.model(settings, access)?;
-        let pooling = self.pooling(&model);
+        let (model, pooling) = self.model(settings, access)?;
         let options = settings.decode_options();
         Ok(Featurizer::new(model, pooling, options, pool).with_cancel_token(cancel::current()))
-    }
-
-    /// Pooling of the features that a model gives.
-    pub(super) fn pooling(&self, model: &Model) -> Pooling {
-        self.pooling.unwrap_or_else(|| model.default_pooling())
     }
 }
 
