@@ -1,5 +1,6 @@
 //! The library of ONNX Runtime, which the machine has or has not.
 
+use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,7 +51,11 @@ fn load(path: &Path) -> Result<Environment, String> {
             format!("{} is another library", path.display())
         }
         LoadDynamicError::Dlopen { error, path } => {
-            format!("{} cannot be loaded ({error})", path.display())
+            // What the loader said is behind what the binding says.
+            let why = error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            format!("{} cannot be loaded ({why})", path.display())
         }
         other => other.to_string(),
     })?;
