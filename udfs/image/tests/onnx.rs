@@ -10,10 +10,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[cfg(feature = "http")]
+#[path = "onnx/download.rs"]
+mod download;
 #[path = "onnx/errors.rs"]
 mod errors;
 #[path = "onnx/networks.rs"]
 mod networks;
+#[cfg(feature = "http")]
+#[path = "integration/server.rs"]
+#[expect(dead_code, reason = "other tests need more of the server")]
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::types::logical_string;
 use datafusion_common::{DataFusionError, Result, ScalarValue, exec_err, plan_err};
@@ -13,12 +11,14 @@ use datafusion_expr::{
     TypeSignatureClass, Volatility,
 };
 
+use super::images::Images;
+use super::reading::Reading;
 use crate::cancel;
 use crate::decode::DECODERS;
 use crate::error::Error;
 use crate::features::{Featurizer, OnUndecodable, item_field};
 use crate::model::{DeviceKind, Model};
-use crate::models::{ModelSpec, Pooling, parse_pooling};
+use crate::models::{ModelSpec, Pooling};
 use crate::origins;
 use crate::pool::ComputePool;
 use crate::settings::{PREFIX, Settings};
@@ -107,40 +107,6 @@ pub(super) struct Constants {
     input_size: Option<i64>,
 }
 
-/// What the argument `pooling` says.
-#[derive(Debug, PartialEq, Eq)]
-enum Reading {
-    Pooling(Pooling),
-    /// The name of an output, if the model that the settings name is an ONNX file.
-    Output(String),
-}
-
-impl Reading {
-    fn parse(text: &str, model: Option<&ModelSpec>) -> crate::error::Result<Self> {
-        match (model, parse_pooling(text)) {
-            (Some(ModelSpec::Onnx(_)), _) => Ok(Self::Output(text.to_owned())),
-            (_, Ok(pooling)) => Ok(Self::Pooling(pooling)),
-            (None, Err(_)) if cfg!(feature = "onnx") => Ok(Self::Output(text.to_owned())),
-            (_, Err(error)) => Err(error),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Pooling(pooling) => pooling.name(),
-            Self::Output(name) => name,
-        }
-    }
-
-    /// The pooling, of a model that has some.
-    fn pooling(&self) -> crate::error::Result<Pooling> {
-        match self {
-            Self::Pooling(pooling) => Ok(*pooling),
-            Self::Output(name) => parse_pooling(name),
-        }
-    }
-}
-
 impl Constants {
     /// Checks whatever constants, which begin at argument `first`, are literals. Constant
     /// expressions and the placeholders of a prepared statement become literals only later.
@@ -216,10 +182,7 @@ impl Constants {
                 weights,
             };
             if let Some(model) = &constants.model {
-                let pooling = match &constants.reading {
-                    Some(Reading::Pooling(pooling)) => Some(*pooling),
-                    _ => None,
-                };
+                let pooling = constants.reading.as_ref().and_then(Reading::known);
                 model.check(pooling, constants.side())?;
             }
             Ok(constants)
@@ -405,28 +368,5 @@ pub(super) fn featurize(
         Ok(ColumnarValue::Scalar(value))
     } else {
         Ok(ColumnarValue::Array(Arc::new(features)))
-    }
-}
-
-/// Encoded images in any binary layout.
-pub(super) struct Images(ArrayRef);
-
-impl Images {
-    /// `content` must be of a binary type or of type NULL, as the signatures ask for.
-    pub(super) fn try_new(content: &ArrayRef) -> Result<Self> {
-        Ok(Self(match content.data_type() {
-            DataType::FixedSizeBinary(_) => cast(content, &DataType::Binary)?,
-            _ => Arc::clone(content),
-        }))
-    }
-
-    /// The bytes of each row.
-    pub(super) fn rows(&self) -> Vec<Option<&[u8]>> {
-        match self.0.data_type() {
-            DataType::Binary => self.0.as_binary::<i32>().iter().collect(),
-            DataType::LargeBinary => self.0.as_binary::<i64>().iter().collect(),
-            DataType::BinaryView => self.0.as_binary_view().iter().collect(),
-            _ => vec![None; self.0.len()],
-        }
     }
 }

@@ -48,8 +48,8 @@ fn graphs_that_take_or_give_something_else_are_described() {
         ),
         (
             "two_outputs.onnx",
-            "several outputs of two dimensions; say which is meant by its name, as pooling => \
-             'features': its outputs are 'features' of f32 [1, 5]; 'logits' of f32 [1, 5]",
+            "several outputs of two dimensions; say which is meant by its name, as weights => NULL, \
+             pooling => 'features': its outputs are 'features' of f32 [1, 5]; 'logits' of f32 [1, 5]",
         ),
         (
             "half.onnx",

@@ -158,7 +158,7 @@ pub(super) fn choose(outputs: &[Port], wanted: Option<&str>) -> Result<(String, 
                     };
                     return Err(format!(
                         "the graph has {count} of two dimensions; say which is meant by its name, as \
-                         pooling => '{}': its outputs are {}",
+                         weights => NULL, pooling => '{}': its outputs are {}",
                         outputs.first().map_or("name", |output| &output.name),
                         list(outputs)
                     ));
