@@ -203,10 +203,12 @@ impl Processor {
             Some(_) => "image_processor_type",
             None => "feature_extractor_type",
         };
-        let Some(name) = fields.text(field)?.or((!may_be_plain).then_some("")) else {
+        let name = fields.text(field)?;
+        if may_be_plain && name.is_none() {
             fields.only(&PLAIN)?;
             return Ok(Self::UNKNOWN);
-        };
+        }
+        let name = name.unwrap_or_default();
         let stem = name
             .strip_suffix("Fast")
             .or_else(|| name.strip_suffix("Pil"))

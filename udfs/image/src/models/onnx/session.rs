@@ -37,13 +37,11 @@ impl Opened {
         }
         let environment = library::environment()?;
         let opened = library::guarded(|| {
-            let mut builder = Session::builder(&environment)
-                .map_err(text)?
-                .with_intra_threads(threads)
-                .and_then(|builder| builder.with_inter_threads(1))
-                // A thread that waits for work takes none of the time of those that decode.
-                .and_then(|builder| builder.with_intra_op_spinning(false))
-                .map_err(text)?;
+            let builder = Session::builder(&environment).map_err(text)?;
+            let builder = builder.with_intra_threads(threads).map_err(text)?;
+            let builder = builder.with_inter_threads(1).map_err(text)?;
+            // A thread that waits for work takes none of the time of those that decode.
+            let mut builder = builder.with_intra_op_spinning(false).map_err(text)?;
             for (name, bytes) in &file.beside {
                 let bytes = Arc::clone(bytes);
                 let with = builder.with_external_initializer_file_in_memory(name, bytes);
@@ -151,6 +149,7 @@ fn kind(of: &ValueType) -> Kind {
 }
 
 /// The text of an error of the library, on one line.
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 pub(super) fn text<R>(error: ort::Error<R>) -> String {
     let words: Vec<&str> = error.message().split_whitespace().collect();
     words.join(" ")
