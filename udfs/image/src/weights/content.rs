@@ -71,6 +71,10 @@ pub(super) enum Expected {
     Json,
     Onnx,
     /// Whatever lies beside an ONNX file: its bytes are those of numbers.
+    #[cfg_attr(
+        not(feature = "onnx"),
+        expect(dead_code, reason = "nothing else has some")
+    )]
     Numbers,
 }
 
