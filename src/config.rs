@@ -10,6 +10,7 @@ use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions}
 use datafusion::common::{Result, config_datafusion_err, config_err};
 use datafusion_functions_image::decode::{DeepGrey, ExifOrientation, TruncatedImages};
 use datafusion_functions_image::models::ModelSpec;
+use datafusion_functions_image::preparation;
 use datafusion_functions_image::settings::{
     DEFAULT_DEVICE, DEFAULT_MAX_PIXELS, DEFAULT_MODEL, DEFAULT_WEIGHTS,
 };
@@ -34,6 +35,9 @@ pub struct FeaturizeOptions {
     /// Side in pixels of the images that networks are fed when the `input_size` argument of
     /// `featurize` is absent; `None` means each network's own.
     pub input_size: Option<usize>,
+    /// How pictures become the input of networks in ONNX files, in the words of
+    /// `preprocessor_config.json`; `None` means what the file of that name beside each says.
+    pub onnx_preprocessing: Option<String>,
     /// Largest image, in pixels, that is decoded.
     pub max_pixels: u64,
     /// What to do with the orientation in EXIF of JPEG, PNG and WebP.
@@ -73,6 +77,7 @@ impl Default for FeaturizeOptions {
             weights: DEFAULT_WEIGHTS.to_owned(),
             weights_dir: None,
             input_size: None,
+            onnx_preprocessing: None,
             max_pixels: DEFAULT_MAX_PIXELS,
             exif_orientation: ExifOrientation::default(),
             truncated_images: TruncatedImages::default(),
@@ -92,7 +97,7 @@ impl Default for FeaturizeOptions {
 }
 
 /// Names in the order in which `SHOW ALL` and the reference list them, with their meaning.
-const SETTINGS: [(&str, &str); 18] = [
+const SETTINGS: [(&str, &str); 19] = [
     (
         "model",
         "Network used by featurize when its model argument is absent",
@@ -108,6 +113,10 @@ const SETTINGS: [(&str, &str); 18] = [
     (
         "input_size",
         "Side in pixels of the images that networks are fed when the input_size argument of featurize is absent; unset means each network's own",
+    ),
+    (
+        "onnx_preprocessing",
+        "How pictures become the input of networks in ONNX files, as JSON with the fields of preprocessor_config.json; unset means what the file of that name beside each says",
     ),
     ("max_pixels", "Largest image, in pixels, that is decoded"),
     (
@@ -182,6 +191,7 @@ impl FeaturizeOptions {
             "weights" => Some(self.weights.clone()),
             "weights_dir" => self.weights_dir.clone(),
             "input_size" => self.input_size.map(|size| size.to_string()),
+            "onnx_preprocessing" => self.onnx_preprocessing.clone(),
             "max_pixels" => Some(self.max_pixels.to_string()),
             "exif_orientation" => Some(self.exif_orientation.to_string()),
             "truncated_images" => Some(self.truncated_images.to_string()),
@@ -227,6 +237,7 @@ impl ExtensionOptions for FeaturizeOptions {
                     Ok(ModelSpec::Transformer(spec)) if spec.published().is_none() => {
                         ModelSpec::parse(value).map(|_| value.to_owned())
                     }
+                    Ok(ModelSpec::Onnx(_)) => ModelSpec::parse(value).map(|_| value.to_owned()),
                     parsed => parsed.map(|_| lower),
                 };
                 self.model = checked(key, parsed)?;
@@ -242,6 +253,15 @@ impl ExtensionOptions for FeaturizeOptions {
                 self.input_size = match value {
                     "" => None,
                     _ => Some(number(key, value, 32)?),
+                };
+            }
+            "onnx_preprocessing" => {
+                self.onnx_preprocessing = match value {
+                    "" => None,
+                    _ => {
+                        preparation::check(value).map_err(|e| config_datafusion_err!("{e}"))?;
+                        Some(value.to_owned())
+                    }
                 };
             }
             "max_pixels" => self.max_pixels = number(key, value, 1)?,
@@ -373,6 +393,10 @@ mod tests {
             ("weights", "seeded"),
             ("weights_dir", "/Some/Folder"),
             ("input_size", "100"),
+            (
+                "onnx_preprocessing",
+                r#"{"image_processor_type": "ViTImageProcessor"}"#,
+            ),
             ("max_pixels", "7"),
             ("exif_orientation", "apply"),
             ("truncated_images", "load"),
@@ -437,6 +461,13 @@ mod tests {
             ("read_blob_local_hosts", "maybe", "found 'maybe'"),
             ("model", "vgg61", "did you mean 'vgg16'?"),
             ("weights", "image-net", "did you mean 'imagenet'?"),
+            #[cfg(not(feature = "onnx"))]
+            ("model", "Mine.onnx", "built without the feature 'onnx'"),
+            (
+                "onnx_preprocessing",
+                r#"{"size": 224}"#,
+                "featurize.onnx_preprocessing: field 'resample' is missing",
+            ),
             ("modle", "vgg16", "(did you mean 'model'?)"),
         ] {
             let error = options.set(name, value).unwrap_err().to_string();

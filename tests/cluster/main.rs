@@ -11,6 +11,8 @@
 mod commit;
 mod failures;
 mod once;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod pipeline;
 mod processes;
 mod rows;

@@ -12,6 +12,8 @@ mod guide;
 mod hints;
 mod interrupt;
 mod kill;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod pipeline;
 mod printing;
 mod readme;

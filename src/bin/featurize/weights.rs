@@ -10,7 +10,7 @@ use datafusion::config::FormatOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_featurize::display::{fitted, width};
-use datafusion_featurize::image::models::{Architecture, ModelSpec, TransformerSpec};
+use datafusion_featurize::image::models::{Architecture, ModelSpec, OnnxSpec, TransformerSpec};
 use datafusion_featurize::image::weights::{
     FileState, FileStatus, Verdict, WeightsAccess, WeightsFolder, WeightsSpec,
 };
@@ -30,7 +30,7 @@ pub(crate) enum WeightsCommand {
     /// A file at a URL is downloaded again if it has changed.
     Fetch {
         /// A network such as vgg16 or dinov2_small, hf://owner/repo, the URL of another model's folder with a
-        /// slash at the end, or that of a .h5, .keras or .safetensors file
+        /// slash at the end, or that of a .h5, .keras, .safetensors or .onnx file
         #[arg(value_name = "MODEL", required = true)]
         models: Vec<String>,
     },
@@ -123,6 +123,7 @@ fn fetch(session: &Session, folder: &WeightsFolder, models: &[String]) -> Result
                 cached.map(|cached| vec![cached])
             }
             Wanted::Folder(transformer) => folder.fetch_transformer(&transformer, &access),
+            Wanted::Onnx(file) => folder.fetch_onnx(&file, &access),
         };
         let cached = cached.map_err(failed);
         shown.finish(cached.is_ok());
@@ -139,16 +140,18 @@ enum Wanted {
     /// The network matters for the file of 'imagenet' only.
     File(WeightsSpec, Architecture),
     Folder(TransformerSpec),
+    Onnx(OnnxSpec),
 }
 
 fn wanted(name: &str) -> Result<Wanted> {
     let is_short = !name.contains(['/', '\\', '.']);
-    if is_short || is_folder(name) {
+    if is_short || is_remote(name) && OnnxSpec::is_meant(name) || is_folder(name) {
         return match ModelSpec::parse(name).map_err(failed)? {
             ModelSpec::Convolutional(architecture) => {
                 Ok(Wanted::File(WeightsSpec::ImageNet, architecture))
             }
             ModelSpec::Transformer(transformer) => Ok(Wanted::Folder(transformer)),
+            ModelSpec::Onnx(file) => Ok(Wanted::Onnx(file)),
             other => exec_err!("{other} has nothing that is downloaded"),
         };
     }
@@ -158,13 +161,17 @@ fn wanted(name: &str) -> Result<Wanted> {
     }
 }
 
+fn is_remote(address: &str) -> bool {
+    address.contains("://") && !address.starts_with("file:")
+}
+
 /// Whether an address is that of a model's folder.
 fn is_folder(address: &str) -> bool {
     let repo = address
         .strip_prefix("hf://")
         .map(|repo| repo.trim_end_matches('/'));
-    let is_remote = address.contains("://") && !address.starts_with("file:");
-    is_remote && (address.ends_with('/') || repo.is_some_and(|repo| repo.matches('/').count() == 1))
+    is_remote(address)
+        && (address.ends_with('/') || repo.is_some_and(|repo| repo.matches('/').count() == 1))
 }
 
 fn verify(session: &Session, folder: &WeightsFolder) -> Result<()> {

@@ -31,6 +31,18 @@ impl<'a> Fields<'a> {
         Self { file, path, fields }
     }
 
+    /// Refuses a field that is none of these.
+    pub(crate) fn only(&self, names: &[&str]) -> Result<(), String> {
+        let Self { file, path, fields } = self;
+        match fields.keys().find(|key| !names.contains(&key.as_str())) {
+            Some(key) => Err(format!(
+                "{file}: there is no field '{path}{key}'; the fields are {}",
+                names.join(", ")
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// A field that is there, and not null.
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.fields.get(name).filter(|value| !value.is_null())
@@ -67,18 +79,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A number; without a default it must be there.
     pub(crate) fn number(
         &self,
         name: &str,
-        default: f64,
+        default: Option<f64>,
         range: RangeInclusive<f64>,
     ) -> Result<f64, String> {
-        let Some(value) = self.get(name) else {
-            return Ok(default);
+        let found = match self.get(name) {
+            None => default,
+            Some(value) => value.as_f64().filter(|number| range.contains(number)),
         };
-        let number = value.as_f64().filter(|number| range.contains(number));
         let (least, most) = (range.start(), range.end());
-        number.ok_or_else(|| self.wrong(name, &format!("a number from {least} to {most}")))
+        found.ok_or_else(|| self.wrong(name, &format!("a number from {least} to {most}")))
     }
 
     /// A whole number; without a default it must be there.

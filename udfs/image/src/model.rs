@@ -1,5 +1,8 @@
 //! A network with its weights on a device, loaded once per process.
 
+#[cfg(feature = "onnx")]
+mod onnx;
+
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -8,11 +11,11 @@ use candle_core::Device;
 use crate::decode::{DecodeOptions, decode};
 use crate::error::{Error, Result, tensor_message};
 use crate::models::{
-    Architecture, Implementation, ModelSpec, Network, Pooling, TransformerSpec, check_pooling,
-    transformer,
+    Architecture, Implementation, ModelSpec, Network, OnnxSpec, Pooling, TransformerSpec,
+    check_pooling, transformer,
 };
 use crate::pool::Workers;
-use crate::preparation::Preparation;
+use crate::preparation::{Description, Preparation};
 use crate::preprocess::Preprocessing;
 use crate::weights::{Fingerprint, LoadedFolder, ModelFolder, WeightsAccess, WeightsSpec};
 use crate::{cancel, counters};
@@ -30,6 +33,8 @@ type Slot = Arc<Mutex<Option<Arc<Model>>>>;
 struct Key {
     /// `None` of one that its files describe.
     architecture: Option<Architecture>,
+    /// What is asked of an ONNX file.
+    onnx: Option<OnnxSpec>,
     /// `None` for that of the files.
     side: Option<usize>,
     weights: Vec<Fingerprint>,
@@ -119,6 +124,7 @@ impl Model {
     ) -> Result<Arc<Self>> {
         let key = Key {
             architecture: Some(architecture),
+            onnx: None,
             side: Some(side),
             weights: vec![weights.fingerprint(architecture)?],
             device,
@@ -126,8 +132,8 @@ impl Model {
         once(key, || Self::load_at(architecture, side, weights, device))
     }
 
-    /// The model of this process by its name or address: what [`shared_at`](Self::shared_at) or
-    /// [`shared_transformer`](Self::shared_transformer) gives. Without `weights`, it has its published ones.
+    /// The model of this process by its name or address: what [`shared_at`](Self::shared_at),
+    /// [`shared_transformer`](Self::shared_transformer) or [`shared_onnx`](Self::shared_onnx) gives. Without `weights`, it has its published ones.
     ///
     /// # Errors
     ///
@@ -149,7 +155,26 @@ impl Model {
             ModelSpec::Transformer(spec) => {
                 Self::shared_transformer(spec, side, weights, (weights_dir, access), device)
             }
+            ModelSpec::Onnx(spec) => {
+                Self::shared_onnx(spec, side, weights, (weights_dir, access), device)
+            }
         }
+    }
+
+    /// In builds without the feature `onnx`, there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] that says so.
+    #[cfg(not(feature = "onnx"))]
+    pub fn shared_onnx(
+        spec: &OnnxSpec,
+        _side: Option<usize>,
+        _weights: Option<&WeightsSpec>,
+        _places: (Option<&Path>, &WeightsAccess),
+        _device: DeviceKind,
+    ) -> Result<Arc<Self>> {
+        Err(spec.lacking())
     }
 
     /// The transformer of this process for images of this side, or of the one that its files say; as
@@ -169,6 +194,7 @@ impl Model {
         let folder = ModelFolder::resolve(spec, weights, weights_dir, access)?;
         let key = Key {
             architecture: None,
+            onnx: None,
             side,
             weights: folder.fingerprint()?,
             device,
@@ -194,7 +220,8 @@ impl Model {
             true => Error::Cancelled,
             false => folder.failed(message),
         };
-        let preparation = Preparation::parse(&preprocessor, &config, side).map_err(failed)?;
+        let description = Description::of_folder(&preprocessor, config.fixed());
+        let preparation = description.parse(side).map_err(failed)?;
         let side = preparation.side();
         let (graph, parameters) = transformer::build(&config, &numbers, side).map_err(failed)?;
         drop(numbers);

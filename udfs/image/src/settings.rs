@@ -13,6 +13,8 @@ use crate::decode::{DecodeOptions, DeepGrey, ExifOrientation, Limits, TruncatedI
 
 /// Prefix of the settings: `SET featurize.model = 'vgg16'`.
 pub const PREFIX: &str = "featurize";
+/// Full name of the setting that says how pictures become the input of an ONNX file.
+pub const ONNX_PREPROCESSING: &str = "featurize.onnx_preprocessing";
 /// Default of `featurize.model`.
 pub const DEFAULT_MODEL: &str = "vgg16";
 /// Default of `featurize.weights`.
@@ -37,6 +39,9 @@ pub struct Settings {
     /// Side of the images that networks are fed when the `input_size` argument is absent or NULL;
     /// `None` for each network's own.
     pub input_size: Option<usize>,
+    /// How pictures become the input of networks in ONNX files, in the words of
+    /// `preprocessor_config.json`; `None` for what the file of that name beside each says.
+    pub onnx_preprocessing: Option<String>,
     /// Most pixels an image may have; larger ones are refused from their header.
     pub max_pixels: u64,
     /// What to do with the orientation that EXIF gives.
@@ -58,6 +63,7 @@ impl Default for Settings {
             weights: DEFAULT_WEIGHTS.to_owned(),
             weights_dir: None,
             input_size: None,
+            onnx_preprocessing: None,
             max_pixels: DEFAULT_MAX_PIXELS,
             exif_orientation: ExifOrientation::default(),
             truncated_images: TruncatedImages::default(),
@@ -91,6 +97,7 @@ impl Settings {
                 "weights" => settings.weights = value,
                 "weights_dir" => settings.weights_dir = Some(PathBuf::from(value)),
                 "input_size" => settings.input_size = Some(parse(key, &value)?),
+                "onnx_preprocessing" => settings.onnx_preprocessing = Some(value),
                 "max_pixels" => settings.max_pixels = parse(key, &value)?,
                 "exif_orientation" => settings.exif_orientation = choose(key, &value)?,
                 "truncated_images" => settings.truncated_images = choose(key, &value)?,

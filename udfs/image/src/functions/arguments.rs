@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::types::logical_string;
 use datafusion_common::{DataFusionError, Result, ScalarValue, exec_err, plan_err};
@@ -13,12 +11,14 @@ use datafusion_expr::{
     TypeSignatureClass, Volatility,
 };
 
+use super::images::Images;
+use super::reading::Reading;
 use crate::cancel;
 use crate::decode::DECODERS;
 use crate::error::Error;
 use crate::features::{Featurizer, OnUndecodable, item_field};
 use crate::model::{DeviceKind, Model};
-use crate::models::{ModelSpec, Pooling, parse_pooling};
+use crate::models::{ModelSpec, Pooling};
 use crate::origins;
 use crate::pool::ComputePool;
 use crate::settings::{PREFIX, Settings};
@@ -103,7 +103,7 @@ fn check_content(function: &str, args: &ReturnFieldArgs) -> Result<()> {
 pub(super) struct Constants {
     model: Option<ModelSpec>,
     weights: Option<WeightsSpec>,
-    pooling: Option<Pooling>,
+    reading: Option<Reading>,
     input_size: Option<i64>,
 }
 
@@ -172,14 +172,18 @@ impl Constants {
         let mut next = || literals.next().flatten();
         let text = |literal: Option<&'a ScalarValue>| literal?.try_as_str().flatten();
         let mut parse = || -> crate::error::Result<Self> {
+            let model = text(next()).map(ModelSpec::parse).transpose()?;
+            let weights = text(next()).map(WeightsSpec::parse).transpose()?;
+            let reading = text(next()).map(|text| Reading::parse(text, model.as_ref()));
             let constants = Self {
-                model: text(next()).map(ModelSpec::parse).transpose()?,
-                weights: text(next()).map(WeightsSpec::parse).transpose()?,
-                pooling: text(next()).map(parse_pooling).transpose()?,
+                reading: reading.transpose()?,
                 input_size: next().and_then(integer),
+                model,
+                weights,
             };
             if let Some(model) = &constants.model {
-                model.check(constants.pooling, constants.side())?;
+                let pooling = constants.reading.as_ref().and_then(Reading::known);
+                model.check(pooling, constants.side())?;
             }
             Ok(constants)
         };
@@ -204,10 +208,9 @@ impl Constants {
             entries.extend(identity.sha256.map(|sha256| ("weights_sha256", sha256)));
             entries.extend(identity.md5.map(|md5| ("weights_md5", md5.to_owned())));
         }
-        let pooling = self
-            .pooling
-            .or_else(|| self.model.as_ref()?.default_pooling());
-        entries.extend(pooling.map(|pooling| ("pooling", pooling.name().to_owned())));
+        let default = || Some(self.model.as_ref()?.default_pooling()?.name());
+        let reading = self.reading.as_ref().map(Reading::name).or_else(default);
+        entries.extend(reading.map(|name| ("pooling", name.to_owned())));
         entries.extend(self.input_size.map(|size| ("input_size", size.to_string())));
         let entries = entries.into_iter();
         entries
@@ -221,12 +224,12 @@ impl Constants {
         Some(usize::try_from(self.input_size?).unwrap_or(0))
     }
 
-    /// Completes the constants from the settings and loads the model.
+    /// Completes the constants from the settings and loads the model. Gives what of it is read, too.
     pub(super) fn model(
         &self,
         settings: &Settings,
         access: &WeightsAccess,
-    ) -> crate::error::Result<Arc<Model>> {
+    ) -> crate::error::Result<(Arc<Model>, Pooling)> {
         let model = match &self.model {
             Some(model) => model.clone(),
             None => ModelSpec::parse(&settings.model).map_err(in_setting("model"))?,
@@ -239,7 +242,8 @@ impl Constants {
             }
             side => side,
         };
-        model.check(self.pooling, side)?;
+        let (model, pooling) = self.read(model, settings)?;
+        model.check(pooling, side)?;
         let weights = match &self.weights {
             Some(weights) => weights.clone(),
             None => WeightsSpec::parse(&settings.weights).map_err(in_setting("weights"))?,
@@ -249,7 +253,30 @@ impl Constants {
         let is_own = self.weights.is_none() && weights == WeightsSpec::ImageNet;
         let weights = Some(&weights).filter(|_| !is_own);
         let folder = settings.weights_dir.as_deref();
-        Model::shared_spec(&model, side, weights, (folder, access), device)
+        let model = Model::shared_spec(&model, side, weights, (folder, access), device)?;
+        let pooling = pooling.unwrap_or_else(|| model.default_pooling());
+        Ok((model, pooling))
+    }
+
+    /// What is read of a model: a pooling, or an output that belongs to what is asked of an ONNX file.
+    fn read(
+        &self,
+        model: ModelSpec,
+        settings: &Settings,
+    ) -> crate::error::Result<(ModelSpec, Option<Pooling>)> {
+        let ModelSpec::Onnx(spec) = model else {
+            let pooling = self.reading.as_ref().map(Reading::pooling);
+            return Ok((model, pooling.transpose()?));
+        };
+        let output = self
+            .reading
+            .as_ref()
+            .map(|reading| reading.name().to_owned());
+        let spec = spec
+            .with_output(output)
+            .with_preprocessing(settings.onnx_preprocessing.clone())
+            .with_threads(ComputePool::shared(settings.threads)?.threads());
+        Ok((ModelSpec::Onnx(spec), None))
     }
 
     fn featurizer(
@@ -258,15 +285,9 @@ impl Constants {
         access: &WeightsAccess,
     ) -> crate::error::Result<Featurizer> {
         let pool = ComputePool::shared(settings.threads)?;
-        let model = self.model(settings, access)?;
-        let pooling = self.pooling(&model);
+        let (model, pooling) = self.model(settings, access)?;
         let options = settings.decode_options();
         Ok(Featurizer::new(model, pooling, options, pool).with_cancel_token(cancel::current()))
-    }
-
-    /// Pooling of the features that a model gives.
-    pub(super) fn pooling(&self, model: &Model) -> Pooling {
-        self.pooling.unwrap_or_else(|| model.default_pooling())
     }
 }
 
@@ -347,28 +368,5 @@ pub(super) fn featurize(
         Ok(ColumnarValue::Scalar(value))
     } else {
         Ok(ColumnarValue::Array(Arc::new(features)))
-    }
-}
-
-/// Encoded images in any binary layout.
-pub(super) struct Images(ArrayRef);
-
-impl Images {
-    /// `content` must be of a binary type or of type NULL, as the signatures ask for.
-    pub(super) fn try_new(content: &ArrayRef) -> Result<Self> {
-        Ok(Self(match content.data_type() {
-            DataType::FixedSizeBinary(_) => cast(content, &DataType::Binary)?,
-            _ => Arc::clone(content),
-        }))
-    }
-
-    /// The bytes of each row.
-    pub(super) fn rows(&self) -> Vec<Option<&[u8]>> {
-        match self.0.data_type() {
-            DataType::Binary => self.0.as_binary::<i32>().iter().collect(),
-            DataType::LargeBinary => self.0.as_binary::<i64>().iter().collect(),
-            DataType::BinaryView => self.0.as_binary_view().iter().collect(),
-            _ => vec![None; self.0.len()],
-        }
     }
 }

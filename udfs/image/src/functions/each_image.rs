@@ -6,7 +6,7 @@ use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 use rayon::prelude::*;
 
-use super::arguments::Images;
+use super::images::Images;
 use crate::cancel;
 use crate::counters;
 use crate::decode::DecodeOptions;

@@ -15,7 +15,7 @@ use crate::weights::WeightsAccess;
 
 #[user_doc(
     doc_section(label = "Image Functions"),
-    description = "Runs a convolutional network or a vision transformer over an encoded image (JPEG, JPEG 2000, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). The metadata of the field, which Parquet files keep, holds what the arguments say about model and weights. NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
+    description = "Runs a convolutional network, a vision transformer or, in builds with the feature `onnx`, the network in an ONNX file over an encoded image (JPEG, JPEG 2000, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). The metadata of the field, which Parquet files keep, holds what the arguments say about model and weights. NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
     syntax_example = "featurize(content[, model[, weights[, pooling[, input_size]]]])",
     sql_example = r#"```sql
 > SELECT path, featurize(content, 'vgg16', weights => 'seeded') AS features FROM images;
@@ -26,7 +26,7 @@ use crate::weights::WeightsAccess;
     ),
     argument(
         name = "model",
-        description = "Constant; `'vgg16'` (25,088 features in height, width, channel order), `'mobilenet_v2'` (1,280 features; also of the widths `'mobilenet_v2_035'`, `_050`, `_075`, `_130` and `_140`), `'resnet50'` or `'inception_v3'` (2,048 features each); they look at 224×224 pixels, `'inception_v3'` at 299×299. Vision transformers: `'dinov2_small'`, `'dinov2_base'`, `'clip_vit_b32'`, `'clip_vit_l14'`, `'siglip_b16'`, or the address of a folder in Hugging Face's layout (`hf://owner/repo`, `s3://…/`, a path). NULL or absent: the setting `featurize.model`."
+        description = "Constant; `'vgg16'` (25,088 features in height, width, channel order), `'mobilenet_v2'` (1,280 features; also of the widths `'mobilenet_v2_035'`, `_050`, `_075`, `_130` and `_140`), `'resnet50'` or `'inception_v3'` (2,048 features each); they look at 224×224 pixels, `'inception_v3'` at 299×299. Vision transformers: `'dinov2_small'`, `'dinov2_base'`, `'clip_vit_b32'`, `'clip_vit_l14'`, `'siglip_b16'`, or the address of a folder in Hugging Face's layout (`hf://owner/repo`, `s3://…/`, a path). In builds with the feature `onnx`, the address of an `.onnx` file. NULL or absent: the setting `featurize.model`."
     ),
     argument(
         name = "weights",
@@ -34,7 +34,7 @@ use crate::weights::WeightsAccess;
     ),
     argument(
         name = "pooling",
-        description = "Constant; `'none'` (the whole last feature map), `'avg'` or `'max'` (one value per channel); of transformers also `'cls'` (the class token) and `'projection'`. NULL or absent: `'none'` for `vgg16`, `'avg'` for the other convolutional networks, for transformers what the reference calls the image's embedding."
+        description = "Constant; `'none'` (the whole last feature map), `'avg'` or `'max'` (one value per channel); of transformers also `'cls'` (the class token) and `'projection'`. NULL or absent: `'none'` for `vgg16`, `'avg'` for the other convolutional networks, for transformers what the reference calls the image's embedding. Of an ONNX file, the name of an output; NULL or absent: the only one of two dimensions."
     ),
     argument(
         name = "input_size",

@@ -87,12 +87,12 @@ impl ScalarUDFImpl for FeaturizeModelInfo {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constants = Constants::from_values(self.name(), &args.args, 0)?;
         let settings = Settings::try_from_config(&args.config_options)?;
-        let model = constants
+        let (model, pooling) = constants
             .model(&settings, &self.access)
             .map_err(|error| error.in_function(self.name()))?;
         let info = ScalarValue::Struct(Arc::new(describe(
             &model,
-            constants.pooling(&model),
+            pooling,
             settings.decode_options(),
         )?));
         Ok(ColumnarValue::Scalar(info))

@@ -6,6 +6,8 @@ pub mod featurize;
 pub mod featurize_model_info;
 pub mod image_hash;
 pub mod image_info;
+mod images;
+mod reading;
 pub mod thumbnail;
 pub mod try_featurize;
 

@@ -5,6 +5,7 @@ mod candle;
 mod inception_v3;
 mod load;
 mod mobilenet_v2;
+pub mod onnx;
 mod resnet50;
 mod spec;
 pub(crate) mod transformer;
@@ -19,6 +20,7 @@ pub use featurize_kernels::Pooling;
 
 use self::blueprint::Blueprint;
 use self::candle::Planes;
+pub use self::onnx::OnnxSpec;
 pub(crate) use self::spec::check_pooling;
 pub use self::spec::{ModelSpec, TransformerSpec};
 pub use self::transformer::Published;
@@ -256,6 +258,8 @@ pub(crate) struct Network {
 enum Body {
     Kernels(Box<featurize_kernels::Network>),
     Candle(Planes),
+    #[cfg(feature = "onnx")]
+    Onnx(onnx::OnnxNetwork),
 }
 
 impl Network {
@@ -294,6 +298,17 @@ impl Network {
         })
     }
 
+    /// One output of an ONNX file: nothing but [`Pooling::None`] reads it.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn of_onnx(network: onnx::OnnxNetwork, parameter_count: usize) -> Self {
+        Self {
+            parameter_count,
+            side: network.side(),
+            shapes: vec![(Pooling::None, (1, 1, network.values()))],
+            body: Body::Onnx(network),
+        }
+    }
+
     /// Height, width and channels of what a pooling reads, if there is something.
     pub(crate) fn shape(&self, pooling: Pooling) -> Option<(usize, usize, usize)> {
         let mut shapes = self.shapes.iter();
@@ -326,6 +341,8 @@ impl Network {
                 let shape = (count, self.side, self.side, 3);
                 planes.run(images, shape, pooling, out, workers)
             }
+            #[cfg(feature = "onnx")]
+            Body::Onnx(network) => network.run(images, out, workers),
         }
     }
 }

@@ -2,14 +2,18 @@
 
 use std::fmt;
 
+use super::onnx::OnnxSpec;
 use super::transformer::{Config, Published};
 use super::{Architecture, MOST_SIDE, Pooling, choose};
 use crate::error::{Error, Result};
-use crate::preparation::Preparation;
+use crate::preparation::Description;
 use crate::weights::FolderAddress;
 
 /// What else a model may be.
-const FOLDERS: &str = ", or the address of a folder (hf://owner/repo, s3://…/, a path)";
+const ADDRESSES: &str = match cfg!(feature = "onnx") {
+    true => ", or the address of a folder (hf://owner/repo, s3://…/, a path) or of an .onnx file",
+    false => ", or the address of a folder (hf://owner/repo, s3://…/, a path)",
+};
 
 /// A network by its name or by the address of its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,6 +23,8 @@ pub enum ModelSpec {
     Convolutional(Architecture),
     /// One that the files of a folder describe.
     Transformer(TransformerSpec),
+    /// One that is in an ONNX file, in builds with the feature `onnx`.
+    Onnx(OnnxSpec),
 }
 
 /// A vision transformer in a folder of Hugging Face's layout.
@@ -36,6 +42,9 @@ impl ModelSpec {
     ///
     /// [`Error::Argument`] that lists the names and suggests the nearest.
     pub fn parse(text: &str) -> Result<Self> {
+        if OnnxSpec::is_meant(text) {
+            return OnnxSpec::parse(text).map(Self::Onnx);
+        }
         if text.contains(['/', '\\']) || text.starts_with('.') {
             let address = FolderAddress::parse(text)?;
             return Ok(Self::Transformer(TransformerSpec {
@@ -46,7 +55,7 @@ impl ModelSpec {
         let convolutional = Architecture::ALL.map(|each| (each.name(), Ok(each)));
         let published = Published::ALL.map(|each| (each.name(), Err(each)));
         let all = [convolutional.as_slice(), published.as_slice()].concat();
-        match choose("model", text, &all, FOLDERS)? {
+        match choose("model", text, &all, ADDRESSES)? {
             Ok(architecture) => Ok(Self::Convolutional(architecture)),
             Err(published) => Ok(Self::Transformer(TransformerSpec::of(published)?)),
         }
@@ -68,8 +77,10 @@ impl ModelSpec {
             Self::Convolutional(architecture) => Some(architecture.image_side()),
             Self::Transformer(spec) => {
                 let text = spec.published?.preprocessor();
-                Some(Preparation::parse(text, &spec.known()?, None).ok()?.side())
+                let description = Description::of_folder(text, spec.known()?.fixed());
+                Some(description.parse(None).ok()?.side())
             }
+            Self::Onnx(_) => None,
         }
     }
 
@@ -82,14 +93,16 @@ impl ModelSpec {
                 Some(pooling.dimension(architecture.feature_map(side)))
             }
             Self::Transformer(spec) => spec.known()?.dimension(pooling, side),
+            Self::Onnx(_) => None,
         }
     }
 
-    /// What `pooling` means where it is not given; of a folder that was not read, nobody knows.
+    /// What `pooling` means where it is not given; of files that were not read, nobody knows.
     pub fn default_pooling(&self) -> Option<Pooling> {
         match self {
             Self::Convolutional(architecture) => Some(architecture.default_pooling()),
             Self::Transformer(spec) => Some(spec.known()?.default_pooling()),
+            Self::Onnx(_) => None,
         }
     }
 
@@ -104,7 +117,7 @@ impl ModelSpec {
                 architecture.side(side)?;
                 vec![Pooling::None, Pooling::Avg, Pooling::Max]
             }
-            Self::Transformer(spec) => {
+            Self::Transformer(_) | Self::Onnx(_) => {
                 if let Some(side) = side
                     && !(1..=MOST_SIDE).contains(&side)
                 {
@@ -112,9 +125,10 @@ impl ModelSpec {
                         "{self} takes images of at most {MOST_SIDE} pixels a side, found {side}"
                     )));
                 }
-                match spec.known() {
-                    Some(config) => config.poolings(),
-                    None => return Ok(()),
+                match self {
+                    Self::Transformer(spec) if let Some(config) = spec.known() => config.poolings(),
+                    // The files tell.
+                    _ => return Ok(()),
                 }
             }
         };
@@ -164,6 +178,7 @@ impl fmt::Display for ModelSpec {
         match self {
             Self::Convolutional(architecture) => architecture.fmt(f),
             Self::Transformer(spec) => spec.fmt(f),
+            Self::Onnx(spec) => spec.fmt(f),
         }
     }
 }

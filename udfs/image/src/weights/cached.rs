@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::content::Expected;
 use super::url::WeightsUrl;
 
 /// A file that can be downloaded.
@@ -16,6 +17,8 @@ pub(super) struct RemoteFile {
     pub(super) md5: Option<&'static str>,
     /// Whether the server may have another file one day.
     pub(super) may_change: bool,
+    /// What it must be to be kept.
+    pub(super) expected: Expected,
 }
 
 impl RemoteFile {
@@ -27,6 +30,7 @@ impl RemoteFile {
             url: url.clone(),
             md5: None,
             may_change: true,
+            expected: Expected::of_name(&url.file_name()),
         }
     }
 }

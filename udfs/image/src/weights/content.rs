@@ -63,18 +63,85 @@ pub(super) fn read(path: &Path) -> Result<Content, String> {
     })
 }
 
-/// Why a download cannot be what its name says: weights, or a document beside them.
-pub(super) fn junk(path: &Path, name: &str) -> Option<String> {
-    if !name.ends_with(".json") {
+/// What a file that is downloaded must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    Weights,
+    /// A document beside them.
+    Json,
+    Onnx,
+    /// Whatever lies beside an ONNX file: its bytes are those of numbers.
+    #[cfg_attr(
+        not(feature = "onnx"),
+        expect(dead_code, reason = "nothing else has some")
+    )]
+    Numbers,
+}
+
+impl Expected {
+    /// What a file of this name must be.
+    pub(super) fn of_name(name: &str) -> Self {
+        let lower = name.to_ascii_lowercase();
+        if lower.ends_with(".json") {
+            Self::Json
+        } else if lower.ends_with(".onnx") {
+            Self::Onnx
+        } else {
+            Self::Weights
+        }
+    }
+}
+
+/// Why a download cannot be what it should be.
+pub(super) fn junk(path: &Path, expected: Expected, name: &str) -> Option<String> {
+    if expected == Expected::Weights {
         return identify(path).err();
     }
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    match read {
-        Ok(_) if head.trim_ascii_start().starts_with(b"{") => None,
-        Ok(_) => Some(format!("{name} is no JSON")),
-        Err(e) => Some(unreadable(e)),
+    match (read, expected) {
+        (Err(error), _) => Some(unreadable(error)),
+        (Ok(_), Expected::Onnx) => no_onnx(&head),
+        (Ok(_), Expected::Numbers) => no_numbers(&head),
+        (Ok(_), _) if head.trim_ascii_start().starts_with(b"{") => None,
+        (Ok(_), _) => Some(format!("{name} is no JSON")),
     }
+}
+
+/// What a file that begins so is, if it is another than an ONNX model.
+pub(super) fn no_onnx(head: &[u8]) -> Option<String> {
+    if is_onnx(head) {
+        return None;
+    }
+    let (what, instead) = match recognise(head, 0) {
+        Ok(format) => {
+            let what = match format {
+                Format::Hdf5 => "a file of HDF5",
+                Format::Safetensors => "a file of safetensors",
+            };
+            let instead = "give it as the weights of a network that has a name";
+            (what.to_owned(), instead.to_owned())
+        }
+        Err(_) if head.starts_with(b"PK") => {
+            ("a ZIP archive".to_owned(), "unpack it (unzip)".to_owned())
+        }
+        Err(_) => foreign(head)?,
+    };
+    Some(format!("this is {what}; expected an ONNX model: {instead}"))
+}
+
+/// What lies in the place of the numbers of an ONNX model, if they cannot begin so.
+pub(super) fn no_numbers(head: &[u8]) -> Option<String> {
+    let is_text = head.starts_with(GIT_LFS) || head.trim_ascii_start().starts_with(b"<");
+    let (what, instead) = foreign(head).filter(|_| is_text)?;
+    Some(format!(
+        "this is {what}; expected the numbers of an ONNX model: {instead}"
+    ))
+}
+
+fn is_onnx(head: &[u8]) -> bool {
+    // The version of the format, then mostly who wrote it.
+    matches!(head, [8, 3..=15, 0x12, ..])
 }
 
 /// The format of a file of weights, by its first bytes; `None` of Keras's archive.
@@ -170,8 +237,9 @@ fn foreign(head: &[u8]) -> Option<(String, String)> {
     } else if head.starts_with(&[8, 1, 0x12]) {
         let what = "the saved_model.pb of a TensorFlow SavedModel";
         (what.to_owned(), SAVED_MODEL.to_owned())
-    } else if matches!(head, [8, 3..=15, 0x12, ..]) {
-        let instead = "take the file that it was exported from";
+    } else if is_onnx(head) {
+        let instead = "give it as the model, in a build with the feature 'onnx', or take the file that \
+                       it was exported from";
         ("an ONNX model".to_owned(), instead.to_owned())
     } else if head.starts_with(b"\x93NUMPY") {
         let instead = "put the arrays of all layers into one file by safetensors.numpy.save_file";

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::access::{Progress, Stage, WeightsAccess};
 use super::cached::{CachedWeights, FileState, FileStatus, RemoteFile, Verdict};
-use super::content;
+use super::content::{self, Expected};
 use super::digest::Digests;
 use super::download::{self, Failure, Partial, Patience, Version};
 use super::place::{Place, State, lock};
@@ -16,7 +16,7 @@ use super::slot::Slot;
 use super::{WeightsSpec, model_folder};
 use crate::cancel;
 use crate::error::{Error, Result};
-use crate::models::{Architecture, Published, TransformerSpec};
+use crate::models::{Architecture, OnnxSpec, Published, TransformerSpec};
 
 /// Environment variable that names the folder.
 const FOLDER_VARIABLE: &str = "FEATURIZE_WEIGHTS_DIR";
@@ -121,6 +121,26 @@ impl WeightsFolder {
         access: &WeightsAccess,
     ) -> Result<Vec<CachedWeights>> {
         model_folder::fetch(spec, &self.path, access)
+    }
+
+    /// Downloads an ONNX file and those that belong to it unless they are there and intact; a file of this
+    /// machine has none that are downloaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`] if they cannot be had, [`Error::Argument`] in builds without the feature `onnx`.
+    pub fn fetch_onnx(
+        &self,
+        spec: &OnnxSpec,
+        access: &WeightsAccess,
+    ) -> Result<Vec<CachedWeights>> {
+        #[cfg(feature = "onnx")]
+        return super::onnx_file::fetch(spec, &self.path, access);
+        #[cfg(not(feature = "onnx"))]
+        {
+            let _ = access;
+            Err(spec.lacking())
+        }
     }
 
     /// Every file that `'imagenet'` may stand for, the weights of transformers with short names, then
@@ -347,7 +367,7 @@ impl WeightsFolder {
         let digests = Digests::of_file(&place.partial.bytes, file.md5.is_some());
         let digests = digests.map_err(unwritable)?;
         // What is no weights says more than a hash that differs.
-        let junk = content::junk(&place.partial.bytes, &file.url.file_name());
+        let junk = content::junk(&place.partial.bytes, file.expected, &file.url.file_name());
         let md5 = &digests.md5;
         let expected = file.md5.filter(|expected| expected != md5);
         let other =
@@ -369,8 +389,16 @@ impl WeightsFolder {
 
     fn unreachable(&self, file: &RemoteFile, why: &str) -> Error {
         let RemoteFile {
-            origin, name, url, ..
+            origin,
+            name,
+            url,
+            expected,
+            ..
         } = file;
+        let seeded = match expected {
+            Expected::Onnx | Expected::Numbers => String::new(),
+            Expected::Weights | Expected::Json => format!(", or use {SEEDED}"),
+        };
         let instead = if file.may_change {
             "Download it by other means and give its path".to_owned()
         } else {
@@ -383,8 +411,7 @@ impl WeightsFolder {
         Error::Weights {
             origin: origin.clone(),
             message: format!(
-                "{name} is not in {} and could not be downloaded from {url}: {why}. {instead}, or \
-                 use {SEEDED}",
+                "{name} is not in {} and could not be downloaded from {url}: {why}. {instead}{seeded}",
                 self.path.display()
             ),
         }
@@ -406,7 +433,7 @@ impl WeightsFolder {
 
 fn ends_as_weights(name: &str) -> bool {
     let extension = Path::new(name).extension().unwrap_or_default();
-    ["h5", "hdf5", "keras", "safetensors"]
+    ["h5", "hdf5", "keras", "onnx", "safetensors"]
         .iter()
         .any(|other| extension.eq_ignore_ascii_case(other))
 }

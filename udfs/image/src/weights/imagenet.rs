@@ -1,6 +1,7 @@
 //! `weights => 'imagenet'`: the files of Keras Applications.
 
 use super::cached::RemoteFile;
+use super::content::Expected;
 use super::url::WeightsUrl;
 use crate::error::{Error, Result};
 use crate::models::Architecture;
@@ -38,6 +39,7 @@ fn published_at(architecture: Architecture, base: Option<&str>) -> Result<Remote
         url,
         md5: architecture.keras_md5(),
         may_change: false,
+        expected: Expected::Weights,
     })
 }
 

@@ -19,6 +19,10 @@ mod folder;
 mod hdf5;
 mod imagenet;
 mod model_folder;
+#[cfg(feature = "onnx")]
+mod onnx_file;
+#[cfg(feature = "onnx")]
+mod onnx_scan;
 mod place;
 mod safetensors;
 mod seeded;
@@ -47,6 +51,8 @@ use self::hdf5::KerasFile;
 pub use self::imagenet::{BASE_URL_VARIABLE, DEFAULT_BASE_URL};
 pub use self::model_folder::FolderAddress;
 pub(crate) use self::model_folder::{LoadedFolder, ModelFolder};
+#[cfg(feature = "onnx")]
+pub(crate) use self::onnx_file::{LoadedOnnx, OnnxFile};
 use self::safetensors::SafetensorsFile;
 use self::seeded::Seeded;
 #[cfg(test)]
@@ -135,6 +141,13 @@ impl WeightsSpec {
     pub(crate) fn known(&self, model: &ModelSpec) -> Known {
         let architecture = match model {
             ModelSpec::Convolutional(architecture) => *architecture,
+            ModelSpec::Onnx(_) => {
+                return Known {
+                    sha256: None,
+                    md5: None,
+                    preprocessing: None,
+                };
+            }
             ModelSpec::Transformer(spec) => {
                 let published = spec.published.filter(|_| *self == Self::Seeded);
                 return Known {

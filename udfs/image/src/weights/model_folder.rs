@@ -22,7 +22,7 @@ use crate::models::TransformerSpec;
 use crate::models::transformer::{Config, Published};
 
 const CONFIG: &str = "config.json";
-const PREPROCESSOR: &str = "preprocessor_config.json";
+pub(super) const PREPROCESSOR: &str = "preprocessor_config.json";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// Longest text that is read of a folder: an index of a million tensors.
@@ -73,7 +73,7 @@ impl fmt::Display for FolderAddress {
 
 /// A file of a folder, which is on this machine.
 #[derive(Debug, Clone)]
-enum Part {
+pub(super) enum Part {
     Local(PathBuf),
     Cached(CachedWeights),
     /// Known to this program.
@@ -81,7 +81,7 @@ enum Part {
 }
 
 impl Part {
-    fn path(&self) -> Option<&Path> {
+    pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::Local(path) => Some(path),
             Self::Cached(cached) => Some(cached.path()),
@@ -89,7 +89,7 @@ impl Part {
         }
     }
 
-    fn fingerprint(&self) -> Result<Fingerprint> {
+    pub(super) fn fingerprint(&self) -> Result<Fingerprint> {
         match self {
             Self::Local(path) => Fingerprint::of_file(path),
             Self::Cached(cached) => Ok(Fingerprint::Cached {
@@ -101,7 +101,7 @@ impl Part {
         }
     }
 
-    fn text(&self) -> Result<String, String> {
+    pub(super) fn text(&self) -> Result<String, String> {
         let Some(path) = self.path() else {
             let Self::Text(text) = self else {
                 return Err("the file is nowhere".to_owned());

@@ -96,6 +96,20 @@ impl WeightsUrl {
         Some(joined)
     }
 
+    /// The address of another file in the same folder, or `None` if it cannot have one.
+    #[cfg(feature = "onnx")]
+    pub(super) fn beside(&self, name: &str) -> Option<Self> {
+        let mut other = self.clone();
+        other
+            .url
+            .path_segments_mut()
+            .ok()?
+            .pop_if_empty()
+            .pop()
+            .push(name);
+        Some(other)
+    }
+
     /// Last segment of the path, with nothing but letters, digits, `.`, `-` and `_`.
     pub(super) fn file_name(&self) -> String {
         let segments = self.url.path_segments();
@@ -138,6 +152,7 @@ impl WeightsUrl {
             ".index.json",
             ".json",
             ".keras",
+            ".onnx",
             ".safetensors",
         ]
         .into_iter()

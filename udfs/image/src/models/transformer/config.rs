@@ -4,6 +4,7 @@ use featurize_kernels::{Activation, Pooling};
 use serde_json::{Map, Value};
 
 use crate::json::{self, Fields};
+use crate::preparation::Fixed;
 
 /// Largest grid of patches along a side: tokens, and what attention takes, are bounded by it.
 pub(super) const MOST_GRID: usize = 128;
@@ -80,7 +81,7 @@ impl Config {
                 Self::dinov2(&top, 16, registers)?
             }
             "vit" => Self {
-                epsilon: top.number("layer_norm_eps", 1e-12, 0.0..=1.0)?,
+                epsilon: top.number("layer_norm_eps", Some(1e-12), 0.0..=1.0)?,
                 biased: top.flag("qkv_bias", true)?,
                 ..Self::of(Family::Vit, &top, 16, "gelu")?
             },
@@ -119,7 +120,7 @@ impl Config {
         let ratio = fields.whole("mlp_ratio", Some(4), 1..=64)?;
         Ok(Self {
             inner: config.width * ratio,
-            epsilon: fields.number("layer_norm_eps", 1e-6, 0.0..=1.0)?,
+            epsilon: fields.number("layer_norm_eps", Some(1e-6), 0.0..=1.0)?,
             biased: fields.flag("qkv_bias", true)?,
             registers,
             antialias: registers > 0,
@@ -129,7 +130,7 @@ impl Config {
 
     fn clip(fields: &Fields<'_>, projection: usize) -> Result<Self, String> {
         Ok(Self {
-            epsilon: fields.number("layer_norm_eps", 1e-5, 0.0..=1.0)?,
+            epsilon: fields.number("layer_norm_eps", Some(1e-5), 0.0..=1.0)?,
             projection: Some(projection),
             ..Self::of(Family::Clip, fields, 32, "quick_gelu")?
         })
@@ -137,7 +138,7 @@ impl Config {
 
     fn siglip(fields: &Fields<'_>) -> Result<Self, String> {
         Ok(Self {
-            epsilon: fields.number("layer_norm_eps", 1e-6, 0.0..=1.0)?,
+            epsilon: fields.number("layer_norm_eps", Some(1e-6), 0.0..=1.0)?,
             head: fields.flag("vision_use_head", true)?,
             ..Self::of(Family::Siglip, fields, 16, "gelu_pytorch_tanh")?
         })
@@ -240,9 +241,13 @@ impl Config {
         })
     }
 
-    /// Whether the reference feeds it images of any size without being told to.
-    pub(crate) fn takes_any_side(&self) -> bool {
-        self.family == Family::Dinov2
+    /// The side of the images that it is fed unless one says otherwise; the reference feeds DINOv2 any.
+    pub(crate) fn fixed(&self) -> Option<Fixed> {
+        let fixed = Fixed {
+            side: self.side,
+            says: "config.json, field 'image_size', says",
+        };
+        (self.family != Family::Dinov2).then_some(fixed)
     }
 }
 

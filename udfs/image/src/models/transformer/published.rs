@@ -81,14 +81,14 @@ const DINOV2: &str = r#"{"image_processor_type": "BitImageProcessor", "size": {"
 mod tests {
     use super::*;
     use crate::models::transformer::Config;
-    use crate::preparation::Preparation;
+    use crate::preparation::Description;
 
     #[test]
     fn what_is_known_of_each_can_be_read() {
         for published in Published::ALL {
             let config = Config::parse(published.config()).unwrap();
-            let preparation = Preparation::parse(published.preprocessor(), &config, None).unwrap();
-            assert_eq!(preparation.side(), 224, "{published}");
+            let description = Description::of_folder(published.preprocessor(), config.fixed());
+            assert_eq!(description.parse(None).unwrap().side(), 224, "{published}");
         }
     }
 }
