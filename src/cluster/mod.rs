@@ -190,7 +190,9 @@
 //!   the name of a query.
 //! * *Certificates are not taken back*: there are no revocation lists. Let them end soon, or replace the authority.
 //! * *Disks*: what executors keep between stages lies in their work folders, in plaintext.
-//! * *Denial of service*: handshakes and connections are bounded in number and time, queries are not.
+//! * *Denial of service*: handshakes and connections are bounded in number and time, queries are not. Whoever
+//!   reaches a port and keeps some hundreds of silent connections to it keeps others waiting, without a
+//!   certificate, too: let only the cluster and its clients reach it.
 //! * `featurize certs` is for trials: the authority's key lies next to what it has signed, all executors share one
 //!   key, and nothing takes a certificate back.
 //! * TLS needs Unix sockets, in a folder that only the process's user may enter, so that there is none on Windows.

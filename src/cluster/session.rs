@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ballista_core::config::{
-    BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE,
+    BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE, BALLISTA_CLIENT_PULL,
 };
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::registry::BallistaFunctionRegistry;
@@ -40,6 +40,9 @@ pub(super) fn with_cluster(config: SessionConfig) -> SessionConfig {
         .with_ballista_logical_extension_codec(Arc::<FeaturizeLogicalCodec>::default())
         .with_ballista_physical_extension_codec(Arc::<FeaturizePhysicalCodec>::default())
         .set_usize(BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE, CLIENT_MESSAGE_BYTES)
+        // A client that waits to be told learns the job's number with the end of its first stage, and
+        // before that has nothing to cancel. One that asks has it at once, and asks every 50 ms.
+        .set_bool(BALLISTA_CLIENT_PULL, true)
         // In 55.0 a query of the adaptive planner never ends when a machine is lost that held
         // results of a finished stage: it cannot take note of a stage's second end.
         .set_bool(BALLISTA_ADAPTIVE_PLANNER_ENABLED, false);

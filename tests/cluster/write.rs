@@ -228,7 +228,7 @@ async fn a_query_that_is_dropped_is_cancelled() {
 /// What the scheduler says of it.
 pub(crate) const CANCELLING: [(&str, &str); 1] = [("RUST_LOG", "ballista_scheduler=info")];
 
-/// In the middle of a `COPY`.
+/// In the middle of a `COPY`, of whose stages none has ended: the scheduler has had nothing to tell yet.
 pub(crate) async fn drop_a_query(cluster: &Cluster) {
     let ctx = cluster.session().await;
     create_images(&ctx).await;
@@ -236,8 +236,8 @@ pub(crate) async fn drop_a_query(cluster: &Cluster) {
     // More than it can do in the time that it gets.
     let folder = cluster.folder.path().join("out");
     let copy = format!(
-        "COPY (SELECT featurize(a.content, 'vgg16') AS f FROM images a CROSS JOIN images b
-               CROSS JOIN images c) TO '{}/' STORED AS PARQUET",
+        "COPY (SELECT featurize(content, 'vgg16') AS f
+               FROM (SELECT content, unnest(range(1, 1000)) AS n FROM images)) TO '{}/' STORED AS PARQUET",
         folder.display()
     );
     let mut stream = ctx

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, LazyLock};
 
-use datafusion::common::{Result, config_datafusion_err};
+use datafusion::common::{Result, config_datafusion_err, config_err};
 use tokio_rustls::rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
@@ -52,16 +52,26 @@ impl ServerSide {
             .with_protocol_versions(VERSIONS)
             .map_err(|e| unusable(files, &e))?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(identity.chain, identity.key)
+            .with_single_cert(identity.chain.clone(), identity.key)
             .map_err(|e| unusable(files, &e))?;
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
         // A certificate that has expired meanwhile is not let in by what it was given before.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self {
+        let side = Self {
             config: Arc::new(config),
             roots: identity.roots,
-        })
+        };
+        // Said now, not to the first client.
+        if !side.is_machine(&identity.chain) {
+            return config_err!(
+                "'{}' is no certificate for a scheduler or an executor: expected one that '{}' has signed, that \
+                 has not expired, and that is good for servers (extended key usage serverAuth)",
+                files.cert.display(),
+                files.ca.display()
+            );
+        }
+        Ok(side)
     }
 
     /// Whether a certificate that was let in is one of a machine of the cluster: good for a server, too.

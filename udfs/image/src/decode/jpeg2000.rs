@@ -1,9 +1,14 @@
-//! JPEG 2000, as a bare codestream or in the boxes of JP2, as Pillow shows it.
+//! JPEG 2000, as a bare codestream or in the boxes of JP2, nearly as Pillow shows it.
 //!
 //! Samples of up to eight bits are shifted up, not stretched, and deeper ones rounded, as Pillow's are
 //! (of which the brightest wrap around to 0; here they stay white). Four channels are red, green, blue
 //! and alpha, unless the file says that they are inks. Wavelets in whole numbers give Pillow's levels;
 //! those of real numbers may be off by one, as OpenJPEG computes in another order.
+//!
+//! Otherwise than Pillow: the channels of a palette or of a definition of channels come in the order that
+//! the file says; where all channels are coarser than the grid, the picture is as large as they are; luma
+//! and chroma become colours in real numbers; and the header of JP2 may contradict that of the codestream,
+//! which counts.
 
 mod header;
 

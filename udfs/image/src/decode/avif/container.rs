@@ -1,7 +1,7 @@
 //! The primary item of a file of the High Efficiency Image File Format and its properties (ISO/IEC
 //! 14496-12, section 8.11, and 23008-12, section 6).
 
-use super::super::boxes::{MOST_BOXES, boxes};
+use super::super::boxes::{MOST_BOXES, boxes, is_cut};
 use super::super::error::Cause;
 
 /// Most items, references or parts of an item that are looked at.
@@ -38,6 +38,10 @@ impl Primary {
     /// # Errors
     /// If there is no primary item in AV1, or not all of it, or if it is of a kind that is not supported.
     pub(super) fn read(file: &[u8]) -> Result<Self, Cause> {
+        // Of an animation, what comes after the picture may be missing; Pillow refuses that, too.
+        if is_cut(file) {
+            return Err(lacks("the end of the file"));
+        }
         let meta = within(file, b"meta").and_then(|meta| meta.get(4..));
         let meta = meta.ok_or_else(|| lacks("its box of metadata"))?;
         let id = within(meta, b"pitm").and_then(|pitm| {
