@@ -40,7 +40,7 @@ pub struct FeaturizeOptions {
     pub onnx_preprocessing: Option<String>,
     /// Largest image, in pixels, that is decoded.
     pub max_pixels: u64,
-    /// What to do with the orientation in EXIF of JPEG, PNG and WebP.
+    /// What to do with the orientation in EXIF of JPEG, PNG and WebP, and that of AVIF.
     pub exif_orientation: ExifOrientation,
     /// What to do with a JPEG that ends early.
     pub truncated_images: TruncatedImages,
@@ -121,7 +121,7 @@ const SETTINGS: [(&str, &str); 19] = [
     ("max_pixels", "Largest image, in pixels, that is decoded"),
     (
         "exif_orientation",
-        "What to do with the orientation in EXIF of JPEG, PNG and WebP: ignore (as Keras jobs) or apply. That of TIFF is always applied, as by Pillow",
+        "What to do with the orientation in EXIF of JPEG, PNG and WebP, and that of AVIF: ignore (as Keras jobs) or apply. That of TIFF is always applied, as by Pillow",
     ),
     (
         "truncated_images",

@@ -197,9 +197,12 @@ async fn executors_of_others_do_not_come_in() {
     );
     for (flags, reason) in [
         (others.flags("executor"), "of another authority"),
-        (mixed, "does not accept the certificate"),
-        // A client is no machine.
-        (ours.flags("client"), "only machines of the cluster"),
+        // Who would be refused is told by itself.
+        (mixed, "is no certificate for a scheduler or an executor"),
+        (
+            ours.flags("client"),
+            "is no certificate for a scheduler or an executor",
+        ),
         (String::new(), "expects --tls-ca"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_featurize"));

@@ -97,7 +97,7 @@ macro_rules! choice {
 }
 
 choice! {
-    /// `featurize.exif_orientation`: what to do with the orientation in EXIF of JPEG, PNG and WebP.
+    /// `featurize.exif_orientation`: what to do with the orientation in EXIF of JPEG, PNG and WebP, and that of AVIF.
     ExifOrientation {
         /// Take pixels as stored, as Keras jobs do.
         #[default]
