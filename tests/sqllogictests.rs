@@ -47,6 +47,9 @@ async fn run_file(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
             ProgressBar::hidden(),
         ))
     });
+    if cfg!(feature = "onnx") {
+        runner.add_label("onnx");
+    }
     runner.with_column_validator(strict_column_validator);
     runner.with_normalizer(value_normalizer);
     runner.with_validator(df_value_validator);

@@ -240,6 +240,14 @@ async fn raw_requests_to_the_ports_are_refused() {
             );
         }
     }
+    for files in [None, Some(&foreign), Some(&bare), Some(&mixed)] {
+        // Whoever is let in learns that there is no such service.
+        let status = data(cluster.port, files).await;
+        assert!(
+            !matches!(status, Some(Code::Unimplemented | Code::Ok)),
+            "{status:?}"
+        );
+    }
     // A client fetches results, and may not do what machines do.
     let client = ours.files("client");
     let status = data(port, Some(&client)).await;

@@ -228,37 +228,38 @@ async fn a_query_that_is_dropped_is_cancelled() {
 /// What the scheduler says of it.
 pub(crate) const CANCELLING: [(&str, &str); 1] = [("RUST_LOG", "ballista_scheduler=info")];
 
-/// In the middle of a `COPY`, of whose stages none has ended: the scheduler has had nothing to tell yet.
+/// In the middle of a `COPY`: of many stages, and of one, of which the scheduler has had nothing to tell yet.
+/// Each is more than it can do in the time that it gets.
 pub(crate) async fn drop_a_query(cluster: &Cluster) {
     let ctx = cluster.session().await;
     create_images(&ctx).await;
     run(&ctx, "SET featurize.weights = 'seeded'").await;
-    // More than it can do in the time that it gets.
-    let folder = cluster.folder.path().join("out");
-    let copy = format!(
-        "COPY (SELECT featurize(content, 'vgg16') AS f
-               FROM (SELECT content, unnest(range(1, 1000)) AS n FROM images)) TO '{}/' STORED AS PARQUET",
-        folder.display()
-    );
-    let mut stream = ctx
-        .sql(&copy)
-        .await
-        .unwrap()
-        .execute_stream()
-        .await
-        .unwrap();
-    let is_running = || cluster.scheduler.log().contains("Job submitted");
-    loop {
-        let next = tokio::time::timeout(Duration::from_secs(1), stream.next()).await;
-        assert!(next.is_err(), "it has ended: {next:?}");
-        if is_running() {
-            break;
+    let queries = [
+        "SELECT featurize(a.content, 'vgg16') AS f FROM images a CROSS JOIN images b CROSS JOIN images c",
+        "SELECT featurize(content, 'vgg16') AS f
+         FROM (SELECT content, unnest(range(1, 1000)) AS n FROM images)",
+    ];
+    let said = |words: &str| cluster.scheduler.log().matches(words).count();
+    for (before, query) in queries.into_iter().enumerate() {
+        let folder = cluster.folder.path().join(format!("out{before}"));
+        let copy = format!(
+            "COPY ({query}) TO '{}/' STORED AS PARQUET",
+            folder.display()
+        );
+        let frame = ctx.sql(&copy).await.unwrap();
+        let mut stream = frame.execute_stream().await.unwrap();
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(1), stream.next()).await;
+            assert!(next.is_err(), "it has ended: {next:?}");
+            if said("Job submitted") > before {
+                break;
+            }
         }
+        drop(stream);
+        cancellations().await;
+        wait_for(|| said("Job cancelled") > before);
+        assert!(!folder.join("_SUCCESS").exists());
     }
-    drop(stream);
-    cancellations().await;
-    wait_for(|| cluster.scheduler.log().contains("Job cancelled"));
-    assert!(!folder.join("_SUCCESS").exists());
 }
 
 /// All vectors go through one task, which sees whether they are of one length.

@@ -174,7 +174,8 @@ pub(crate) struct SchedulerArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     no_executors_grace_period_seconds: u64,
 
-    /// GET /readyz on the scheduler's port answers 200 when so many executors are there
+    /// GET /readyz answers 200 when so many executors are there; on the scheduler's port (with TLS, to whoever
+    /// has a certificate) and on --metrics-port
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     min_ready_executors: usize,
 

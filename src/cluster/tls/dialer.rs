@@ -154,15 +154,7 @@ impl Dialer {
         doors.made += 1;
         let path = self.folder.path().join(number.to_string());
         let free = Arc::new(Semaphore::new(CONNECTIONS));
-        let target = Target {
-            host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
-            port,
-            tls: Arc::clone(&self.tls),
-        };
-        let accepting = pass_on(&path, target, Arc::clone(&free))?;
+        let accepting = pass_on(&path, self.target(host, port), Arc::clone(&free))?;
         let door = Door {
             number,
             path: path.clone(),
@@ -173,17 +165,20 @@ impl Dialer {
         Ok(path)
     }
 
-    /// Finds out whether `host` accepts this process.
-    pub(crate) async fn probe(&self, host: &str, port: u16) -> Result<(), Refusal> {
-        let target = Target {
+    fn target(&self, host: &str, port: u16) -> Target {
+        Target {
             host: host
                 .trim_start_matches('[')
                 .trim_end_matches(']')
                 .to_owned(),
             port,
             tls: Arc::clone(&self.tls),
-        };
-        let mut stream = target.connect().await?;
+        }
+    }
+
+    /// Finds out whether `host` accepts this process.
+    pub(crate) async fn probe(&self, host: &str, port: u16) -> Result<(), Refusal> {
+        let mut stream = self.target(host, port).connect().await?;
         // The server's word on a certificate comes after the handshake; HTTP/2 begins like this.
         let heard = async {
             stream.write_all(PREFACE).await?;

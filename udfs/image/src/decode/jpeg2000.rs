@@ -17,6 +17,7 @@ use hayro_jpeg2000::{ColorSpace, ComponentData, DecodeSettings, DecoderContext, 
 use self::header::{CIELAB, CMYK, Declared, YCCK};
 use super::error::Cause;
 use super::levels::cmyk_to_rgb;
+use super::open::DECODER_OVERHEAD;
 use super::{DecodeOptions, DeepGrey, Details, Format, Header, Opened, RgbPixels};
 
 /// Reads the headers.
@@ -50,7 +51,7 @@ pub(super) fn open(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opene
     Ok(Box::new(Jpeg2000 {
         image,
         mode,
-        deep_grey: options.deep_grey,
+        options,
     }))
 }
 
@@ -67,7 +68,7 @@ enum Mode {
 struct Jpeg2000<'a> {
     image: Image<'a>,
     mode: Mode,
-    deep_grey: DeepGrey,
+    options: DecodeOptions,
 }
 
 impl Opened for Jpeg2000<'_> {
@@ -101,6 +102,7 @@ impl Opened for Jpeg2000<'_> {
 
     fn read(self: Box<Self>) -> Result<RgbPixels, Cause> {
         let (width, height) = (self.image.width() as usize, self.image.height() as usize);
+        self.check_memory()?;
         let mut context = DecoderContext::default();
         let decoded = self.image.decode(&mut context).map_err(cause)?;
         let channels: Vec<Channel> = decoded.components().iter().map(Channel::new).collect();
@@ -113,7 +115,7 @@ impl Opened for Jpeg2000<'_> {
         match (self.mode, channels.as_slice()) {
             (Mode::Grey, [grey, ..]) => {
                 for (pixel, sample) in pixels.iter_mut().zip(grey.samples) {
-                    *pixel = [grey.grey(*sample, self.deep_grey); 3];
+                    *pixel = [grey.grey(*sample, self.options.deep_grey); 3];
                 }
             }
             (Mode::GreyAlpha, [grey, ..]) => {
@@ -147,6 +149,31 @@ impl Opened for Jpeg2000<'_> {
             height,
             data,
         })
+    }
+}
+
+impl Jpeg2000<'_> {
+    /// Refuses what would take more memory than is documented: samples and coefficients are numbers of 32 bits,
+    /// and four channels are copied once more when they are put in order.
+    fn check_memory(&self) -> Result<(), Cause> {
+        const PER_PIXEL: u64 = 24;
+        let pixels = u64::from(self.image.width()) * u64::from(self.image.height());
+        let most = self.options.limits.max_pixels;
+        let allowed = most
+            .saturating_mul(PER_PIXEL)
+            .saturating_add(DECODER_OVERHEAD);
+        let needed = match self.mode {
+            Mode::Grey | Mode::GreyAlpha | Mode::Rgb => pixels * PER_PIXEL,
+            Mode::RgbAlpha | Mode::Cmyk => pixels * 2 * PER_PIXEL,
+        };
+        if needed > allowed {
+            return Err(Cause::Corrupt(format!(
+                "its four channels take {} MB, more than featurize.max_pixels = {most} allows; raise the \
+                 setting if the image is genuine",
+                needed >> 20
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -14,14 +14,14 @@
 //! | WebP | lossy and lossless, the first frame on black | a file shorter than it says |
 //! | BMP | 1 to 32 bits, masks, runs, Windows and OS/2 | JPEG or PNG within; more masks than Pillow are read |
 //! | TIFF | the first picture, turned by its orientation: 1 to 16 bits, palettes, CMYK, strips, tiles, planes, BigTIFF; raw, LZW, Deflate, PackBits, JPEG, fax | LZMA, Zstandard and WebP compression, fax in two dimensions, CIE L*a*b*, YCbCr that is not JPEG; grey of 12 and 16 bits by its high byte and of more or signed not at all, unless `deep_grey` is `clip` |
-//! | JPEG 2000 | 1 to 4 channels of any bits, palettes, bare or in JP2 | CIE L*a*b* and YCCK colours, more than 32 quality layers; grey of more than 8 bits by its high byte unless `deep_grey` is `clip` |
+//! | JPEG 2000 | 1 to 4 channels of any bits, palettes, bare or in JP2 | CIE L*a*b* and YCCK colours, more than 32 quality layers, four channels of more than half of `max_pixels`; grey of more than 8 bits by its high byte unless `deep_grey` is `clip` |
 //! | AVIF | with the feature `avif`: the primary item, 8 to 12 bits, all subsamplings | animations, grids of tiles, colours multiplied by alpha, matrices but those of BT.601, 709 and 2020; without the feature, all |
 //! | HEIC | nothing | refused: convert it first |
 //! | JPEG XL | nothing | refused: convert it first |
 //!
 //! ICC profiles are not applied, as by Pillow. Orientation is read from EXIF, not from XMP. Whatever the
 //! file, decoding it takes at most 24 bytes for each pixel that `max_pixels` allows, 64 MiB and four
-//! times the file (JPEG 2000: 28 bytes for each pixel).
+//! times the file.
 //!
 //! JPEG is decoded by a port of libjpeg-turbo, the library inside Pillow, because features move
 //! with every pixel level. Measured on 280 JPEGs made from photographs (grey, three chroma

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::kinds::fnv;
 use datafusion_functions_image::decode::{DecodeOptions, Limits, RgbPixels, decode, inspect};
 
 const LIMITS: Limits = Limits { max_pixels: 1000 };
@@ -66,12 +67,6 @@ fn picture(name: &str) -> RgbPixels {
     let image = decode(&file(name), LIMITS);
     assert!(image.is_ok(), "{name}: {image:?}");
     image.unwrap()
-}
-
-fn fnv(data: &[u8]) -> u32 {
-    data.iter().fold(0x811C_9DC5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
 }
 
 /// Names of the pictures that are not Pillow's.
@@ -161,6 +156,31 @@ fn what_jpeg_2000_claims_is_checked_before_it_is_decoded() {
     .unwrap_err();
     assert!(error.to_string().contains("1048576 tiles"), "{error}");
     assert!(claims(40, &[1, 0]).contains("256 channels"));
+}
+
+/// 2,000 pixels a side: within the limit, and more memory than it stands for.
+#[test]
+fn four_channels_of_jpeg_2000_take_no_more_than_is_documented() {
+    let flat = file("flat_rgba.jp2");
+    let error = decode(
+        &flat,
+        Limits {
+            max_pixels: 4_000_000,
+        },
+    )
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("four channels take 183 MB"),
+        "{error}"
+    );
+    let image = decode(
+        &flat,
+        Limits {
+            max_pixels: 8_000_000,
+        },
+    )
+    .unwrap();
+    assert_eq!(image.data[..3], [10, 200, 30]);
 }
 
 #[test]

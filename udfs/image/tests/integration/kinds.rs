@@ -116,7 +116,7 @@ fn options(setting: &str) -> DecodeOptions {
     options
 }
 
-fn fnv(data: &[u8]) -> u32 {
+pub(crate) fn fnv(data: &[u8]) -> u32 {
     data.iter().fold(0x811C_9DC5, |hash, byte| {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
     })

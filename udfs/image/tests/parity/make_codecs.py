@@ -17,6 +17,8 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
+from make_kinds import fnv
+
 DATA = Path(__file__).resolve().parent.parent / "data" / "codecs"
 W, H = 31, 21
 RANDOM = np.random.RandomState(20)
@@ -72,6 +74,7 @@ def jpeg2000():
     mapping = b"".join(struct.pack(">HBB", 0, 1, column) for column in range(3))
     yield "palette.jp2", with_boxes(
         jp2(GREY), box(b"colr", bytes([1, 0, 0, 0, 0, 0, 16])) + box(b"pclr", palette) + box(b"cmap", mapping))
+    yield "flat_rgba.jp2", saved(Image.new("RGBA", (2000, 2000), (10, 200, 30, 99)), "JPEG2000")
     yield "real.jp2", jp2(SMOOTH, irreversible=True, quality_layers=[30], quality_mode="rates")
 
 
@@ -101,13 +104,6 @@ def avif():
             # The box goes before the frame: primaries, transfer and matrix in two bytes each, the range.
             at = data.index(b"nclx") + 10
             yield f"limited_{layout}_{matrix}.avif", data[:at] + b"\0" + data[at + 1 :]
-
-
-def fnv(data):
-    value = 0x811C9DC5
-    for byte in data:
-        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return value
 
 
 def main():

@@ -344,7 +344,7 @@ impl Network {
             }
             Ok(())
         })();
-        self.free().push(workspace);
+        self.give_back(workspace);
         result
     }
 
@@ -352,6 +352,16 @@ impl Network {
         let free = self.free().pop();
         let lines = |lines: &usize| vec![Lanes::ZERO; *lines];
         free.unwrap_or_else(|| self.slots.iter().map(lines).collect())
+    }
+
+    /// Keeps a workspace for the next call. A thread that waits for the others of its team may have taken up an
+    /// image of another caller, with a workspace of its own; what that is more than callers need goes.
+    fn give_back(&self, workspace: Workspace) {
+        let mut free = self.free();
+        // As many callers are admitted, or as many images computed alone, at a time.
+        if free.len() < rayon::current_num_threads().max(2) {
+            free.push(workspace);
+        }
     }
 
     fn free(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {

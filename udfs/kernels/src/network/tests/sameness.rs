@@ -65,13 +65,9 @@ fn many_callers_share_one_pool() {
                 assert!(caller.join().unwrap() == expected);
             }
         });
-        // One for each of two admitted callers. Where images are computed alone, a thread that waits for the
-        // others of its team (of the images left over) may take up one of the other caller's meanwhile, so
-        // that there is one more for each thread at most.
-        let most = if alone { 2 + pool.threads() } else { 2 };
         let workspaces = network.free().len();
         assert!(
-            workspaces <= most,
+            workspaces <= 2,
             "{workspaces} workspaces for 2 admitted callers"
         );
     }
