@@ -32,6 +32,7 @@ pub use session::{
     SessionStateBuilderFeaturize, aggregate_functions_of, all_default_aggregate_functions,
     all_default_analyzer_rules, all_default_documentation, all_default_physical_optimizer_rules,
     all_default_scalar_functions, all_default_table_factories, enable_featurize, register_all,
+    set_weights_access, update_functions,
 };
 
 pub use url_tables::enable_url_tables;

@@ -7,7 +7,7 @@ use datafusion::catalog::TableProviderFactory;
 use datafusion::common::Result;
 use datafusion::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, Documentation, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -232,6 +232,36 @@ pub fn enable_featurize(ctx: &SessionContext) -> Result<()> {
         }
     }
     *state = builder.build();
+    Ok(())
+}
+
+/// Installs the functions that load weights anew, with this access to them.
+///
+/// # Errors
+/// When the session refuses a function.
+pub fn set_weights_access(ctx: &SessionContext, access: &WeightsAccess) -> Result<()> {
+    let state = ctx.state_ref();
+    let mut state = state.write();
+    for function in datafusion_functions_image::all_scalar_functions_with(access) {
+        state.register_udf(function)?;
+    }
+    update_functions(&mut state)
+}
+
+/// Tells the functions what the settings are now, as `SET` does.
+///
+/// `featurize` takes those that decide what features are when a statement is planned. Where the
+/// settings of a session are changed in another way than by `SET` and `RESET`, call this afterwards.
+///
+/// # Errors
+/// When the session refuses a function.
+pub fn update_functions(state: &mut SessionState) -> Result<()> {
+    let options = state.config().options();
+    let functions = state.scalar_functions().values();
+    let updated = functions.filter_map(|function| function.inner().with_updated_config(options));
+    for function in updated.map(Arc::new).collect::<Vec<_>>() {
+        state.register_udf(function)?;
+    }
     Ok(())
 }
 

@@ -25,9 +25,13 @@ pub struct SessionStores {
 impl SessionStores {
     /// The stores of this runtime, those that are registered later included.
     pub fn new(runtime: &RuntimeEnv) -> Self {
-        Self {
-            registry: Arc::clone(&runtime.object_store_registry),
-        }
+        Self::from(Arc::clone(&runtime.object_store_registry))
+    }
+}
+
+impl From<Arc<dyn ObjectStoreRegistry>> for SessionStores {
+    fn from(registry: Arc<dyn ObjectStoreRegistry>) -> Self {
+        Self { registry }
     }
 }
 

@@ -36,8 +36,8 @@
 //! `AWS_SESSION_TOKEN`; the profile `AWS_PROFILE`, or `default`, of `~/.aws/config` and
 //! `~/.aws/credentials`, with its region, role and single sign-on; a web identity
 //! (`AWS_WEB_IDENTITY_TOKEN_FILE`, on Kubernetes); the role of the container (ECS) or instance
-//! (EC2). Where none is found, requests are anonymous. Credentials that expire are renewed while a
-//! query runs, except those given as options.
+//! (EC2). Where none is found, requests are anonymous. Credentials that expire are asked for anew a minute
+//! before, also while a query runs, except those given as options.
 //!
 //! A library that is built without `cli` reads the variables, the web identity and the roles, but
 //! no profiles. The other options have variables too: `aws.request_payer` is `AWS_REQUEST_PAYER`. A
@@ -47,6 +47,10 @@
 //! without any of them the managed identity of the machine is asked. `abfss://container@account.dfs.core.windows.net/`
 //! names container and account at once; a session can have one container of an account under it, and any
 //! number under `az://`.
+//!
+//! Data sets of the Hugging Face hub, `hf://datasets/owner/repo[@revision]/path` (feature `http`), are read and
+//! not written. They have no options: `HF_TOKEN` opens private ones, `HF_ENDPOINT` names another hub. The
+//! revision `~parquet` is what the hub converts to Parquet. The hub does not tell when its files were changed.
 //!
 //! Options are the store's and not the table's: they are in no plan, no `SHOW CREATE TABLE` and no
 //! log, and errors name an option but not its value. A store is made once a bucket, and every later

@@ -22,7 +22,7 @@ use datafusion_proto::logical_plan::{AsLogicalPlan, LogicalExtensionCodec};
 use datafusion_proto::protobuf;
 use prost::Message;
 
-use super::codec_blobs;
+use super::codec_functions;
 use super::formats::CopyFormat;
 use super::messages::{
     BinaryFileTableMessage, FilesMessage, Logical, MemoryTableMessage, StoredTableMessage,
@@ -131,14 +131,14 @@ impl LogicalExtensionCodec for FeaturizeLogicalCodec {
     }
 
     fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {
-        match codec_blobs::decode(name, buf)? {
+        match codec_functions::decode(name, buf)? {
             Some(function) => Ok(function),
             None => self.inner.try_decode_udf(name, buf),
         }
     }
 
     fn try_encode_udf(&self, node: &ScalarUDF, buf: &mut Vec<u8>) -> Result<()> {
-        match codec_blobs::encode(node, buf) {
+        match codec_functions::encode(node, buf) {
             true => Ok(()),
             false => self.inner.try_encode_udf(node, buf),
         }

@@ -21,7 +21,7 @@ use datafusion_proto::physical_plan::{
     PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
 };
 
-use super::codec_blobs;
+use super::codec_functions;
 use super::codec_sink::{decode_write_spec, encode_write_spec};
 use super::messages::{
     FetchMessage, NotNullMessage, OffloadMessage, Physical, ReadBlobMessage, SmallBatchesMessage,
@@ -176,14 +176,14 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
     }
 
     fn try_decode_udf(&self, name: &str, buf: &[u8]) -> Result<Arc<ScalarUDF>> {
-        match codec_blobs::decode(name, buf)? {
+        match codec_functions::decode(name, buf)? {
             Some(function) => Ok(function),
             None => self.inner.try_decode_udf(name, buf),
         }
     }
 
     fn try_encode_udf(&self, node: &ScalarUDF, buf: &mut Vec<u8>) -> Result<()> {
-        match codec_blobs::encode(node, buf) {
+        match codec_functions::encode(node, buf) {
             true => Ok(()),
             false => self.inner.try_encode_udf(node, buf),
         }

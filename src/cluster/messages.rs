@@ -13,7 +13,7 @@ use datafusion_proto::protobuf::{
 use prost::{Message, Oneof};
 
 /// Raised whenever the meaning of a message changes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Extensions of a logical plan.
 #[derive(Clone, PartialEq, Message)]
@@ -260,6 +260,13 @@ pub(super) struct SortingColumnMessage {
     pub(super) descending: bool,
     #[prost(bool, tag = "3")]
     pub(super) nulls_first: bool,
+}
+
+/// The settings that a call of `featurize` was planned with, by their names.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct FeatureSettingsMessage {
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub(super) entries: BTreeMap<String, String>,
 }
 
 /// Stores with the options that reach them.

@@ -199,7 +199,7 @@
 
 mod cancel;
 mod client;
-mod codec_blobs;
+mod codec_functions;
 mod codec_logical;
 mod codec_physical;
 mod codec_sink;

@@ -29,7 +29,7 @@ use prost::Message;
 
 use super::cancel::CancelOnDropExec;
 use super::client::warn_unless_ready;
-use super::codec_blobs;
+use super::codec_functions;
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::formats::CopyFormat;
 use super::link::Link;
@@ -122,7 +122,7 @@ impl ClientPlanner {
             }
             node => Ok(Transformed::no(node)),
         });
-        codec_blobs::with_stores(packed?.data, &stores)
+        codec_functions::with_stores(packed?.data, &stores)
     }
 
     /// # Errors

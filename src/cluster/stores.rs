@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion_functions_image::weights::WeightsAccess;
 use object_store::ObjectStore;
 use url::Url;
 
@@ -18,6 +19,7 @@ use super::deferred::DeferredStore;
 use super::messages::{StoreMessage, StoresMessage};
 pub(super) use crate::object_stores::{StoreOptions, Stores};
 use crate::object_stores::{register_object_store, store_url};
+use crate::weights::SessionStores;
 
 impl Stores {
     /// Puts the stores into `runtime`. They are opened when they are used.
@@ -124,7 +126,7 @@ fn is_in_environment(url: &Url) -> bool {
         "s3" | "s3a" | "gs" | "gcs" => true,
         // Without the feature, weights from the web have their own way, which is taken when there
         // is no store.
-        "http" | "https" => cfg!(feature = "http"),
+        "hf" | "http" | "https" => cfg!(feature = "http"),
         _ => false,
     }
 }
@@ -135,6 +137,13 @@ pub(super) fn runtime_env() -> RuntimeEnvBuilder {
     RuntimeEnvBuilder::new()
         .with_object_store_registry(Arc::<EnvironmentStores>::default())
         .with_object_list_cache_limit(0)
+}
+
+/// Weights for functions that come with a plan: from the stores of this machine's environment.
+pub(super) fn weights_access() -> WeightsAccess {
+    static STORES: LazyLock<Arc<EnvironmentStores>> = LazyLock::new(Arc::default);
+    let stores: Arc<dyn ObjectStoreRegistry> = Arc::clone(&STORES) as _;
+    WeightsAccess::new(Arc::new(SessionStores::from(stores)))
 }
 
 #[cfg(test)]

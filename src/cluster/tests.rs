@@ -127,7 +127,7 @@ async fn calls_of_read_blob_take_the_stores_of_the_session_along() {
     stores.insert("s3://bucket/", StoreOptions::of(&options));
     let sql = "SELECT try_read_blob(path) FROM images";
     let plan = ctx.sql(sql).await.unwrap().into_optimized_plan().unwrap();
-    let plan = super::codec_blobs::with_stores(plan, &stores).unwrap();
+    let plan = super::codec_functions::with_stores(plan, &stores).unwrap();
     let codec = FeaturizeLogicalCodec::default();
     let node = LogicalPlanNode::try_from_logical_plan(&plan, &codec).unwrap();
     let plan = node.try_into_logical_plan(&ctx.task_ctx(), &codec).unwrap();

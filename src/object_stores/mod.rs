@@ -4,6 +4,8 @@ pub(crate) mod address;
 mod answers;
 pub(crate) mod errors;
 mod explaining;
+#[cfg(feature = "http")]
+mod hugging_face;
 pub(crate) mod local;
 mod made;
 mod open;
@@ -13,6 +15,8 @@ mod options;
 mod pages;
 pub(crate) mod reading;
 mod register;
+#[cfg(all(feature = "aws", feature = "cli"))]
+mod renewing;
 pub(crate) mod requests;
 pub(crate) mod retry;
 #[cfg(feature = "aws")]

@@ -11,6 +11,8 @@ use super::explaining::Explaining;
 use super::made::Answered;
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 use super::options;
+#[cfg(all(feature = "aws", feature = "cli"))]
+use super::renewing;
 #[cfg(any(feature = "azure", feature = "gcp", feature = "http"))]
 use super::transport;
 
@@ -29,6 +31,7 @@ pub(super) async fn open(
         "gs" | "gcs" => gcs(url, options, answered)?,
         "az" | "azure" | "abfs" | "abfss" => azure(url, options, answered)?,
         "http" | "https" => http(url, answered)?,
+        "hf" => hugging_face(url, answered)?,
         scheme => return plan_err!("there is no object store for '{scheme}://'"),
     };
     Ok(Arc::new(Explaining::new(store, url)))
@@ -82,26 +85,38 @@ async fn amazon(
     use datafusion_cli::object_storage::get_s3_object_store_builder;
     use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
-    let has_keys = aws.access_key_id.is_some();
-    if aws.skip_signature == Some(true) && !has_keys {
-        // With keys, which are not used then, nobody goes looking for an instance's role.
-        aws.access_key_id = Some(String::new());
-        aws.secret_access_key = Some(String::new());
+    let failed = |error| super::errors::not_opened(url, error);
+    let mut found = None;
+    if aws.access_key_id.is_none() {
+        if aws.skip_signature != Some(true) {
+            let environment = renewing::of_environment().await.map_err(failed)?;
+            aws.region = aws.region.or(environment.region);
+            found = environment.credentials;
+        }
+        let is_anonymous = *aws.skip_signature.get_or_insert(found.is_none());
+        if found.is_some() || is_anonymous {
+            // With keys, which are not used, datafusion-cli does not go looking for any.
+            aws.access_key_id = Some(String::new());
+            aws.secret_access_key = Some(String::new());
+        }
     }
     let from_env = AmazonS3Builder::from_env();
     let of_env = |key| from_env.get_config_value(&key);
     let endpoint =
         || of_env(AmazonS3ConfigKey::S3Endpoint).or_else(|| of_env(AmazonS3ConfigKey::Endpoint));
     let has_endpoint = aws.endpoint.is_some() || endpoint().is_some();
-    let has_keys = aws.access_key_id.is_some() || of_env(AmazonS3ConfigKey::AccessKeyId).is_some();
-    if has_endpoint && has_keys && aws.region.is_none() {
+    let is_signed = aws.skip_signature != Some(true);
+    if has_endpoint && is_signed && aws.region.is_none() {
         let region = of_env(AmazonS3ConfigKey::Region);
         // Without a region, Amazon would be asked for that of a bucket which it does not have.
         aws.region = region.or_else(|| Some(DEFAULT_REGION.to_owned()));
     }
-    get_s3_object_store_builder(url, &aws, false)
-        .await
-        .map_err(|e| super::errors::not_opened(url, e))
+    let builder = get_s3_object_store_builder(url, &aws, false).await;
+    let builder = builder.map_err(failed)?;
+    Ok(match found {
+        Some(credentials) => builder.with_credentials(credentials),
+        None => builder,
+    })
 }
 
 /// What servers other than Amazon's take for a region unless they are told otherwise.
@@ -304,6 +319,17 @@ fn http(url: &Url, answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
 
 #[cfg(not(feature = "http"))]
 fn http(url: &Url, _answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
+    not_compiled_in(url, "http")
+}
+
+#[cfg(feature = "http")]
+fn hugging_face(url: &Url, answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
+    let store = super::hugging_face::HuggingFace::try_new(url, answered)?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "http"))]
+fn hugging_face(url: &Url, _answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
     not_compiled_in(url, "http")
 }
 

@@ -91,6 +91,7 @@ fn names(scheme: &str) -> &'static [&'static str] {
         "https" => &["https"],
         "oss" => &["oss"],
         "cos" => &["cos"],
+        "hf" => &["hf"],
         _ => &[],
     }
 }
@@ -114,7 +115,7 @@ fn has_store(
     }
     plan_err!(
         "LOCATION '{}': there is no object store for '{scheme}://'; use s3://, gs://, \
-         az://, http(s):// or file://, or register a store for it with the session",
+         az://, hf://datasets/, http(s):// or file://, or register a store for it with the session",
         shown(location)
     )
 }

@@ -19,7 +19,7 @@ use super::hints::unparsed;
 use super::script;
 use crate::FeaturizeOptions;
 use crate::binary_file::credentials::{is_remote, is_store_option, register_object_store};
-use crate::session::aggregate_functions_of;
+use crate::session::{aggregate_functions_of, update_functions};
 
 /// Reads the first statement of `sql`, if there is any. A place below `~/` lies in the home folder.
 ///
@@ -166,6 +166,7 @@ fn reset(ctx: &SessionContext, variable: &str) -> Result<bool> {
         }
     }
     options.extensions.insert(settings);
+    update_functions(&mut state)?;
     Ok(true)
 }
 

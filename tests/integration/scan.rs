@@ -4,6 +4,8 @@ mod archives;
 #[cfg(feature = "azure")]
 mod azure;
 mod empty;
+#[cfg(feature = "http")]
+mod hugging_face;
 mod memory;
 mod named;
 mod odd_names;
@@ -17,6 +19,8 @@ mod s3_secrets;
 pub(crate) mod s3_server;
 mod two_servers;
 mod url_tables;
+#[cfg(any(feature = "azure", feature = "http"))]
+mod web_server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

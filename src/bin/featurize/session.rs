@@ -18,11 +18,10 @@ use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistr
 use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::PrintOptions;
-use datafusion_featurize::SessionStateBuilderFeaturize;
 #[cfg(feature = "cluster")]
 use datafusion_featurize::cluster::{secure_remote_session, with_remote_partitions};
-use datafusion_featurize::image::all_scalar_functions_with;
 use datafusion_featurize::sql::{enable_program_sql, runtime_has_changed};
+use datafusion_featurize::{SessionStateBuilderFeaturize, set_weights_access};
 
 use crate::args::Args;
 use crate::progress::{ObservePlan, ProgressDisplay};
@@ -66,9 +65,7 @@ impl Session {
             options.execution.batch_size = ConfigNonZeroUsize::try_new(rows as usize)?;
         }
         let access = weights::access(&ctx.runtime_env(), &progress);
-        for function in all_scalar_functions_with(&access) {
-            ctx.register_udf(function.as_ref().clone());
-        }
+        set_weights_access(&ctx, &access)?;
         Ok(Self {
             ctx,
             print_options: PrintOptions {

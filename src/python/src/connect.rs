@@ -7,11 +7,10 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_featurize::SessionStateBuilderFeaturize;
-use datafusion_featurize::image::all_scalar_functions_with;
 use datafusion_featurize::image::weights::WeightsAccess;
 use datafusion_featurize::sql::enable_program_sql;
 use datafusion_featurize::weights::SessionStores;
+use datafusion_featurize::{SessionStateBuilderFeaturize, set_weights_access};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -54,9 +53,7 @@ pub(crate) fn connect(
     let downloads = watched.clone();
     let access = WeightsAccess::new(Arc::new(stores))
         .with_progress(Arc::new(move |progress| downloads.download(progress)));
-    for function in all_scalar_functions_with(&access) {
-        ctx.register_udf(function.as_ref().clone());
-    }
+    set_weights_access(&ctx, &access).map_err(|e| raised(&e))?;
     let connection = Connection::new(ctx, watched, is_local);
     if let Some(limit) = memory_limit {
         let limit = match limit.extract::<u64>() {

@@ -1,31 +1,23 @@
 //! Azure Blob Storage, as far as a scan speaks with it: List Blobs and Get Blob.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::common::runtime::SpawnedTask;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
+use super::web_server::serve;
 use super::{contents, error, run, session};
 
 /// What the answers to requests are made of.
-type Blobs = Arc<BTreeMap<&'static str, &'static [u8]>>;
+type Blobs = BTreeMap<&'static str, &'static [u8]>;
 
 const CONTAINER: &str = "/account/fruits";
 /// As a key of an account looks: base64.
 const KEY: &str = "aHVzaGh1c2hodXNo";
 
-fn answer(blobs: &Blobs, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(blobs: &Blobs, request: &Request<Bytes>) -> Response<Full<Bytes>> {
     let signed = request.headers().get("authorization");
     let is_signed = signed.is_some_and(|s| s.as_bytes().starts_with(b"SharedKey account:"));
     let path = request.uri().path();
@@ -69,25 +61,6 @@ fn answer(blobs: &Blobs, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     response.body(Full::new(body)).unwrap()
 }
 
-/// Serves until the task is dropped.
-async fn serve(blobs: Blobs) -> (SocketAddr, SpawnedTask<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = SpawnedTask::spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((connection, _)) = listener.accept().await {
-            let blobs = Arc::clone(&blobs);
-            let service = service_fn(move |request| {
-                let answer = answer(&blobs, &request);
-                async move { Ok::<_, std::convert::Infallible>(answer) }
-            });
-            let connection = TokioIo::new(connection);
-            connections.spawn(http1::Builder::new().serve_connection(connection, service));
-        }
-    });
-    (address, server)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_is_read_with_the_keys_of_options() {
     let blobs = [
@@ -95,7 +68,8 @@ async fn a_container_is_read_with_the_keys_of_options() {
         ("t/_SUCCESS", b""),
         ("t/é 2.jpg", b"two"),
     ];
-    let (address, _server) = serve(Arc::new(blobs.into())).await;
+    let blobs = Blobs::from(blobs);
+    let (address, _server) = serve(move |request| answer(&blobs, request)).await;
     let table = |location: &str, key: &str| {
         format!(
             "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{location}' OPTIONS (

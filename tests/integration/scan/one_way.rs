@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use super::s3_server::{ACCESS_KEY_ID, Kind, Part, S3Server, SECRET_ACCESS_KEY};
+use super::s3_server::{ACCESS_KEY_ID, Kind, Part, REGION, S3Server, SECRET_ACCESS_KEY};
 use super::{error, run, session};
 
 /// The program, in an environment that says nothing of S3 but `variables`.
@@ -221,4 +221,44 @@ async fn who_may_not_delete_is_told_what_is_needed() {
             "{told}"
         );
     }
+}
+
+/// A profile whose credentials come from a program, which is asked before each request if nobody keeps them.
+#[test]
+fn credentials_of_a_program_are_asked_for_once() {
+    let server = server();
+    for name in 0..20 {
+        server.put("fruits", &format!("t/{name}.jpg"), b"picture".as_slice());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let program = format!(
+        "#!/bin/sh\necho asked >> {}\nprintf '{{\"Version\":1,\"AccessKeyId\":\"{ACCESS_KEY_ID}\",\
+         \"SecretAccessKey\":\"{SECRET_ACCESS_KEY}\",\"Expiration\":\"%s\"}}' 2099-01-01T00:00:00Z\n",
+        place("asked")
+    );
+    std::fs::write(place("program"), program).unwrap();
+    let profile = format!(
+        "[profile p]\nregion = {REGION}\ncredential_process = sh {}\n",
+        place("program")
+    );
+    std::fs::write(place("config"), profile).unwrap();
+    let output = featurize(
+        &[
+            ("AWS_CONFIG_FILE", &place("config")),
+            ("AWS_SHARED_CREDENTIALS_FILE", &place("none")),
+            ("AWS_PROFILE", "p"),
+            ("AWS_ENDPOINT_URL", &server.endpoint()),
+            ("AWS_ALLOW_HTTP", "true"),
+        ],
+        &[
+            "CREATE EXTERNAL TABLE t STORED AS BINARYFILE LOCATION 's3://fruits/t/' OPTIONS ('pathGlobFilter' '*.jpg')",
+            "SELECT count(content) FROM t",
+        ],
+    );
+    let shown = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.ends_with("20\n"), "{shown}");
+    let asked = std::fs::read_to_string(place("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 1);
 }

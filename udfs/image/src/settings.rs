@@ -27,29 +27,89 @@ pub const DEFAULT_DEVICE: &str = "cpu";
 /// Default of `featurize.threads`: as many as the machine has cores.
 pub const DEFAULT_THREADS: usize = 0;
 
-/// Values of the `featurize.*` settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+/// The settings that decide what features are, wherever and however they are computed.
+///
+/// A function takes them when a statement is planned, so that the metadata of its field and what it
+/// computes cannot differ, on whichever machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FeatureSettings {
     /// Network when the `model` argument is absent or NULL.
     pub model: String,
     /// Weights when the `weights` argument is absent or NULL.
     pub weights: String,
-    /// Folder in which weights are kept; `None` for the platform's cache folder.
-    pub weights_dir: Option<PathBuf>,
     /// Side of the images that networks are fed when the `input_size` argument is absent or NULL;
     /// `None` for each network's own.
     pub input_size: Option<usize>,
     /// How pictures become the input of networks in ONNX files, in the words of
     /// `preprocessor_config.json`; `None` for what the file of that name beside each says.
     pub onnx_preprocessing: Option<String>,
-    /// Most pixels an image may have; larger ones are refused from their header.
-    pub max_pixels: u64,
     /// What to do with the orientation that EXIF gives.
     pub exif_orientation: ExifOrientation,
     /// What to do with a JPEG that ends early.
     pub truncated_images: TruncatedImages,
     /// How grey of more than eight bits becomes grey of eight.
     pub deep_grey: DeepGrey,
+}
+
+impl Default for FeatureSettings {
+    fn default() -> Self {
+        Self {
+            model: DEFAULT_MODEL.to_owned(),
+            weights: DEFAULT_WEIGHTS.to_owned(),
+            input_size: None,
+            onnx_preprocessing: None,
+            exif_orientation: ExifOrientation::default(),
+            truncated_images: TruncatedImages::default(),
+            deep_grey: DeepGrey::default(),
+        }
+    }
+}
+
+impl FeatureSettings {
+    /// Takes the setting of this name, without the prefix; `false` if it is none of these.
+    ///
+    /// # Errors
+    ///
+    /// A Configuration error if the value is none of the setting's.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<bool> {
+        match name {
+            "model" => value.clone_into(&mut self.model),
+            "weights" => value.clone_into(&mut self.weights),
+            "input_size" => self.input_size = Some(parse(name, value)?),
+            "onnx_preprocessing" => self.onnx_preprocessing = Some(value.to_owned()),
+            "exif_orientation" => self.exif_orientation = choose(name, value)?,
+            "truncated_images" => self.truncated_images = choose(name, value)?,
+            "deep_grey" => self.deep_grey = choose(name, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Names and values, as [`set`](Self::set) takes them.
+    pub fn entries(&self) -> Vec<(&'static str, String)> {
+        let mut entries = vec![
+            ("model", self.model.clone()),
+            ("weights", self.weights.clone()),
+            ("exif_orientation", self.exif_orientation.to_string()),
+            ("truncated_images", self.truncated_images.to_string()),
+            ("deep_grey", self.deep_grey.to_string()),
+        ];
+        entries.extend(self.input_size.map(|side| ("input_size", side.to_string())));
+        let preprocessing = self.onnx_preprocessing.clone();
+        entries.extend(preprocessing.map(|text| ("onnx_preprocessing", text)));
+        entries
+    }
+}
+
+/// Values of the `featurize.*` settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Those that decide what features are.
+    pub features: FeatureSettings,
+    /// Folder in which weights are kept; `None` for the platform's cache folder.
+    pub weights_dir: Option<PathBuf>,
+    /// Most pixels an image may have; larger ones are refused from their header.
+    pub max_pixels: u64,
     /// Where networks run: `cpu` or `cuda`.
     pub device: String,
     /// Threads of the compute pool; 0 for one per core.
@@ -59,15 +119,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            model: DEFAULT_MODEL.to_owned(),
-            weights: DEFAULT_WEIGHTS.to_owned(),
+            features: FeatureSettings::default(),
             weights_dir: None,
-            input_size: None,
-            onnx_preprocessing: None,
             max_pixels: DEFAULT_MAX_PIXELS,
-            exif_orientation: ExifOrientation::default(),
-            truncated_images: TruncatedImages::default(),
-            deep_grey: DeepGrey::default(),
             device: DEFAULT_DEVICE.to_owned(),
             threads: DEFAULT_THREADS,
         }
@@ -92,18 +146,15 @@ impl Settings {
                 continue;
             };
             let key = entry.key.as_str();
-            match key.strip_prefix("featurize.").unwrap_or(key) {
-                "model" => settings.model = value,
-                "weights" => settings.weights = value,
+            let name = key.strip_prefix("featurize.").unwrap_or(key);
+            if settings.features.set(name, &value)? {
+                continue;
+            }
+            match name {
                 "weights_dir" => settings.weights_dir = Some(PathBuf::from(value)),
-                "input_size" => settings.input_size = Some(parse(key, &value)?),
-                "onnx_preprocessing" => settings.onnx_preprocessing = Some(value),
-                "max_pixels" => settings.max_pixels = parse(key, &value)?,
-                "exif_orientation" => settings.exif_orientation = choose(key, &value)?,
-                "truncated_images" => settings.truncated_images = choose(key, &value)?,
-                "deep_grey" => settings.deep_grey = choose(key, &value)?,
+                "max_pixels" => settings.max_pixels = parse(name, &value)?,
                 "device" => settings.device = value,
-                "threads" => settings.threads = parse(key, &value)?,
+                "threads" => settings.threads = parse(name, &value)?,
                 // The other settings belong to the scan.
                 _ => {}
             }
@@ -117,9 +168,9 @@ impl Settings {
             limits: Limits {
                 max_pixels: self.max_pixels,
             },
-            exif_orientation: self.exif_orientation,
-            truncated_images: self.truncated_images,
-            deep_grey: self.deep_grey,
+            exif_orientation: self.features.exif_orientation,
+            truncated_images: self.features.truncated_images,
+            deep_grey: self.features.deep_grey,
         }
     }
 }
@@ -177,13 +228,13 @@ mod tests {
         config.set("featurize.model", "mobilenet_v2").unwrap();
         config.set("featurize.weights_dir", "/srv/weights").unwrap();
         let settings = Settings::try_from_config(&config).unwrap();
-        assert_eq!(settings.model, "mobilenet_v2");
+        assert_eq!(settings.features.model, "mobilenet_v2");
         assert_eq!(settings.max_pixels, 7);
         assert_eq!(settings.weights_dir, Some(PathBuf::from("/srv/weights")));
-        assert_eq!(settings.weights, DEFAULT_WEIGHTS);
-        assert_eq!(settings.input_size, None);
+        assert_eq!(settings.features.weights, DEFAULT_WEIGHTS);
+        assert_eq!(settings.features.input_size, None);
         config.set("featurize.input_size", "100").unwrap();
         let settings = Settings::try_from_config(&config).unwrap();
-        assert_eq!(settings.input_size, Some(100));
+        assert_eq!(settings.features.input_size, Some(100));
     }
 }

@@ -12,6 +12,7 @@ use datafusion_expr::{
 };
 
 use super::images::Images;
+use super::planned::Instance;
 use super::reading::Reading;
 use crate::cancel;
 use crate::decode::DECODERS;
@@ -21,7 +22,7 @@ use crate::model::{DeviceKind, Model};
 use crate::models::{ModelSpec, Pooling};
 use crate::origins;
 use crate::pool::ComputePool;
-use crate::settings::{PREFIX, Settings};
+use crate::settings::{FeatureSettings, PREFIX, Settings};
 use crate::weights::{WeightsAccess, WeightsSpec};
 
 /// Name of the first argument.
@@ -190,28 +191,52 @@ impl Constants {
         parse().map_err(|error| error.in_function(function))
     }
 
-    /// What the arguments alone say about features, as metadata of their field.
+    /// What is known of features when a statement is planned, as metadata of their field: what the
+    /// arguments say, and the settings in their place.
     ///
-    /// Nothing here depends on settings, files or the network: every partition and machine that
-    /// plans the same call must come to the same schema. `featurize_model_info` tells the rest.
-    fn provenance(&self) -> HashMap<String, String> {
+    /// Nothing here depends on files or the network: every partition and machine that plans the same call
+    /// must come to the same schema. `featurize_model_info` tells the rest.
+    fn provenance(&self, planned: Option<&FeatureSettings>) -> HashMap<String, String> {
         let mut entries = vec![("decoder", DECODERS.to_owned())];
-        if let Some(model) = &self.model {
+        // What a setting says wrongly is the error of whoever executes.
+        let set = |setting: fn(&FeatureSettings) -> &str| planned.map(setting);
+        let model = self.model.clone();
+        let model = model.or_else(|| ModelSpec::parse(set(|set| &set.model)?).ok());
+        let weights = self.weights.clone().or_else(|| {
+            let weights = WeightsSpec::parse(set(|set| &set.weights)?).ok()?;
+            // The setting's default stands for each network's own weights, which are not ImageNet's everywhere.
+            let is_named = !matches!(weights, WeightsSpec::ImageNet)
+                || matches!(model, Some(ModelSpec::Convolutional(_)));
+            is_named.then_some(weights)
+        });
+        if let Some(model) = &model {
             entries.push(("model", model.to_string()));
         }
-        if let Some(weights) = &self.weights {
+        if let Some(weights) = &weights {
             entries.push(("weights", weights.to_string()));
         }
-        if let (Some(model), Some(weights)) = (&self.model, &self.weights) {
+        if let (Some(model), Some(weights)) = (&model, &weights) {
             let identity = weights.known(model);
             entries.extend(identity.preprocessing.map(|name| ("preprocessing", name)));
             entries.extend(identity.sha256.map(|sha256| ("weights_sha256", sha256)));
             entries.extend(identity.md5.map(|md5| ("weights_md5", md5.to_owned())));
         }
-        let default = || Some(self.model.as_ref()?.default_pooling()?.name());
+        let default = || Some(model.as_ref()?.default_pooling()?.name());
         let reading = self.reading.as_ref().map(Reading::name).or_else(default);
         entries.extend(reading.map(|name| ("pooling", name.to_owned())));
-        entries.extend(self.input_size.map(|size| ("input_size", size.to_string())));
+        let side = self.input_size.map(|side| side.to_string());
+        let side = side.or_else(|| Some(planned?.input_size?.to_string()));
+        entries.extend(side.map(|side| (INPUT_SIZE, side)));
+        if let Some(planned) = planned {
+            entries.extend([
+                ("exif_orientation", planned.exif_orientation.to_string()),
+                ("truncated_images", planned.truncated_images.to_string()),
+                ("deep_grey", planned.deep_grey.to_string()),
+            ]);
+            if let (Some(ModelSpec::Onnx(_)), Some(text)) = (&model, &planned.onnx_preprocessing) {
+                entries.push(("onnx_preprocessing", text.clone()));
+            }
+        }
         let entries = entries.into_iter();
         entries
             .map(|(name, value)| (format!("{PREFIX}.{name}"), value))
@@ -232,13 +257,13 @@ impl Constants {
     ) -> crate::error::Result<(Arc<Model>, Pooling)> {
         let model = match &self.model {
             Some(model) => model.clone(),
-            None => ModelSpec::parse(&settings.model).map_err(in_setting("model"))?,
+            None => ModelSpec::parse(&settings.features.model).map_err(in_setting("model"))?,
         };
         let side = match self.side() {
             None => {
-                let checked = model.check(None, settings.input_size);
+                let checked = model.check(None, settings.features.input_size);
                 checked.map_err(in_setting(INPUT_SIZE))?;
-                settings.input_size
+                settings.features.input_size
             }
             side => side,
         };
@@ -246,7 +271,9 @@ impl Constants {
         model.check(pooling, side)?;
         let weights = match &self.weights {
             Some(weights) => weights.clone(),
-            None => WeightsSpec::parse(&settings.weights).map_err(in_setting("weights"))?,
+            None => {
+                WeightsSpec::parse(&settings.features.weights).map_err(in_setting("weights"))?
+            }
         };
         let device = DeviceKind::parse(&settings.device)?;
         // The setting's default stands for each network's own weights, which are not ImageNet's everywhere.
@@ -274,7 +301,7 @@ impl Constants {
             .map(|reading| reading.name().to_owned());
         let spec = spec
             .with_output(output)
-            .with_preprocessing(settings.onnx_preprocessing.clone())
+            .with_preprocessing(settings.features.onnx_preprocessing.clone())
             .with_threads(ComputePool::shared(settings.threads)?.threads());
         Ok((ModelSpec::Onnx(spec), None))
     }
@@ -314,12 +341,15 @@ fn integer(literal: &ScalarValue) -> Option<i64> {
 pub(super) fn features_field(
     function: &str,
     args: &ReturnFieldArgs,
+    instance: &Instance,
     nullable: bool,
 ) -> Result<FieldRef> {
     check_content(function, args)?;
     let constants = Constants::check(function, args, 1)?;
     let field = Field::new(function, DataType::List(item_field()), nullable);
-    Ok(Arc::new(field.with_metadata(constants.provenance())))
+    Ok(Arc::new(field.with_metadata(
+        constants.provenance(instance.planned.as_ref()),
+    )))
 }
 
 /// What is wrong with a setting is not the query's fault.
@@ -336,18 +366,18 @@ fn in_setting(name: &str) -> impl Fn(Error) -> Error {
 pub(super) fn featurize(
     function: &str,
     args: &ScalarFunctionArgs,
-    access: &WeightsAccess,
+    instance: &Instance,
     on_undecodable: OnUndecodable,
 ) -> Result<ColumnarValue> {
     let Some(content) = args.args.first() else {
         return plan_err!("{function}: argument 'content' is missing");
     };
     let constants = Constants::from_values(function, &args.args, 1)?;
-    let settings = Settings::try_from_config(&args.config_options)?;
+    let settings = instance.settings(&args.config_options)?;
     let scalar = matches!(content, ColumnarValue::Scalar(_));
     let content = content.to_array(if scalar { 1 } else { args.number_rows })?;
     let featurizer = constants
-        .featurizer(&settings, access)
+        .featurizer(&settings, &instance.access)
         .map_err(|error| error.in_function(function))?;
     let images = Images::try_new(&content)?;
     let features = featurizer

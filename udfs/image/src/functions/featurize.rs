@@ -1,21 +1,23 @@
 //! `featurize(content [, model [, weights [, pooling [, input_size]]]])`
 
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, internal_err};
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
-    Signature,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature,
 };
 use datafusion_macros::user_doc;
 
 use super::arguments::{self, Constants};
+use super::planned::Instance;
 use crate::features::OnUndecodable;
 use crate::weights::WeightsAccess;
 
 #[user_doc(
     doc_section(label = "Image Functions"),
-    description = "Runs a convolutional network, a vision transformer or, in builds with the feature `onnx`, the network in an ONNX file over an encoded image (JPEG, JPEG 2000, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). The metadata of the field, which Parquet files keep, holds what the arguments say about model and weights. NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
+    description = "Runs a convolutional network, a vision transformer or, in builds with the feature `onnx`, the network in an ONNX file over an encoded image (JPEG, JPEG 2000, PNG, WebP, BMP, GIF or TIFF) and returns its features as List(Float32). The metadata of the field, which Parquet files keep, holds what arguments and settings say about model, weights and decoding. NULL in gives NULL out; an image that cannot be decoded is an error that says why.",
     syntax_example = "featurize(content[, model[, weights[, pooling[, input_size]]]])",
     sql_example = r#"```sql
 > SELECT path, featurize(content, 'vgg16', weights => 'seeded') AS features FROM images;
@@ -46,10 +48,7 @@ use crate::weights::WeightsAccess;
 )]
 /// The `featurize` function.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Featurize {
-    signature: Signature,
-    access: WeightsAccess,
-}
+pub struct Featurize(pub(super) Instance);
 
 impl Default for Featurize {
     fn default() -> Self {
@@ -65,10 +64,7 @@ impl Featurize {
 
     /// The function, with weights from these stores.
     pub fn with_access(access: WeightsAccess) -> Self {
-        Self {
-            signature: arguments::signature(),
-            access,
-        }
+        Self(Instance::new(arguments::signature(), access))
     }
 }
 
@@ -78,7 +74,7 @@ impl ScalarUDFImpl for Featurize {
     }
 
     fn signature(&self) -> &Signature {
-        &self.signature
+        &self.0.signature
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -90,7 +86,7 @@ impl ScalarUDFImpl for Featurize {
             .arg_fields
             .first()
             .is_none_or(|field| field.is_nullable());
-        arguments::features_field(self.name(), &args, nullable)
+        arguments::features_field(self.name(), &args, &self.0, nullable)
     }
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
@@ -98,8 +94,12 @@ impl ScalarUDFImpl for Featurize {
         Ok(ExprSimplifyResult::Original(args))
     }
 
+    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
+        Some(Self(self.0.updated(config)).into())
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        arguments::featurize(self.name(), &args, &self.access, OnUndecodable::Fail)
+        arguments::featurize(self.name(), &args, &self.0, OnUndecodable::Fail)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray, StructArray, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
-    Signature,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature,
 };
 use datafusion_macros::user_doc;
 
 use super::arguments::{self, Constants};
+use super::planned::Instance;
 use crate::decode::DecodeOptions;
 use crate::model::Model;
 use crate::models::Pooling;
-use crate::settings::Settings;
 use crate::weights::WeightsAccess;
 
 #[user_doc(
@@ -34,10 +35,7 @@ use crate::weights::WeightsAccess;
 )]
 /// The `featurize_model_info` function.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct FeaturizeModelInfo {
-    signature: Signature,
-    access: WeightsAccess,
-}
+pub struct FeaturizeModelInfo(pub(super) Instance);
 
 impl Default for FeaturizeModelInfo {
     fn default() -> Self {
@@ -53,10 +51,7 @@ impl FeaturizeModelInfo {
 
     /// The function, with weights from these stores.
     pub fn with_access(access: WeightsAccess) -> Self {
-        Self {
-            signature: arguments::model_signature(),
-            access,
-        }
+        Self(Instance::new(arguments::model_signature(), access))
     }
 }
 
@@ -66,7 +61,7 @@ impl ScalarUDFImpl for FeaturizeModelInfo {
     }
 
     fn signature(&self) -> &Signature {
-        &self.signature
+        &self.0.signature
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -84,11 +79,15 @@ impl ScalarUDFImpl for FeaturizeModelInfo {
         Ok(ExprSimplifyResult::Original(args))
     }
 
+    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
+        Some(Self(self.0.updated(config)).into())
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constants = Constants::from_values(self.name(), &args.args, 0)?;
-        let settings = Settings::try_from_config(&args.config_options)?;
+        let settings = self.0.settings(&args.config_options)?;
         let (model, pooling) = constants
-            .model(&settings, &self.access)
+            .model(&settings, &self.0.access)
             .map_err(|error| error.in_function(self.name()))?;
         let info = ScalarValue::Struct(Arc::new(describe(
             &model,

@@ -7,6 +7,7 @@ pub mod featurize_model_info;
 pub mod image_hash;
 pub mod image_info;
 mod images;
+mod planned;
 mod reading;
 pub mod thumbnail;
 pub mod try_featurize;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use datafusion_expr::ScalarUDF;
 use datafusion_functions::make_udf_function;
 
+pub use self::planned::{loads_network, planned_settings, with_planned_settings};
 use crate::weights::WeightsAccess;
 
 make_udf_function!(featurize::Featurize, featurize);

@@ -1,15 +1,17 @@
 //! `try_featurize(content [, model [, weights [, pooling [, input_size]]]])`
 
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, internal_err};
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
-    Signature,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature,
 };
 use datafusion_macros::user_doc;
 
 use super::arguments::{self, Constants};
+use super::planned::Instance;
 use crate::features::OnUndecodable;
 use crate::weights::WeightsAccess;
 
@@ -34,10 +36,7 @@ use crate::weights::WeightsAccess;
 )]
 /// The `try_featurize` function.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct TryFeaturize {
-    signature: Signature,
-    access: WeightsAccess,
-}
+pub struct TryFeaturize(pub(super) Instance);
 
 impl Default for TryFeaturize {
     fn default() -> Self {
@@ -53,10 +52,7 @@ impl TryFeaturize {
 
     /// The function, with weights from these stores.
     pub fn with_access(access: WeightsAccess) -> Self {
-        Self {
-            signature: arguments::signature(),
-            access,
-        }
+        Self(Instance::new(arguments::signature(), access))
     }
 }
 
@@ -66,7 +62,7 @@ impl ScalarUDFImpl for TryFeaturize {
     }
 
     fn signature(&self) -> &Signature {
-        &self.signature
+        &self.0.signature
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -74,7 +70,7 @@ impl ScalarUDFImpl for TryFeaturize {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        arguments::features_field(self.name(), &args, true)
+        arguments::features_field(self.name(), &args, &self.0, true)
     }
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
@@ -82,8 +78,12 @@ impl ScalarUDFImpl for TryFeaturize {
         Ok(ExprSimplifyResult::Original(args))
     }
 
+    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
+        Some(Self(self.0.updated(config)).into())
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        arguments::featurize(self.name(), &args, &self.access, OnUndecodable::Null)
+        arguments::featurize(self.name(), &args, &self.0, OnUndecodable::Null)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

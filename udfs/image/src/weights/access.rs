@@ -9,6 +9,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::url::WeightsUrl;
+use super::web;
 use crate::error::{Error, Result};
 
 /// Object stores that serve weights files.
@@ -169,113 +170,5 @@ impl WeightsStores for WebStores {
                 ))),
             }
         })
-    }
-}
-
-#[cfg(feature = "http")]
-mod web {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use base64::Engine;
-    use http::header::AUTHORIZATION;
-    use http::{HeaderMap, HeaderValue};
-    use object_store::http::HttpBuilder;
-    use object_store::path::Path;
-    use object_store::{ClientOptions, ObjectStore, RetryConfig};
-    use percent_encoding::percent_decode_str;
-
-    use super::WeightsUrl;
-    use crate::error::{Error, Result};
-
-    const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-    const TOKEN_VARIABLE: &str = "HF_TOKEN";
-
-    /// A store of this one file. Its root is the whole address, so that an encoded path and a
-    /// query arrive as they were written.
-    pub(super) fn open(url: &WeightsUrl) -> Result<(Arc<dyn ObjectStore>, Path)> {
-        // How long a request takes depends on the file; the download looks after stalls and
-        // retries by itself.
-        let mut options = ClientOptions::new()
-            .with_allow_http(true)
-            .with_timeout_disabled()
-            .with_connect_timeout(CONNECT_TIMEOUT);
-        if let Some(value) = authorization(url) {
-            let mut value = HeaderValue::try_from(value).map_err(|_| {
-                let what = "the credentials hold characters that no header can";
-                Error::Configuration(format!("weights at {url}: {what}"))
-            })?;
-            value.set_sensitive(true);
-            options = options.with_default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
-        }
-        let mut address = url.url().clone();
-        // They fail where there is no host, and then there are none to remove.
-        let _ = address.set_username("");
-        let _ = address.set_password(None);
-        let retries = RetryConfig {
-            max_retries: 0,
-            ..RetryConfig::default()
-        };
-        let store = HttpBuilder::new()
-            .with_url(address)
-            .with_client_options(options)
-            .with_retry(retries)
-            .build();
-        match store {
-            Ok(store) => Ok((Arc::new(store), Path::default())),
-            Err(error) => Err(Error::Configuration(format!(
-                "no web client could be made for {url}: {}",
-                url.redact(&error.to_string())
-            ))),
-        }
-    }
-
-    fn authorization(url: &WeightsUrl) -> Option<String> {
-        let (user, password) = (url.url().username(), url.url().password());
-        if !user.is_empty() || password.is_some() {
-            let mut plain: Vec<u8> = percent_decode_str(user).collect();
-            plain.push(b':');
-            plain.extend(percent_decode_str(password.unwrap_or_default()));
-            let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
-            return Some(format!("Basic {encoded}"));
-        }
-        let token = std::env::var(TOKEN_VARIABLE).ok();
-        token
-            .filter(|token| url.is_hub() && !token.is_empty())
-            .map(|token| format!("Bearer {token}"))
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn basic_authentication() {
-            let url = WeightsUrl::parse("https://Aladdin:open%20sesame@h/w.h5").unwrap();
-            // The example of RFC 7617.
-            let expected = "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
-            assert_eq!(authorization(&url).as_deref(), Some(expected));
-            let url = WeightsUrl::parse("https://h/w.h5").unwrap();
-            assert_eq!(authorization(&url), None);
-        }
-    }
-}
-
-#[cfg(not(feature = "http"))]
-mod web {
-    use std::sync::Arc;
-
-    use object_store::ObjectStore;
-    use object_store::path::Path;
-
-    use super::WeightsUrl;
-    use crate::error::{Error, Result};
-
-    pub(super) fn open(_: &WeightsUrl) -> Result<(Arc<dyn ObjectStore>, Path)> {
-        Err(Error::Configuration(
-            "this program was built without the feature 'http'; build it with that feature, or \
-             download the file and give its path"
-                .to_owned(),
-        ))
     }
 }

@@ -30,6 +30,11 @@ mod shards;
 mod slot;
 mod strangers;
 mod url;
+#[cfg(feature = "http")]
+mod web;
+#[cfg(not(feature = "http"))]
+#[path = "web_elsewhere.rs"]
+mod web;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -58,6 +63,8 @@ use self::seeded::Seeded;
 #[cfg(test)]
 pub(crate) use self::shards::NumbersOf;
 pub use self::url::WeightsUrl;
+#[cfg(feature = "http")]
+pub use self::web::hub;
 use crate::cancel;
 use crate::conventions::{Conventions, Library};
 use crate::error::{Error, Result};

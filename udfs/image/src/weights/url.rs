@@ -207,10 +207,20 @@ fn hub_address(place: &str) -> Option<String> {
     if [owner, repo, revision, path].contains(&"") {
         return None;
     }
+    Some(format!(
+        "{}/{owner}/{repo}/resolve/{revision}/{path}",
+        hub()
+    ))
+}
+
+/// The address of the hub, without a slash at its end.
+pub(super) fn hub() -> String {
     let hub = std::env::var(HUB_VARIABLE).ok();
     let hub = hub.filter(|hub| !hub.is_empty());
-    let hub = hub.as_deref().unwrap_or(HUB).trim_end_matches('/');
-    Some(format!("{hub}/{owner}/{repo}/resolve/{revision}/{path}"))
+    hub.as_deref()
+        .unwrap_or(HUB)
+        .trim_end_matches('/')
+        .to_owned()
 }
 
 /// Parameters by which Amazon, Google, Azure and CloudFront sign an address.
