@@ -1,7 +1,7 @@
 //! What a statement writes, on its way to the executors.
 
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::{Result, exec_datafusion_err, exec_err, not_impl_err};
 use datafusion::parquet::file::metadata::SortingColumn;
 use datafusion_proto::protobuf::{CsvFormat, ParquetFormat};
 use uuid::Uuid;
@@ -106,6 +106,10 @@ fn encode_format(format: &PartFormat) -> Result<FormatMessages> {
                 options: Some(options.as_ref().try_into()?),
             };
             (PartFormatMessage::Csv(format), None, vec![])
+        }
+        PartFormat::Json(_) | PartFormat::Arrow => {
+            let name = format.name();
+            return not_impl_err!("writing {name} on a cluster; use PARQUET or CSV");
         }
     })
 }

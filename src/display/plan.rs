@@ -9,6 +9,8 @@ use datafusion::common::Result;
 
 use super::shorten::fitting;
 
+/// The most characters of a line of a plan that are shown.
+const MOST_CHARACTERS: usize = 4000;
 /// What a line that goes on is indented by.
 const INDENT: usize = 4;
 
@@ -43,24 +45,39 @@ fn wrapped(text: &str, room: usize) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Breaks a line behind its commas, or else between words.
+/// Breaks a line behind its commas, or else between words. Of a very long one, such as the literal of a model,
+/// it keeps the beginning.
 fn wrapped_line(line: &str, room: usize) -> String {
     let indent = line.len() - line.trim_start().len() + INDENT;
     let pad = " ".repeat(indent.min(room / 2));
-    let (mut lines, mut rest) = (vec![], line.to_owned());
-    while measure_text_width(&rest) > room {
-        let head = fitting(rest.chars(), room);
-        let breaks = [", ", " "].map(|at| head.rfind(at).map(|place| place + at.len()));
-        let mut breaks = breaks.into_iter().flatten();
-        let at = breaks.find(|at| *at > pad.len()).unwrap_or(head.len());
-        if at <= pad.len() {
+    let (mut rest, left_out) = match line.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => (&line[..end], line[end..].chars().count()),
+        None => (line, 0),
+    };
+    let (mut lines, mut start) = (vec![], "");
+    loop {
+        let head = fitting(rest.chars(), room.saturating_sub(start.len()));
+        if head.len() == rest.len() {
             break;
         }
-        let (head, tail) = rest.split_at(at);
-        lines.push(head.trim_end().to_owned());
-        rest = format!("{pad}{}", tail.trim_start());
+        let breaks = [", ", " "].map(|at| head.rfind(at).map(|place| place + at.len()));
+        // The blanks that a line begins with are no place to break it.
+        let blank = head.len() - head.trim_start().len();
+        let mut breaks = breaks.into_iter().flatten();
+        let at = breaks.find(|at| *at > blank).unwrap_or(head.len());
+        if at <= blank {
+            break;
+        }
+        lines.push(format!("{start}{}", head[..at].trim_end()));
+        rest = rest[at..].trim_start();
+        start = &pad;
     }
-    lines.push(rest);
+    lines.push(format!("{start}{rest}"));
+    if left_out > 0 {
+        lines.push(format!(
+            "{pad}… {left_out} more characters: \\pset format csv shows them"
+        ));
+    }
     lines.join("\n")
 }
 
@@ -78,6 +95,12 @@ mod tests {
         let unbroken = "x".repeat(25);
         assert_eq!(wrapped_line(&unbroken, 20).lines().count(), 2);
         assert_eq!(wrapped_line(&unbroken, 0), unbroken);
+        let long = wrapped_line(&"model, ".repeat(1_000_000), 80);
+        assert!(long.len() < 6000, "{}", long.len());
+        assert!(
+            long.ends_with("6996000 more characters: \\pset format csv shows them"),
+            "{long}"
+        );
         let drawn = "┌──┐".repeat(20);
         assert_eq!(wrapped(&drawn, 20), drawn);
     }

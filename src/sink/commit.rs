@@ -106,7 +106,7 @@ impl ExecutionPlan for CommitExec {
         let stream = futures::stream::once(async move {
             let written = write(&run, input).await;
             forget_listings(&context, &target);
-            let count = written.map_err(|e| e.context(format!("writing to '{target}'")))?;
+            let count = written.map_err(|e| e.context(run.failure()))?;
             let count = Arc::new(UInt64Array::from(vec![count]));
             Ok(RecordBatch::try_new(count_schema(), vec![count])?)
         });

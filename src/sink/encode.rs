@@ -1,4 +1,4 @@
-//! Rows to bytes: one part in Parquet or CSV, by the writers that DataFusion's own sinks use.
+//! Rows to bytes: one part in Parquet, CSV, JSON or Arrow, by the writers that DataFusion's own sinks use.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,14 +6,19 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow::ipc::{CompressionType, MetadataVersion};
+use arrow::json::LineDelimitedWriter;
 use datafusion::common::config::{
-    ConfigOptions, CsvOptions, MaxRowGroupBytes, TableParquetOptions,
+    ConfigOptions, CsvOptions, JsonOptions, MaxRowGroupBytes, TableParquetOptions,
 };
 use datafusion::common::file_options::csv_writer::CsvWriterOptions;
 use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{DataFusionError, Result, not_impl_err};
 use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::file_format::write::ObjectWriterBuilder;
 use datafusion::parquet::arrow::AsyncArrowWriter;
@@ -52,10 +57,14 @@ pub enum PartFormat {
     },
     /// Comma-separated values; lists are written as text.
     Csv(Box<CsvOptions>),
+    /// A JSON object a line.
+    Json(Box<JsonOptions>),
+    /// Arrow's IPC files.
+    Arrow,
 }
 
 impl PartFormat {
-    /// The format that `format` writes, or `None` if that is neither Parquet nor CSV.
+    /// The format that `format` writes, or `None` if that is none of these.
     ///
     /// # Errors
     /// When an option asks for what cannot be done.
@@ -74,8 +83,13 @@ impl PartFormat {
                 sorting: order.and_then(|order| sorting_columns(order, schema)),
             }));
         }
-        let csv = format.downcast_ref::<CsvFormat>();
-        Ok(csv.map(|csv| Self::Csv(Box::new(csv.options().clone()))))
+        if let Some(csv) = format.downcast_ref::<CsvFormat>() {
+            return Ok(Some(Self::Csv(Box::new(csv.options().clone()))));
+        }
+        if let Some(json) = format.downcast_ref::<JsonFormat>() {
+            return Ok(Some(Self::Json(Box::new(json.options().clone()))));
+        }
+        Ok(format.is::<ArrowFormat>().then_some(Self::Arrow))
     }
 
     /// With the session's settings where the options of the format do not say.
@@ -87,7 +101,7 @@ impl PartFormat {
                     .get_or_insert(settings.catalog.has_header);
                 Self::Csv(options)
             }
-            parquet @ Self::Parquet { .. } => parquet,
+            other => other,
         }
     }
 
@@ -96,6 +110,8 @@ impl PartFormat {
         match self {
             Self::Parquet { .. } => "parquet",
             Self::Csv(_) => "csv",
+            Self::Json(_) => "json",
+            Self::Arrow => "arrow",
         }
     }
 }
@@ -170,7 +186,7 @@ impl Buffers {
 /// One part being written. Nothing is visible in the store before [`Self::finish`].
 pub(super) enum PartEncoder {
     Parquet(Box<AsyncArrowWriter<BufWriter>>, SchemaRef),
-    Csv(Box<CsvEncoder>),
+    Bytes(Box<BytesEncoder>),
 }
 
 impl PartEncoder {
@@ -206,28 +222,29 @@ impl PartEncoder {
             }
             PartFormat::Csv(options) => {
                 let writer_options = CsvWriterOptions::try_from(options.as_ref())?;
-                let output = match options.compression {
-                    CompressionTypeVariant::UNCOMPRESSED => {
-                        let (store, path) = (Arc::clone(store), path.clone());
-                        let writer = BufWriter::with_capacity(store, path, buffers.upload);
-                        Output::Plain(Box::new(writer))
-                    }
-                    compression => {
-                        let builder =
-                            ObjectWriterBuilder::new(compression.into(), path, Arc::clone(store))
-                                .with_buffer_size(Some(buffers.upload))
-                                .with_compression_level(writer_options.compression_level);
-                        Output::Compressed(builder.build()?)
-                    }
-                };
-                Ok(Self::Csv(Box::new(CsvEncoder {
-                    output,
+                let level = writer_options.compression_level;
+                let serializer = Serializer::Csv {
                     header: writer_options.writer_options.header(),
                     builder: writer_options.writer_options,
-                    schema: Arc::clone(schema),
                     text_schema: text_schema(schema),
-                    upload: buffers.upload,
-                })))
+                };
+                let place = (store, path, buffers.upload);
+                BytesEncoder::try_new(serializer, schema, place, (options.compression, level))
+            }
+            PartFormat::Json(options) => {
+                let compression = (options.compression, options.compression_level);
+                let place = (store, path, buffers.upload);
+                BytesEncoder::try_new(Serializer::Json, schema, place, compression)
+            }
+            PartFormat::Arrow => {
+                // DataFusion 55.2 writes with 64, and then finds no schema in what it reads from a bucket: it looks
+                // for it 8 bytes behind the beginning (`infer_stream_schema`).
+                let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?
+                    .try_with_compression(Some(CompressionType::LZ4_FRAME))?;
+                let writer = FileWriter::try_new_with_options(vec![], schema, options)?;
+                let place = (store, path, buffers.upload);
+                let compression = (CompressionTypeVariant::UNCOMPRESSED, None);
+                BytesEncoder::try_new(Serializer::Arrow(writer), schema, place, compression)
             }
         }
     }
@@ -236,7 +253,7 @@ impl PartEncoder {
     pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match self {
             Self::Parquet(writer, schema) => Ok(writer.write(&conform(batch, schema)?).await?),
-            Self::Csv(csv) => csv.write(batch).await,
+            Self::Bytes(encoder) => encoder.write(batch).await,
         }
     }
 
@@ -244,7 +261,7 @@ impl PartEncoder {
     pub(super) fn memory_size(&self) -> usize {
         match self {
             Self::Parquet(writer, _) => writer.memory_size(),
-            Self::Csv(csv) => csv.upload,
+            Self::Bytes(encoder) => encoder.upload,
         }
     }
 
@@ -252,7 +269,7 @@ impl PartEncoder {
     pub(super) fn bytes_written(&self) -> usize {
         match self {
             Self::Parquet(writer, _) => writer.bytes_written(),
-            Self::Csv(_) => 0,
+            Self::Bytes(_) => 0,
         }
     }
 
@@ -262,14 +279,7 @@ impl PartEncoder {
             Self::Parquet(writer, _) => {
                 writer.close().await?;
             }
-            Self::Csv(mut csv) => {
-                if csv.header {
-                    // Nothing but a header, so that even an empty part has its columns.
-                    let empty = RecordBatch::new_empty(Arc::clone(&csv.schema));
-                    csv.write(&empty).await?;
-                }
-                csv.output.shutdown().await?;
-            }
+            Self::Bytes(encoder) => encoder.finish().await?,
         }
         Ok(())
     }
@@ -278,7 +288,7 @@ impl PartEncoder {
     pub(super) async fn abort(self) {
         let aborted = match self {
             Self::Parquet(writer, _) => writer.into_inner().abort().await,
-            Self::Csv(csv) => match csv.output {
+            Self::Bytes(encoder) => match encoder.output {
                 Output::Plain(mut writer) => writer.abort().await,
                 Output::Compressed(_) => Ok(()),
             },
@@ -307,27 +317,100 @@ pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
-pub(super) struct CsvEncoder {
+/// Writes formats of which a batch of rows is some bytes.
+pub(super) struct BytesEncoder {
     output: Output,
-    builder: WriterBuilder,
-    /// The next rows are preceded by a header.
-    header: bool,
+    serializer: Serializer,
     schema: SchemaRef,
-    text_schema: SchemaRef,
     upload: usize,
 }
 
-impl CsvEncoder {
+enum Serializer {
+    Csv {
+        builder: WriterBuilder,
+        /// The next rows are preceded by a header.
+        header: bool,
+        text_schema: SchemaRef,
+    },
+    Json,
+    Arrow(FileWriter<Vec<u8>>),
+}
+
+impl BytesEncoder {
+    fn try_new(
+        serializer: Serializer,
+        schema: &SchemaRef,
+        (store, path, upload): (&Arc<dyn ObjectStore>, &Path, usize),
+        (compression, level): (CompressionTypeVariant, Option<u32>),
+    ) -> Result<PartEncoder> {
+        let output = match compression {
+            CompressionTypeVariant::UNCOMPRESSED => {
+                let writer = BufWriter::with_capacity(Arc::clone(store), path.clone(), upload);
+                Output::Plain(Box::new(writer))
+            }
+            compression => {
+                let builder = ObjectWriterBuilder::new(compression.into(), path, Arc::clone(store))
+                    .with_buffer_size(Some(upload))
+                    .with_compression_level(level);
+                Output::Compressed(builder.build()?)
+            }
+        };
+        Ok(PartEncoder::Bytes(Box::new(Self {
+            output,
+            serializer,
+            schema: Arc::clone(schema),
+            upload,
+        })))
+    }
+
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let batch = lists_to_text(&conform(batch, &self.schema)?, &self.text_schema)?;
-        let mut bytes = Vec::new();
-        let builder = self.builder.clone().with_header(self.header);
-        let mut writer = builder.build(&mut bytes);
-        writer.write(&batch)?;
-        drop(writer);
-        self.header = false;
+        let bytes = self.serializer.rows(&conform(batch, &self.schema)?)?;
+        Ok(self.output.write_all(&bytes).await?)
+    }
+
+    async fn finish(mut self) -> Result<()> {
+        let bytes = self.serializer.end(&self.schema)?;
         self.output.write_all(&bytes).await?;
-        Ok(())
+        self.output.shutdown().await
+    }
+}
+
+impl Serializer {
+    fn rows(&mut self, batch: &RecordBatch) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::Csv {
+                builder,
+                header,
+                text_schema,
+            } => {
+                let batch = lists_to_text(batch, text_schema)?;
+                let builder = builder.clone().with_header(*header);
+                builder.build(&mut bytes).write(&batch)?;
+                *header = false;
+            }
+            Self::Json => LineDelimitedWriter::new(&mut bytes).write(batch)?,
+            Self::Arrow(writer) => {
+                writer.write(batch)?;
+                bytes = std::mem::take(writer.get_mut());
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// What follows the last rows.
+    fn end(&mut self, schema: &SchemaRef) -> Result<Vec<u8>> {
+        match self {
+            // Nothing but a header, so that even an empty part has its columns.
+            Self::Csv { header: true, .. } => {
+                self.rows(&RecordBatch::new_empty(Arc::clone(schema)))
+            }
+            Self::Csv { .. } | Self::Json => Ok(vec![]),
+            Self::Arrow(writer) => {
+                writer.finish()?;
+                Ok(std::mem::take(writer.get_mut()))
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The formats as the session has them, but for how Parquet and CSV are written, and what of NULL and
+//! The formats as the session has them, but for how they are written, and what of NULL and
 //! of the order of columns DataFusion would lose in any format.
 
 use std::collections::HashMap;
@@ -29,6 +29,7 @@ use super::target::Target;
 use super::told::ToldExec;
 use super::{CommitExec, PartWriterExec};
 use crate::config::FeaturizeOptions;
+use crate::object_stores::address::hide_secrets;
 use crate::object_stores::{is_store_option, register_object_store};
 
 /// The most characters of a plan that a manifest keeps.
@@ -168,22 +169,14 @@ impl WriteFormat {
 
     /// # Errors
     /// When an option asks for more than DataFusion's own writer can do, which writes here.
-    fn check_stock(&self, target: &Target, mode: WriteMode, is_partitioned: bool) -> Result<()> {
+    fn check_stock(&self, target: &Target, mode: WriteMode) -> Result<()> {
         if self.options == WriteOptions::default() && mode == WriteMode::Append {
             return Ok(());
         }
         let options = WriteOptions::names().join("', '");
-        if is_partitioned {
-            return not_impl_err!(
-                "'{target}': a table that is PARTITIONED BY columns can only be appended to, \
-                 without the options '{options}'; leave PARTITIONED BY or the options out"
-            );
-        }
         not_impl_err!(
-            "'{target}': files in {} can only be appended, without the options '{options}', because \
-             they are written by DataFusion itself; leave the options out, or use STORED AS \
-             PARQUET or CSV",
-            self.get_ext().to_ascii_uppercase()
+            "'{target}': a table that is PARTITIONED BY columns can only be appended to, without the \
+             options '{options}'; leave PARTITIONED BY or the options out"
         )
     }
 
@@ -374,7 +367,7 @@ impl FileFormat for WriteFormat {
         let order = order_requirements.as_ref().filter(|_| !is_moved);
         let format = PartFormat::try_new(self.inner.as_ref(), conf.output_schema(), order)?;
         let Some(format) = format.filter(|_| !is_partitioned) else {
-            self.check_stock(&target, write_mode, is_partitioned)?;
+            self.check_stock(&target, write_mode)?;
             let told = || -> Arc<dyn ExecutionPlan> {
                 Arc::new(ToldExec::new(Arc::clone(&input), target.clone()))
             };
@@ -434,9 +427,9 @@ fn names(schema: &SchemaRef) -> String {
     names.join(", ")
 }
 
-/// The plan of the query as text; operators show no secrets.
+/// The plan of the query as text. Operators show no secrets, but addresses in arguments may hold some.
 fn query(input: &dyn ExecutionPlan) -> String {
-    let mut text = displayable(input).indent(false).to_string();
+    let mut text = hide_secrets(&displayable(input).indent(false).to_string());
     if let Some((end, _)) = text.char_indices().nth(QUERY_CHARACTERS) {
         text.truncate(end);
     }

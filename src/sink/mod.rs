@@ -1,4 +1,4 @@
-//! Writing that loses nothing: `COPY … TO` and `INSERT INTO` on Parquet and CSV.
+//! Writing that loses nothing: `COPY … TO` and `INSERT INTO` on Parquet, CSV, JSON and Arrow.
 //!
 //! [`WriteFormatFactory`] wraps the session's formats. They read as before and take the options
 //! that they took before, and some more:
@@ -9,7 +9,7 @@
 //! | `num_files` | exactly so many parts, 1 to 1000, also when some are empty | as the query runs |
 //! | `success_file` | `true`, `false`: `_SUCCESS`, written last | `true`; an append keeps it up to date if the folder has it, and starts none |
 //! | `manifest` | `true`, `false`: `_MANIFEST.json` stays | `false`; an append keeps it up to date if the folder has it |
-//! | `vectors` | how lists are written: `text`, `list` (Parquet), `fixed_size_list` (Parquet), `columns` | `text` to CSV, as they are to Parquet |
+//! | `vectors` | how lists are written: `text`, `list`, `fixed_size_list` (not CSV), `columns` | `text` to CSV, else as they are |
 //!
 //! `vectors` makes lists of numbers (and, for `text` and `list`, all lists) what other tools take:
 //! `fixed_size_list` is what Lance and NumPy want, and `columns` makes `features_0`, `features_1`, …,
@@ -19,8 +19,8 @@
 //!
 //! `INSERT INTO` takes the options from `CREATE EXTERNAL TABLE`, and `INSERT OVERWRITE` is `overwrite`.
 //!
-//! JSON and Arrow are written by DataFusion itself and take none of these options; only what would
-//! lose values silently is refused there too (`nulls`, and columns in another order).
+//! What is `PARTITIONED BY` columns is written by DataFusion itself and takes none of these options; only what
+//! would lose values silently is refused there too (`nulls`, and columns in another order).
 //!
 //! # Two operators
 //!

@@ -307,6 +307,17 @@ impl Run {
         Ok(())
     }
 
+    /// What is said before the reason for which it has failed.
+    pub(super) fn failure(&self) -> String {
+        let target = &self.spec.target;
+        match self.shown_rows.load(Ordering::Relaxed) {
+            0 => format!("writing to '{target}'"),
+            rows => format!(
+                "writing to '{target}', where {rows} rows of this statement have been appended and stay"
+            ),
+        }
+    }
+
     /// Clears away what a failed run has left, as far as the store lets it: what remains is
     /// recognised by the next run.
     pub(super) async fn abort(&self) {

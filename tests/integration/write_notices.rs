@@ -46,11 +46,11 @@ fn rows_that_are_appended_and_a_file_that_is_replaced_are_told_once() {
 }
 
 #[test]
-fn appends_by_datafusion_itself_are_told_too() {
+fn writes_of_every_format_are_told() {
     let folder = tempfile::tempdir().unwrap();
     for (target, options, notice) in [
         ("json/", "STORED AS JSON", "held data already"),
-        ("one.json", "", "was there and is replaced"),
+        ("one.json", "", "was there and has been replaced"),
         ("arrow/", "STORED AS ARROW", "held data already"),
         (
             "parts/",

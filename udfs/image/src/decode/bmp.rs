@@ -165,15 +165,19 @@ impl<'a> Bmp<'a> {
                     x = out.len() % width;
                 }
                 (_, count) => {
-                    let length = usize::from(count) / if halves { 2 } else { 1 };
+                    let count = usize::from(count);
+                    // Half a byte is filled up, and then bytes to an even place of the file.
+                    let length = if halves { count.div_ceil(2) } else { count };
                     let rest = self.bytes.get(at..).unwrap_or_default();
                     let plain = rest.get(..length).unwrap_or(rest);
+                    let room = count.min(wanted - out.len());
                     if halves {
-                        out.extend(plain.iter().flat_map(|byte| [byte >> 4, byte & 15]));
+                        let pixels = plain.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+                        out.extend(pixels.take(room));
                     } else {
-                        out.extend(plain);
+                        out.extend(plain.iter().take(room));
                     }
-                    x += usize::from(count);
+                    x += count;
                     at += length;
                     at += at % 2;
                 }

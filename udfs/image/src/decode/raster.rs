@@ -13,11 +13,20 @@ use super::{
     webp,
 };
 
+/// Where a PNG says what its pixels are: in the chunk IHDR, which is the first.
+const COLOUR_TYPE: usize = 25;
+const GREY_ALPHA: u8 = 4;
+
 /// Reads the header of a PNG.
 pub(super) fn png(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(DECODER_OVERHEAD);
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits);
+    let mut options = options;
+    if bytes.get(COLOUR_TYPE) == Some(&GREY_ALPHA) {
+        // Pillow, too, takes the high byte here. A level that is transparent makes no such picture.
+        options.deep_grey = DeepGrey::HighByte;
+    }
     boxed(Format::Png, metadata::of_png(bytes), decoder, options)
 }
 
@@ -118,7 +127,7 @@ fn into_rgb(image: DynamicImage, deep: DeepGrey) -> Vec<u8> {
             let (pixels, _) = image.as_chunks::<2>();
             pixels
                 .iter()
-                .flat_map(|[grey, _]| [high_byte(*grey); 3])
+                .flat_map(|[grey, _]| [deep.level(*grey); 3])
                 .collect()
         }
         DynamicImage::ImageRgb16(image) => image.iter().copied().map(high_byte).collect(),

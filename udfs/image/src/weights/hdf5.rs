@@ -138,6 +138,7 @@ fn index(file: &Hdf5File, architecture: Architecture) -> HdfResult<(Layout, Vec<
         let mut layers = Keras3 {
             architecture,
             variables: &mut variables,
+            groups: 0,
         };
         layers.index(&root.group("layers")?, "", "layers")?;
         return Ok((Layout::Unordered, variables));
@@ -322,11 +323,19 @@ fn keras_2_variable<'a>(layer: &str, weight: &'a str) -> &'a str {
 struct Keras3<'a> {
     architecture: Architecture,
     variables: &'a mut Vec<Stored>,
+    /// Groups that have been looked into.
+    groups: usize,
 }
+
+/// The most groups that a file may have, and the most of them that may lie in each other. Links may make a
+/// loop of them.
+const MOST_GROUPS: usize = 50_000;
+const DEEPEST: usize = 32;
 
 impl Keras3<'_> {
     /// Reads the layers of `model`, whose name is empty for the whole.
     fn index(&mut self, layers: &Group, model: &str, path: &str) -> HdfResult<()> {
+        self.enter(path)?;
         for entry in layers.member_names()?.0 {
             let group = layers.group(&entry)?;
             let path = format!("{path}/{entry}");
@@ -356,6 +365,23 @@ impl Keras3<'_> {
         Ok(())
     }
 
+    /// Counts a group.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many, or they lie too deep in each other.
+    fn enter(&mut self, path: &str) -> HdfResult<()> {
+        self.groups += 1;
+        if self.groups <= MOST_GROUPS && path.matches('/').count() <= DEEPEST {
+            return Ok(());
+        }
+        let start: String = path.chars().take(60).collect();
+        Err(hdf5_reader::error::Error::InvalidData(format!(
+            "its groups lie more than {DEEPEST} deep in each other or are more than {MOST_GROUPS}, as when a \
+             link leads back to where it is: '{start}…'"
+        )))
+    }
+
     /// Newer files give the name of a layer beside its variables.
     fn name(&self, group: &Group) -> Option<String> {
         let variables = group.group("vars").ok()?;
@@ -371,6 +397,7 @@ impl Keras3<'_> {
         path: &str,
         (model, kind): (&str, Option<LayerKind>),
     ) -> HdfResult<()> {
+        self.enter(path)?;
         for part in group.member_names()?.0 {
             let inner = group.group(&part)?;
             let path = format!("{path}/{part}");

@@ -9,6 +9,7 @@
 //!
 //! Numbers may be f32, f16, bf16 or f64.
 
+use ::safetensors::Dtype;
 pub(super) use candle_core::safetensors::BufferedSafetensors as Buffer;
 use candle_core::{Device, Result as TensorResult, Tensor};
 
@@ -24,6 +25,18 @@ pub(super) fn open(bytes: Vec<u8>) -> Result<Buffer, String> {
     Buffer::new(bytes).map_err(|error| {
         let why = tensor_message(&error);
         format!("{length} bytes are not a whole safetensors file: {why}")
+    })
+}
+
+/// Why a tensor of this type is not read: whole numbers are weights of a quantised network, without the
+/// scale that they are to be multiplied by.
+pub(super) fn refused_type(name: &str, dtype: Dtype) -> Option<String> {
+    let is_read = matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64);
+    (!is_read).then(|| {
+        format!(
+            "tensor {name} is of type {dtype:?}; expected F32, F16, BF16 or F64: quantised weights are \
+             not read"
+        )
     })
 }
 
@@ -80,8 +93,11 @@ impl TensorFile for SafetensorsFile {
     }
 
     fn read(&self, name: &str, device: &Device) -> TensorResult<Option<Tensor>> {
-        if self.tensors.get(name).is_err() {
+        let Ok(view) = self.tensors.get(name) else {
             return Ok(None);
+        };
+        if let Some(refused) = refused_type(name, view.dtype()) {
+            candle_core::bail!("{refused}");
         }
         self.tensors.load(name, device).map(Some)
     }

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ::safetensors::Dtype;
 use candle_core::{DType, Device};
 
 use super::content::{self, Format};
-use super::safetensors::open;
+use super::safetensors::{open, refused_type};
 use super::{file, seeded};
 use crate::cancel;
 use crate::error::tensor_message;
@@ -105,15 +104,8 @@ impl Shards {
                 view.shape()
             ));
         }
-        if !matches!(
-            view.dtype(),
-            Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64
-        ) {
-            return Err(format!(
-                "{file}: tensor {name} is of type {:?}; expected F32, F16 or BF16: quantised weights \
-                 are not read",
-                view.dtype()
-            ));
+        if let Some(refused) = refused_type(name, view.dtype()) {
+            return Err(format!("{file}: {refused}"));
         }
         let tensor = buffer
             .load(name, &Device::Cpu)

@@ -6,6 +6,7 @@
 //! reason to be there, and there is one: the classifier, which these features do without. How it is
 //! told is [`Layout`]'s, in one place.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::file::OpenFile;
@@ -45,7 +46,13 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    /// A matrix, and perhaps a vector to add.
+    /// Sizes of the matrix of a fully connected layer, which has one and perhaps a vector to add.
+    fn matrix(&self) -> Option<[usize; 2]> {
+        let mut shapes = self.unread.iter().map(|v| v.shape.as_slice());
+        let matrix = shapes.find_map(|shape| <[usize; 2]>::try_from(shape).ok());
+        matrix.filter(|_| self.is_fully_connected())
+    }
+
     fn is_fully_connected(&self) -> bool {
         let axes = |count| {
             let variables = self.unread.iter();
@@ -59,21 +66,65 @@ impl Layer<'_> {
     }
 }
 
+/// What tells a classifier from a layer in the middle of another network.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// It comes after every layer that was read.
+    after: bool,
+    /// It is fully connected and takes the features, or what another such layer makes of them. Those
+    /// of squeeze and excitation take the channels of the maps in between.
+    takes_features: bool,
+    /// It is a part of a module of which something was read.
+    within: bool,
+}
+
 impl Layout {
-    /// Whether a layer of which nothing was read may be there. `after`: it comes after every layer
-    /// that was read.
-    fn is_classifier(self, layer: &Layer<'_>, after: bool) -> bool {
+    /// Whether a layer of which nothing was read may be there.
+    fn is_classifier(self, layer: &Layer<'_>, place: Place) -> bool {
         match self {
-            Self::Ordered => layer.is_fully_connected() || after && !layer.has_convolution(),
-            Self::Unordered => layer.is_fully_connected(),
-            Self::Torchvision => match layer.name.split('.').next() {
-                Some("features") => false,
+            Self::Ordered => place.after && !layer.has_convolution(),
+            Self::Unordered => place.takes_features,
+            Self::Torchvision => match module(layer.name) {
+                "features" => false,
                 // The second is timm's, which has convolutions of the size of the last map there.
-                Some("classifier" | "pre_logits" | "head") => true,
+                "classifier" | "pre_logits" | "head" => true,
                 // InceptionV3's second classifier, which is only trained with.
-                Some("AuxLogits") => true,
-                _ => layer.is_fully_connected(),
+                "AuxLogits" => true,
+                _ => place.takes_features && !place.within,
             },
+        }
+    }
+}
+
+/// The outermost module of a layer.
+fn module(layer: &str) -> &str {
+    layer.split('.').next().unwrap_or(layer)
+}
+
+/// Which layers are fully connected and take features of so many channels, directly or by way of others.
+fn classifiers(layers: &[Layer<'_>], channels: usize) -> Vec<bool> {
+    let matrices: Vec<_> = layers.iter().map(Layer::matrix).collect();
+    let mut found = vec![false; layers.len()];
+    let mut given = HashSet::new();
+    let takes = |size: usize, given: &HashSet<usize>| {
+        given.contains(&size) || channels > 0 && size.is_multiple_of(channels)
+    };
+    loop {
+        let before = given.len();
+        for (matrix, found) in matrices.iter().zip(&mut found) {
+            // Keras has inputs × outputs, PyTorch outputs × inputs.
+            let Some([one, other]) = *matrix else {
+                continue;
+            };
+            for (input, output) in [(one, other), (other, one)] {
+                if takes(input, &given) {
+                    *found = true;
+                    given.insert(output);
+                }
+            }
+        }
+        if given.len() == before {
+            return found;
         }
     }
 }
@@ -84,10 +135,18 @@ pub(super) fn strangers(file: &OpenFile) -> Option<String> {
     let variables = file.variables();
     let layers = layers(&variables);
     let last_read = layers.iter().rposition(|layer| !layer.read.is_empty());
+    let (_, _, channels) = architecture.feature_map(architecture.image_side());
+    let classifiers = classifiers(&layers, channels);
+    let read = layers.iter().filter(|layer| !layer.read.is_empty());
+    let modules: HashSet<&str> = read.map(|layer| module(layer.name)).collect();
     let strangers = layers.iter().enumerate().filter(|(index, layer)| {
-        let after = last_read.is_none_or(|last| *index > last);
+        let place = Place {
+            after: last_read.is_none_or(|last| *index > last),
+            takes_features: classifiers[*index],
+            within: modules.contains(module(layer.name)),
+        };
         let known = layer.unread.is_empty()
-            || layer.read.is_empty() && file.layout().is_classifier(layer, after);
+            || layer.read.is_empty() && file.layout().is_classifier(layer, place);
         !known
     });
     let mut unread = strangers.flat_map(|(_, layer)| &layer.unread);
@@ -262,7 +321,7 @@ mod tests {
     fn said(
         architecture: Architecture,
         layout: Layout,
-        others: &[(prop::sample::Index, Variable)],
+        others: &[(usize, Variable)],
     ) -> Option<String> {
         let names = architecture.layer_names().into_iter();
         let names = names.map(|(keras, torch)| match layout {
@@ -274,7 +333,7 @@ mod tests {
             .collect();
         let mut all = known.clone();
         for (place, other) in others {
-            all.insert(place.index(all.len() + 1), other.clone());
+            all.insert((*place).min(all.len()), other.clone());
         }
         let file = OpenFile::new(Box::new(Names(layout, all)), architecture);
         for variable in &known {
@@ -283,6 +342,19 @@ mod tests {
             read.unwrap();
         }
         strangers(&file)
+    }
+
+    /// Others at places of their own; behind all that is read where layers have an order.
+    fn placed<const N: usize>(
+        layout: Layout,
+        places: [prop::sample::Index; N],
+        others: [Variable; N],
+    ) -> Vec<(usize, Variable)> {
+        let places = places.map(|place| match layout {
+            Layout::Ordered => usize::MAX,
+            _ => place.index(100),
+        });
+        places.into_iter().zip(others).collect()
     }
 
     fn layouts() -> impl Strategy<Value = Layout> {
@@ -304,23 +376,53 @@ mod tests {
             shape in prop::collection::vec(1_usize..9, 3..5),
         ) {
             let other = variable(&layer, "weight", shape);
-            let said = said(architecture, layout, &[(place, other)]);
+            let said = said(architecture, layout, &[(place.index(100), other)]);
             prop_assert!(said.is_some_and(|text| text.contains(&layer)));
         }
 
+        /// It takes the features, flattened or not, and stands behind them where layers have an order.
         #[test]
         fn a_classifier_is_no_stranger(
             architecture in prop::sample::select(Architecture::ALL.to_vec()),
             layout in layouts(),
+            places: [prop::sample::Index; 4],
+            layer in "x[a-z_0-9]{0,12}",
+            positions in 1_usize..50,
+            sizes in [1_usize..5000, 1_usize..5000],
+        ) {
+            let (_, _, channels) = architecture.feature_map(architecture.image_side());
+            let second = format!("y{layer}");
+            let others = [
+                variable(&layer, "kernel", vec![positions * channels, sizes[0]]),
+                variable(&layer, "bias", vec![sizes[0]]),
+                variable(&second, "kernel", vec![sizes[0], sizes[1]]),
+                variable(&second, "bias", vec![sizes[1]]),
+            ];
+            prop_assert_eq!(said(architecture, layout, &placed(layout, places, others)), None);
+        }
+
+        /// Matrices that take the channels of maps in between, as in squeeze and excitation.
+        #[test]
+        fn matrices_in_between_are_strangers(
+            architecture in prop::sample::select(Architecture::ALL.to_vec()),
+            layout in layouts(),
             places: [prop::sample::Index; 2],
             layer in "x[a-z_0-9]{0,12}",
-            inputs in 1_usize..9,
-            outputs in 1_usize..9,
+            channels in 1_usize..300,
+            divisor in 1_usize..16,
         ) {
-            let kernel = variable(&layer, "kernel", vec![inputs, outputs]);
-            let bias = variable(&layer, "bias", vec![outputs]);
-            let others = [(places[0], kernel), (places[1], bias)];
-            prop_assert_eq!(said(architecture, layout, &others), None);
+            let squeezed = channels.div_ceil(divisor);
+            let others = [
+                variable(&layer, "kernel", vec![channels, squeezed]),
+                variable(&format!("y{layer}"), "kernel", vec![squeezed, channels]),
+            ];
+            let mut others = placed(Layout::Unordered, places, others);
+            if layout == Layout::Ordered {
+                // Not behind what is read.
+                others.iter_mut().for_each(|(place, _)| *place = 0);
+            }
+            let said = said(architecture, layout, &others);
+            prop_assert!(said.is_some_and(|text| text.contains(&layer)));
         }
     }
 }

@@ -236,3 +236,42 @@ fn names_of_torchvision() {
         assert_says(&error, &["do not fit vgg16", name, "no classifier"]);
     }
 }
+
+/// Squeeze and excitation is fully connected, too, but takes the channels of maps in between.
+#[test]
+fn attention_to_channels_is_no_classifier() {
+    let extras: [(&str, &[usize]); 2] = [
+        ("block1_conv2_se_reduce.kernel", &[64, 4]),
+        ("block1_conv2_se_expand.kernel", &[4, 64]),
+    ];
+    let error = save_and_load(Vgg16, &with_extras(vgg16(), &extras)).unwrap_err();
+    assert_says(&error.to_string(), &["do not fit vgg16", "_se_reduce"]);
+    let tensors = with_extras(
+        torchvision_vgg16(),
+        &[("attention.0.fc.0.weight", &[16, 256])],
+    );
+    let error = save_and_load(Vgg16, &tensors).unwrap_err().to_string();
+    assert_says(&error, &["attention.0.fc.0.weight", "no classifier"]);
+}
+
+/// Whole numbers would be weights without their scale.
+#[test]
+fn quantised_weights_are_refused_by_name() {
+    for dtype in [DType::U8, DType::U32, DType::I64] {
+        let mut tensors = with_extras(vgg16(), &[]);
+        let kernel = tensors["block1_conv1.kernel"].to_dtype(dtype).unwrap();
+        tensors.insert("block1_conv1.kernel".to_owned(), kernel);
+        let error = save_and_load(Vgg16, &tensors).unwrap_err().to_string();
+        assert_says(
+            &error,
+            &["block1_conv1.kernel", "quantised weights are not read"],
+        );
+    }
+}
+
+/// `h = h5py.File("loop.weights.h5", "w"); g = h.create_group("layers"); g["again"] = g`
+#[test]
+fn groups_in_a_circle_are_an_error() {
+    let error = load(Vgg16, "loop.weights.h5").unwrap_err().to_string();
+    assert_says(&error, &["more than 32 deep in each other", "link"]);
+}

@@ -1,6 +1,6 @@
 """Makes the small pictures of tests/integration/kinds.rs and prints what Pillow makes of them.
 
-    pip install 'pillow<13' numpy
+    pip install 'pillow>=13' numpy
     python make_kinds.py [FOLDER]    # ../data/kinds
 
 TIFF and BMP of every kind that people have, most put together here from bytes; JPEGs that end early;
@@ -276,6 +276,7 @@ def others():
     yield "exif5.webp", "apply", saved(smooth.crop((0, 0, 20, 7)), format="WEBP", lossless=True, exif=exif)
     grey = Image.fromarray((GREY.astype(np.uint16) * 3))
     yield "grey16_clip.png", "clip", saved(grey, format="PNG")
+    yield "grey16_transparent.png", "clip", saved(grey, format="PNG", transparency=int(GREY[0, 0]) * 3)
     for name, options in (("420", dict(subsampling=2)), ("444", dict(subsampling=0))):
         whole = saved(smooth, format="JPEG", quality=95, **options)
         yield f"cut_{name}.jpg", "load", whole[: len(whole) - 150]
