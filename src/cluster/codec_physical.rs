@@ -27,9 +27,9 @@ use super::messages::{
     FetchMessage, NotNullMessage, OffloadMessage, Physical, ReadBlobMessage, SmallBatchesMessage,
     SortMessage,
 };
-use super::sorts::SortPartitionsExec;
 use super::stored::WithStoresExec;
 use super::stores::Stores;
+use super::workarounds::SortPartitionsExec;
 use crate::binary_file::{FetchExec, FetchParts, ListingSummary};
 use crate::blobs::{BlobCall, ReadBlobExec};
 use crate::offload::{NamedCall, OffloadExec, SmallBatchesExec};

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use datafusion::common::runtime::SpawnedTask;
@@ -13,14 +13,13 @@ use datafusion::prelude::SessionConfig;
 
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
-use super::link::Link;
 use super::scheduler::failed;
 use super::session::{CLUSTER_MESSAGE_BYTES, function_registry, session_config};
 use super::signals::told_to_stop;
 use super::status::{StatusPort, executor_status};
 use super::stores;
-use super::temporary::TemporaryFolder;
-use super::tls::{Dialer, Refusal, Security, secure_executor};
+use super::tls::{Dialer, Security, secure_executor};
+use super::workarounds::{reach_scheduler, work_folder};
 
 /// Ballista's defaults with this crate's operators and message sizes. Functions and object stores are
 /// added by [`run_executor`], unless they are overridden.
@@ -77,17 +76,7 @@ pub async fn run_executor(
             None
         }
     };
-    // Ballista removes the temporary folder that it makes before it is used.
-    let temporary = match &config.work_dir {
-        Some(_) => None,
-        None => Some(TemporaryFolder::try_new("executor")?),
-    };
-    if let Some(folder) = &temporary {
-        config.work_dir = Some(folder.path().display().to_string());
-    }
-    let work_dir = config.work_dir.clone().unwrap_or_default();
-    std::fs::create_dir_all(&work_dir)
-        .map_err(|e| exec_datafusion_err!("--work-dir '{work_dir}': {e}"))?;
+    let (work_dir, _temporary) = work_folder(&mut config)?;
     let runtime = stores::runtime_env().with_temp_file_path(Path::new(&work_dir));
     if config.override_function_registry.is_none() {
         let registry = function_registry(runtime.clone().build_arc()?);
@@ -128,43 +117,6 @@ pub async fn run_executor(
         );
     }
     Ok(())
-}
-
-/// Waits for the scheduler, since the time that Ballista waits does not pass (in 55.0, it compares the time
-/// that has passed since the same moment).
-async fn reach_scheduler(config: &ExecutorProcessConfig, dialer: Option<&Dialer>) -> Result<()> {
-    let (host, port) = (config.scheduler_host.as_str(), config.scheduler_port);
-    let until =
-        Instant::now() + Duration::from_secs(config.scheduler_connect_timeout_seconds.into());
-    loop {
-        let reached = match dialer {
-            Some(dialer) => dialer.probe(host, port).await,
-            None => match tokio::net::TcpStream::connect((host, port)).await {
-                Ok(_) => {
-                    let link = Link::try_new(host.to_owned(), port, &Security::default())?;
-                    return link.check_plaintext(&format!("{host}:{port}")).await;
-                }
-                Err(e) => Err(Refusal::NotThere(e.to_string())),
-            },
-        };
-        match reached {
-            Ok(()) => return Ok(()),
-            Err(Refusal::Tls(why)) => {
-                return exec_err!(
-                    "no TLS connection to the scheduler at {host}:{port}: {why}; expected certificates of \
-                     the same authority on both sides (--tls-ca), the scheduler's for this name"
-                );
-            }
-            Err(Refusal::NotThere(why)) if Instant::now() >= until => {
-                return exec_err!(
-                    "there is no scheduler at {host}:{port} ({why}), also not after {} s \
-                     (--scheduler-connect-timeout-seconds); 'featurize scheduler' starts one",
-                    config.scheduler_connect_timeout_seconds
-                );
-            }
-            Err(Refusal::NotThere(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
-    }
 }
 
 /// Notes that the process was told to end, and returns when it should have.

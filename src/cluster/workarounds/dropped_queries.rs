@@ -1,6 +1,15 @@
 //! Tells the scheduler when nobody waits for a query any more.
 //!
-//! Ballista's client forgets a job whose stream is dropped, and the job runs on, a `COPY` to its commit.
+//! # To be filed upstream
+//!
+//! > **ballista-core 55.0: a query whose stream is dropped runs on**
+//! >
+//! > Who drops the stream of a `DistributedQueryExec` before its end (Ctrl-C, a time-out, a `LIMIT` in the client)
+//! > leaves the job running, a `COPY` to its commit: nothing in `execution_plans/distributed_query.rs` calls
+//! > `cancel_job` then. The stream should hold a guard that does when it is dropped. And with
+//! > `ballista.client.pull = false`, `execute_query_push` learns the job's id from the first status, which comes
+//! > with the end of the first stage; before that, not even the caller can cancel. The scheduler should send a
+//! > status as soon as the job is queued.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::unary::{passes_rows, unary_methods};
+use ballista_core::config::BALLISTA_CLIENT_PULL;
 use ballista_core::execution_plans::DistributedQueryExec;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -18,10 +27,12 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
+use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::LogicalPlanNode;
 use futures::{Stream, StreamExt};
 
-use super::link::Link;
+use crate::cluster::link::Link;
+use crate::unary::{passes_rows, unary_methods};
 
 type QueryExec = DistributedQueryExec<LogicalPlanNode>;
 
@@ -39,9 +50,15 @@ pub async fn cancellations() {
     }
 }
 
+/// The settings with which a client knows what to cancel from the start: it asks for the state of its query,
+/// every 50 ms, and has been told the id by then.
+pub(in crate::cluster) fn with_ids_at_once(config: SessionConfig) -> SessionConfig {
+    config.set_bool(BALLISTA_CLIENT_PULL, true)
+}
+
 /// Passes on the results of a query on the cluster, and cancels it if they are not read to the end.
 #[derive(Debug)]
-pub(super) struct CancelOnDropExec {
+pub(in crate::cluster) struct CancelOnDropExec {
     link: Link,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
@@ -49,7 +66,10 @@ pub(super) struct CancelOnDropExec {
 
 impl CancelOnDropExec {
     /// The plan itself, if it runs nothing on a cluster.
-    pub(super) fn wrap(input: Arc<dyn ExecutionPlan>, link: &Link) -> Arc<dyn ExecutionPlan> {
+    pub(in crate::cluster) fn wrap(
+        input: Arc<dyn ExecutionPlan>,
+        link: &Link,
+    ) -> Arc<dyn ExecutionPlan> {
         if !input.is::<QueryExec>() {
             return input;
         }
