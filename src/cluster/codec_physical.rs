@@ -23,6 +23,7 @@ use datafusion_proto::physical_plan::{
 
 use super::codec_blobs;
 use super::codec_sink::{decode_write_spec, encode_write_spec};
+use super::errors::name_executor;
 use super::messages::{
     FetchMessage, NotNullMessage, OffloadMessage, Physical, ReadBlobMessage, SmallBatchesMessage,
     SortMessage,
@@ -100,8 +101,9 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
                 Arc::new(NotNullExec::new(only(inputs)?, message.columns))
             }
             Physical::Opaque(bytes) => {
-                self.inner
-                    .try_decode(&bytes, inputs, ctx, proto_converter)?
+                let inner = &self.inner;
+                let plan = inner.try_decode(&bytes, inputs, ctx, proto_converter)?;
+                name_executor(plan, ctx)?
             }
         })
     }

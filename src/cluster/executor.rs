@@ -1,6 +1,6 @@
 //! The process that runs tasks.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
+use super::errors::ExecutorName;
 use super::scheduler::failed;
 use super::session::{CLUSTER_MESSAGE_BYTES, function_registry, session_config};
 use super::signals::told_to_stop;
@@ -65,6 +66,7 @@ pub async fn run_executor(
     operation: ExecutorOperation,
     started: impl FnOnce(u16, u16),
 ) -> Result<()> {
+    let host = announced_host(&config);
     let dialer = match &security.tls {
         Some(files) => {
             let dialer = Dialer::try_new(files)?;
@@ -88,6 +90,16 @@ pub async fn run_executor(
             stores::runtime_env()
                 .with_temp_file_path(Path::new(&work_dir))
                 .build_arc()
+        }));
+    }
+    if let Some(producer) = config.override_config_producer.take() {
+        let name = match host {
+            Some(host) => format!("{host}:{}", config.port),
+            None => config.executor_id.clone(),
+        };
+        let name = Arc::new(ExecutorName(name));
+        config.override_config_producer = Some(Arc::new(move || {
+            producer().with_extension(Arc::clone(&name))
         }));
     }
     reach_scheduler(&config, dialer.as_deref()).await?;
@@ -117,6 +129,16 @@ pub async fn run_executor(
         );
     }
     Ok(())
+}
+
+/// The host under which errors name the executor; none if only whoever it connects to knows.
+fn announced_host(config: &ExecutorProcessConfig) -> Option<String> {
+    let bound = || {
+        let address = config.bind_host.parse::<IpAddr>();
+        let is_one = address.map_or(true, |address| !address.is_unspecified());
+        is_one.then(|| config.bind_host.clone())
+    };
+    config.external_host.clone().or_else(bound)
 }
 
 /// Notes that the process was told to end, and returns when it should have.

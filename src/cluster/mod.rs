@@ -23,6 +23,7 @@ mod codec_logical;
 mod codec_physical;
 mod codec_sink;
 mod deferred;
+mod errors;
 mod executor;
 mod link;
 mod loopback;

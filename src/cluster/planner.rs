@@ -26,6 +26,7 @@ use prost::Message;
 use super::client::warn_unless_ready;
 use super::codec_blobs;
 use super::codec_logical::FeaturizeLogicalCodec;
+use super::errors::mark;
 use super::link::Link;
 use super::stored::{StoredTable, with_stores};
 use super::stores::{StoreOptions, Stores};
@@ -252,7 +253,9 @@ impl QueryPlanner for SchedulerPlanner {
         logical_plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan_on_scheduler(logical_plan, session).await
+        let plan = plan_on_scheduler(logical_plan, session).await;
+        // The client shows it as its own.
+        plan.map_err(|e| mark(e, ""))
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod commit;
+mod errors;
 mod failures;
 mod once;
 #[cfg(feature = "onnx")]

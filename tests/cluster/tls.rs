@@ -18,7 +18,7 @@ use datafusion_featurize::cluster::{Security, TlsFiles, secure_remote_session};
 use tonic::{Code, Status};
 
 use crate::failures::kill_an_executor;
-use crate::processes::{Cluster, Setting, create_images, program, run, wait_for};
+use crate::processes::{Cluster, Setting, create_images, error, program, run, wait_for};
 use crate::wire::{Certificates, ELSEWHERE, Recorder, channel};
 use crate::write::{CANCELLING, drop_a_query};
 
@@ -183,6 +183,19 @@ async fn the_name_in_the_address_is_checked() {
     let elsewhere = cluster.url().replace("127.0.0.1", ELSEWHERE);
     let error = connect(&elsewhere, &security).await.err().unwrap();
     assert!(error.contains("for another name"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_name_no_other_scheme_than_the_one_that_is_used() {
+    let certificates = Certificates::new();
+    let mut cluster = Cluster::scheduler(1, &[], certificates.setting());
+    cluster.add_executor("");
+    let ctx = cluster.session().await;
+    run(&ctx, "SELECT 1").await;
+    cluster.scheduler.kill();
+    let message = error(&ctx, "SELECT 2").await;
+    assert!(message.contains(&cluster.url()), "{message}");
+    assert!(!message.contains("http://"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::LogicalPlanNode;
 use futures::{Stream, StreamExt};
 
+use crate::cluster::errors::as_local;
 use crate::cluster::link::Link;
 use crate::unary::{passes_rows, unary_methods};
 
@@ -56,7 +57,8 @@ pub(in crate::cluster) fn with_ids_at_once(config: SessionConfig) -> SessionConf
     config.set_bool(BALLISTA_CLIENT_PULL, true)
 }
 
-/// Passes on the results of a query on the cluster, and cancels it if they are not read to the end.
+/// Passes on the results of a query on the cluster, and its errors as they would be without one; cancels it if
+/// they are not read to the end.
 #[derive(Debug)]
 pub(in crate::cluster) struct CancelOnDropExec {
     link: Link,
@@ -105,8 +107,10 @@ impl ExecutionPlan for CancelOnDropExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let last = partition + 1 == self.input.output_partitioning().partition_count();
+        let inner = self.input.execute(partition, context);
         Ok(Box::pin(Results {
-            inner: self.input.execute(partition, context)?,
+            inner: inner.map_err(|e| as_local(e, &self.link))?,
+            link: self.link.clone(),
             job: Some(Job {
                 link: self.link.clone(),
                 query: Arc::clone(&self.input),
@@ -118,6 +122,7 @@ impl ExecutionPlan for CancelOnDropExec {
 
 struct Results {
     inner: SendableRecordBatchStream,
+    link: Link,
     /// What is cancelled when this is dropped.
     job: Option<Job>,
 }
@@ -130,7 +135,7 @@ impl Stream for Results {
         if let Poll::Ready(None | Some(Err(_))) = next {
             self.job = None;
         }
-        next
+        next.map_err(|e| as_local(e, &self.link))
     }
 }
 
