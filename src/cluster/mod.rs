@@ -27,6 +27,7 @@ mod errors;
 mod executor;
 mod link;
 mod loopback;
+mod merging;
 mod messages;
 mod planner;
 mod scheduler;

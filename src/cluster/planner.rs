@@ -28,6 +28,7 @@ use super::codec_blobs;
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::errors::mark;
 use super::link::Link;
+use super::merging::merge_in_trees;
 use super::stored::{StoredTable, with_stores};
 use super::stores::{StoreOptions, Stores};
 use super::workarounds::{
@@ -284,7 +285,7 @@ async fn plan_on_scheduler(
         .create_physical_plan(&unpacked?.data, session)
         .await?;
     check_writes(&plan)?;
-    let plan = guard_sorts(plan)?;
+    let plan = merge_in_trees(guard_sorts(plan)?)?;
     // The adaptive planner leaves the session's own rules out.
     let plan = OffloadComputation.optimize(plan, session.config_options())?;
     match stores {
