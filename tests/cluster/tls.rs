@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -15,6 +16,7 @@ use ballista_core::serde::protobuf::{
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_featurize::cluster::{Security, TlsFiles, secure_remote_session};
+use tokio::net::TcpSocket;
 use tonic::{Code, Status};
 
 use crate::failures::kill_an_executor;
@@ -183,6 +185,30 @@ async fn the_name_in_the_address_is_checked() {
     let elsewhere = cluster.url().replace("127.0.0.1", ELSEWHERE);
     let error = connect(&elsewhere, &security).await.err().unwrap();
     assert!(error.contains("for another name"), "{error}");
+}
+
+/// More than there are handshakes at the same time, of one address.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_keeps_no_other_waiting() {
+    let certificates = Certificates::new();
+    let cluster = Cluster::scheduler(1, &[], certificates.setting());
+    let scheduler = ([127, 0, 0, 1], cluster.port).into();
+    let mut silent = vec![];
+    for _ in 0..400 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 3], 0).into()).unwrap();
+        silent.push(socket.connect(scheduler).await.unwrap());
+    }
+    let started = Instant::now();
+    connect(&cluster.url(), &certificates.client())
+        .await
+        .unwrap();
+    // Theirs last ten seconds.
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
