@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::error::BallistaError;
+use ballista_core::utils::create_grpc_server;
+use ballista_executor::ArrowFlightServerProvider;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
@@ -20,7 +24,7 @@ use super::signals::told_to_stop;
 use super::status::{StatusPort, executor_status};
 use super::stores;
 use super::tls::{Dialer, Security, secure_executor};
-use super::workarounds::{reach_scheduler, work_folder};
+use super::workarounds::{CheckedFlight, reach_scheduler, work_folder};
 
 /// Ballista's defaults with this crate's operators and message sizes. Functions and object stores are
 /// added by [`run_executor`], unless they are overridden.
@@ -75,6 +79,7 @@ pub async fn run_executor(
         }
         None => {
             (config.port, config.grpc_port) = ports(&config)?;
+            serve_checked(&mut config);
             None
         }
     };
@@ -146,6 +151,25 @@ async fn note_signals(signal: impl Future<Output = ()>, told: Arc<AtomicBool>, g
     signal.await;
     told.store(true, Ordering::Relaxed);
     tokio::time::sleep(grace).await;
+}
+
+/// The port for data without TLS, as Ballista serves it.
+fn serve_checked(config: &mut ExecutorProcessConfig) {
+    let most_read = config.grpc_max_decoding_message_size as usize;
+    let most_sent = config.grpc_max_encoding_message_size as usize;
+    let provider: Arc<ArrowFlightServerProvider> =
+        Arc::new(move |work_dir, address, mut shutdown, settings| {
+            let service = FlightServiceServer::new(CheckedFlight::new(work_dir))
+                .max_decoding_message_size(most_read)
+                .max_encoding_message_size(most_sent);
+            // Ballista wants the handle.
+            tokio::runtime::Handle::current().spawn(async move {
+                let server = create_grpc_server(&settings).add_service(service);
+                let served = server.serve_with_shutdown(address, shutdown.recv()).await;
+                served.map_err(BallistaError::TonicError)
+            })
+        });
+    config.override_arrow_flight_service.get_or_insert(provider);
 }
 
 /// The ports to announce, which must be known before they are bound.

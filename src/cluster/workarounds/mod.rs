@@ -10,6 +10,7 @@
 //! | `copy_options` | datafusion-proto | `COPY` loses its options |
 //! | `dropped_queries` | ballista-core | a query that nobody reads runs on |
 //! | `empty_relations` | datafusion-proto | a relation without rows loses its columns |
+//! | `flight_paths` | ballista-executor | files outside of the work folder are given away |
 //! | `lost_functions` | ballista-core | a session that becomes remote loses its functions |
 //! | `repeated_fits` | ballista-scheduler | the last step of an aggregate runs in every task |
 //! | `scalar_subqueries` | datafusion, ballista | joins in the place of subqueries, where there are any |
@@ -26,6 +27,7 @@ mod connect_timeout;
 mod copy_options;
 mod dropped_queries;
 mod empty_relations;
+mod flight_paths;
 mod lost_functions;
 mod repeated_fits;
 mod scalar_subqueries;
@@ -41,6 +43,7 @@ pub(crate) use copy_options::is_packed;
 pub use dropped_queries::cancellations;
 pub(super) use dropped_queries::{CancelOnDropExec, with_ids_at_once};
 pub(super) use empty_relations::no_rows;
+pub(super) use flight_paths::CheckedFlight;
 pub(super) use lost_functions::upgraded;
 pub(super) use repeated_fits::fit_first;
 pub(super) use scalar_subqueries::{Run, answer_first, explained};
