@@ -452,6 +452,14 @@ fn what_is_missing_is_named() {
             "--token-file without --tls-ca",
         ),
         (
+            &["--tls-ca", "x", "--tls-key", "y", "-c", "SELECT 1"],
+            "--tls-ca and --tls-key without --tls-cert",
+        ),
+        (
+            &["--token-file", "x", "-c", "SELECT 1"],
+            "--token-file without --tls-ca",
+        ),
+        (
             &[
                 "scheduler",
                 "--tls-ca",
