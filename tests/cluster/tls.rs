@@ -459,6 +459,7 @@ fn what_is_missing_is_named() {
             &["--token-file", "x", "-c", "SELECT 1"],
             "--token-file without --tls-ca",
         ),
+        (&["certs", "/none/certs", "*"], "'*' is neither the name"),
         (
             &[
                 "scheduler",
