@@ -11,6 +11,7 @@
 mod commit;
 mod errors;
 mod failures;
+mod kubernetes;
 mod merging;
 mod once;
 #[cfg(feature = "onnx")]
