@@ -11,6 +11,7 @@
 mod commit;
 mod errors;
 mod failures;
+mod inventory;
 mod kubernetes;
 mod merging;
 mod once;
