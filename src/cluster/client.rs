@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ballista_core::extension::{SessionConfigExt, SessionStateExt};
+use ballista_core::extension::SessionConfigExt;
 use datafusion::common::{Result, config_datafusion_err};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -13,7 +13,8 @@ use super::link::Link;
 use super::planner::{ClientPlanner, NotingFactory, SessionStores};
 use super::session::with_cluster;
 use super::tls::Security;
-use crate::session::{SessionStateBuilderFeaturize, enable_featurize};
+use super::workarounds::upgraded;
+use crate::session::SessionStateBuilderFeaturize;
 
 /// The port of a scheduler when none is given.
 pub const SCHEDULER_PORT: u16 = 50050;
@@ -89,13 +90,9 @@ fn remote_session_unchecked(
             stores: stores.clone(),
         });
     }
-    let factories = state.table_factories().clone();
-    let ctx = SessionContext::new_with_state(state.upgrade_for_ballista(link.url())?);
-    // Upgrading replaces the functions by DataFusion's own; and ours are the noting factories.
-    enable_featurize(&ctx)?;
+    let ctx = upgraded(state, link.url())?;
     let state = ctx.state_ref();
     let mut state = state.write();
-    *state.table_factories_mut() = factories;
     // The planner puts their values in their places, and Ballista's joins are not needed.
     let optimizer = &mut state.config_mut().options_mut().optimizer;
     optimizer.enable_physical_uncorrelated_scalar_subquery = true;

@@ -23,13 +23,13 @@ use datafusion_proto::protobuf;
 use prost::Message;
 
 use super::codec_functions;
-use super::formats::CopyFormat;
 use super::messages::{
     BinaryFileTableMessage, FilesMessage, Logical, MemoryTableMessage, StoredTableMessage,
     WriteOptionsMessage,
 };
 use super::stored::StoredTable;
 use super::stores::Stores;
+use super::workarounds::CopyFormat;
 use crate::binary_file::{BinaryFileTable, TableParts};
 use crate::sink::{WriteFormat, WriteOptions};
 

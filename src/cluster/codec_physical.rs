@@ -23,13 +23,15 @@ use datafusion_proto::physical_plan::{
 
 use super::codec_functions;
 use super::codec_sink::{decode_write_spec, encode_write_spec};
+use super::errors::name_executor;
+use super::merging::MergeStatesExec;
 use super::messages::{
-    FetchMessage, NotNullMessage, OffloadMessage, Physical, ReadBlobMessage, SmallBatchesMessage,
-    SortMessage,
+    FetchMessage, MergeStatesMessage, NotNullMessage, OffloadMessage, Physical, ReadBlobMessage,
+    SmallBatchesMessage, SortMessage,
 };
-use super::sorts::SortPartitionsExec;
 use super::stored::WithStoresExec;
 use super::stores::Stores;
+use super::workarounds::SortPartitionsExec;
 use crate::binary_file::{FetchExec, FetchParts, ListingSummary};
 use crate::blobs::{BlobCall, ReadBlobExec};
 use crate::offload::{NamedCall, OffloadExec, SmallBatchesExec};
@@ -65,6 +67,7 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
                 Arc::new(WithStoresExec::new(only(inputs)?, stores))
             }
             Physical::Offload(_) => Arc::new(OffloadExec::new(only(inputs)?)),
+            Physical::MergeStates(_) => Arc::new(MergeStatesExec::new(only(inputs)?)),
             Physical::SmallBatches(_) => Arc::new(SmallBatchesExec::new(only(inputs)?)),
             Physical::PartWriter(message) => {
                 let spec = Arc::new(decode_write_spec(message)?);
@@ -100,8 +103,9 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
                 Arc::new(NotNullExec::new(only(inputs)?, message.columns))
             }
             Physical::Opaque(bytes) => {
-                self.inner
-                    .try_decode(&bytes, inputs, ctx, proto_converter)?
+                let inner = &self.inner;
+                let plan = inner.try_decode(&bytes, inputs, ctx, proto_converter)?;
+                name_executor(plan, ctx)?
             }
         })
     }
@@ -116,6 +120,8 @@ impl PhysicalExtensionCodec for FeaturizePhysicalCodec {
             Physical::Fetch(encode_fetch(fetch)?)
         } else if node.is::<OffloadExec>() {
             Physical::Offload(OffloadMessage {})
+        } else if node.is::<MergeStatesExec>() {
+            Physical::MergeStates(MergeStatesMessage {})
         } else if node.is::<SmallBatchesExec>() {
             Physical::SmallBatches(SmallBatchesMessage {})
         } else if let Some(writer) = node.downcast_ref::<PartWriterExec>() {

@@ -1,11 +1,15 @@
 //! The process that runs tasks.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::error::BallistaError;
+use ballista_core::utils::create_grpc_server;
+use ballista_executor::ArrowFlightServerProvider;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
@@ -13,14 +17,14 @@ use datafusion::prelude::SessionConfig;
 
 use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
-use super::link::Link;
+use super::errors::ExecutorName;
 use super::scheduler::failed;
 use super::session::{CLUSTER_MESSAGE_BYTES, function_registry, session_config};
 use super::signals::told_to_stop;
 use super::status::{StatusPort, executor_status};
 use super::stores;
-use super::temporary::TemporaryFolder;
-use super::tls::{Dialer, Refusal, Security, secure_executor};
+use super::tls::{Dialer, Security, secure_executor};
+use super::workarounds::{CheckedFlight, reach_scheduler, work_folder};
 
 /// Ballista's defaults with this crate's operators and message sizes. Functions and object stores are
 /// added by [`run_executor`], unless they are overridden.
@@ -66,6 +70,7 @@ pub async fn run_executor(
     operation: ExecutorOperation,
     started: impl FnOnce(u16, u16),
 ) -> Result<()> {
+    let host = announced_host(&config);
     let dialer = match &security.tls {
         Some(files) => {
             let dialer = Dialer::try_new(files)?;
@@ -74,20 +79,11 @@ pub async fn run_executor(
         }
         None => {
             (config.port, config.grpc_port) = ports(&config)?;
+            serve_checked(&mut config);
             None
         }
     };
-    // Ballista removes the temporary folder that it makes before it is used.
-    let temporary = match &config.work_dir {
-        Some(_) => None,
-        None => Some(TemporaryFolder::try_new("executor")?),
-    };
-    if let Some(folder) = &temporary {
-        config.work_dir = Some(folder.path().display().to_string());
-    }
-    let work_dir = config.work_dir.clone().unwrap_or_default();
-    std::fs::create_dir_all(&work_dir)
-        .map_err(|e| exec_datafusion_err!("--work-dir '{work_dir}': {e}"))?;
+    let (work_dir, _temporary) = work_folder(&mut config)?;
     let runtime = stores::runtime_env().with_temp_file_path(Path::new(&work_dir));
     if config.override_function_registry.is_none() {
         let registry = function_registry(runtime.clone().build_arc()?);
@@ -99,6 +95,16 @@ pub async fn run_executor(
             stores::runtime_env()
                 .with_temp_file_path(Path::new(&work_dir))
                 .build_arc()
+        }));
+    }
+    if let Some(producer) = config.override_config_producer.take() {
+        let name = match host {
+            Some(host) => format!("{host}:{}", config.port),
+            None => config.executor_id.clone(),
+        };
+        let name = Arc::new(ExecutorName(name));
+        config.override_config_producer = Some(Arc::new(move || {
+            producer().with_extension(Arc::clone(&name))
         }));
     }
     reach_scheduler(&config, dialer.as_deref()).await?;
@@ -130,41 +136,14 @@ pub async fn run_executor(
     Ok(())
 }
 
-/// Waits for the scheduler, since the time that Ballista waits does not pass (in 55.0, it compares the time
-/// that has passed since the same moment).
-async fn reach_scheduler(config: &ExecutorProcessConfig, dialer: Option<&Dialer>) -> Result<()> {
-    let (host, port) = (config.scheduler_host.as_str(), config.scheduler_port);
-    let until =
-        Instant::now() + Duration::from_secs(config.scheduler_connect_timeout_seconds.into());
-    loop {
-        let reached = match dialer {
-            Some(dialer) => dialer.probe(host, port).await,
-            None => match tokio::net::TcpStream::connect((host, port)).await {
-                Ok(_) => {
-                    let link = Link::try_new(host.to_owned(), port, &Security::default())?;
-                    return link.check_plaintext(&format!("{host}:{port}")).await;
-                }
-                Err(e) => Err(Refusal::NotThere(e.to_string())),
-            },
-        };
-        match reached {
-            Ok(()) => return Ok(()),
-            Err(Refusal::Tls(why)) => {
-                return exec_err!(
-                    "no TLS connection to the scheduler at {host}:{port}: {why}; expected certificates of \
-                     the same authority on both sides (--tls-ca), the scheduler's for this name"
-                );
-            }
-            Err(Refusal::NotThere(why)) if Instant::now() >= until => {
-                return exec_err!(
-                    "there is no scheduler at {host}:{port} ({why}), also not after {} s \
-                     (--scheduler-connect-timeout-seconds); 'featurize scheduler' starts one",
-                    config.scheduler_connect_timeout_seconds
-                );
-            }
-            Err(Refusal::NotThere(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
-    }
+/// The host under which errors name the executor; none if only whoever it connects to knows.
+fn announced_host(config: &ExecutorProcessConfig) -> Option<String> {
+    let bound = || {
+        let address = config.bind_host.parse::<IpAddr>();
+        let is_one = address.map_or(true, |address| !address.is_unspecified());
+        is_one.then(|| config.bind_host.clone())
+    };
+    config.external_host.clone().or_else(bound)
 }
 
 /// Notes that the process was told to end, and returns when it should have.
@@ -172,6 +151,25 @@ async fn note_signals(signal: impl Future<Output = ()>, told: Arc<AtomicBool>, g
     signal.await;
     told.store(true, Ordering::Relaxed);
     tokio::time::sleep(grace).await;
+}
+
+/// The port for data without TLS, as Ballista serves it.
+fn serve_checked(config: &mut ExecutorProcessConfig) {
+    let most_read = config.grpc_max_decoding_message_size as usize;
+    let most_sent = config.grpc_max_encoding_message_size as usize;
+    let provider: Arc<ArrowFlightServerProvider> =
+        Arc::new(move |work_dir, address, mut shutdown, settings| {
+            let service = FlightServiceServer::new(CheckedFlight::new(work_dir))
+                .max_decoding_message_size(most_read)
+                .max_encoding_message_size(most_sent);
+            // Ballista wants the handle.
+            tokio::runtime::Handle::current().spawn(async move {
+                let server = create_grpc_server(&settings).add_service(service);
+                let served = server.serve_with_shutdown(address, shutdown.recv()).await;
+                served.map_err(BallistaError::TonicError)
+            })
+        });
+    config.override_arrow_flight_service.get_or_insert(provider);
 }
 
 /// The ports to announce, which must be known before they are bound.

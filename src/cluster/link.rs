@@ -53,6 +53,10 @@ impl Link {
         format!("http://{}:{}", self.host, self.port)
     }
 
+    pub(super) fn is_secure(&self) -> bool {
+        self.dialer.is_some()
+    }
+
     /// What Ballista needs to reach scheduler and executors as this does.
     pub(super) fn configure(&self, mut config: SessionConfig) -> SessionConfig {
         if let Some(dialer) = &self.dialer {
@@ -167,6 +171,6 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url())
+        write!(f, "df://{}:{}", self.host, self.port)
     }
 }

@@ -43,7 +43,7 @@ pub(super) enum Logical {
 pub(super) struct PhysicalEnvelope {
     #[prost(uint32, tag = "1")]
     pub(super) version: u32,
-    #[prost(oneof = "Physical", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 15")]
+    #[prost(oneof = "Physical", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15")]
     pub(super) content: Option<Physical>,
 }
 
@@ -67,6 +67,8 @@ pub(super) enum Physical {
     ReadBlob(ReadBlobMessage),
     #[prost(message, tag = "10")]
     SmallBatches(SmallBatchesMessage),
+    #[prost(message, tag = "11")]
+    MergeStates(MergeStatesMessage),
     #[prost(bytes = "vec", tag = "15")]
     Opaque(Vec<u8>),
 }
@@ -163,6 +165,9 @@ pub(super) struct OffloadMessage {}
 /// Nothing but that it is there.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct SmallBatchesMessage {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MergeStatesMessage {}
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ReadBlobMessage {

@@ -6,37 +6,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use ballista_core::config::BallistaConfig;
 use ballista_core::planner::{BallistaQueryPlanner, scans_only_information_schema};
-use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, Session, TableProvider, TableProviderFactory};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result, exec_err, not_impl_err};
+use datafusion::common::{Result, exec_err, not_impl_err};
 use datafusion::datasource::listing::ListingTable;
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
-use datafusion::logical_expr::{
-    CreateExternalTable, LogicalPlan, LogicalPlanBuilder, TableSource, UNNAMED_TABLE, WriteOp,
-};
+use datafusion::logical_expr::{CreateExternalTable, LogicalPlan, TableSource, WriteOp};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
-use datafusion::prelude::ident;
 use datafusion_proto::logical_plan::{AsLogicalPlan, LogicalExtensionCodec};
 use datafusion_proto::protobuf::LogicalPlanNode;
 use prost::Message;
 
-use super::cancel::CancelOnDropExec;
 use super::client::warn_unless_ready;
 use super::codec_functions;
 use super::codec_logical::FeaturizeLogicalCodec;
-use super::formats::CopyFormat;
+use super::errors::mark;
 use super::link::Link;
-use super::sorts::guard_sorts;
+use super::merging::merge_in_trees;
 use super::stored::{StoredTable, with_stores};
 use super::stores::{StoreOptions, Stores};
-use super::subqueries::{Run, answer_first, explained, fit_first};
+use super::workarounds::{
+    CancelOnDropExec, CopyFormat, Run, answer_first, explained, fit_first, guard_sorts, no_rows,
+};
 use crate::binary_file::BinaryFileTable;
 use crate::offload::OffloadComputation;
 
@@ -145,23 +142,6 @@ impl ClientPlanner {
         }
         Ok(())
     }
-}
-
-/// No rows of these columns, as a table in memory: DataFusion's encoding of a relation that is empty leaves
-/// its columns out.
-fn no_rows(schema: &DFSchema) -> Result<LogicalPlan> {
-    // Several may have the same name, of different tables.
-    let name = |i: usize| format!("c{i}");
-    let fields = schema.fields().iter().enumerate();
-    let fields = fields.map(|(i, field)| field.as_ref().clone().with_name(name(i)));
-    let table = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let table = MemTable::try_new(table, vec![vec![]])?;
-    let columns = schema.iter().enumerate().map(|(i, (qualifier, field))| {
-        ident(name(i)).alias_qualified(qualifier.cloned(), field.name())
-    });
-    LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(Arc::new(table)), None)?
-        .project(columns)?
-        .build()
 }
 
 /// A table with the options of its stores, and with what DataFusion does not encode of it; `None`
@@ -274,34 +254,43 @@ impl QueryPlanner for SchedulerPlanner {
         logical_plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let state = session.as_any().downcast_ref::<SessionState>();
-        let format = |name: &str| state.and_then(|state| state.get_file_format_factory(name));
-        let mut stores = None;
-        let unpacked = logical_plan.clone().transform_down_with_subqueries(|node| {
-            if let LogicalPlan::Copy(copy) = &node
-                && let Some((copy, needed)) = CopyFormat::unpack(copy, format)?
-            {
-                stores = Some(needed);
-                return Ok(Transformed::yes(LogicalPlan::Copy(copy)));
-            }
-            Ok(Transformed::no(node))
-        });
-        let stores = stores.filter(|stores: &Stores| !stores.is_empty());
-        if let Some(stores) = &stores {
-            stores.register(session.runtime_env())?;
+        let plan = plan_on_scheduler(logical_plan, session).await;
+        // The client shows it as its own.
+        plan.map_err(|e| mark(e, ""))
+    }
+}
+
+async fn plan_on_scheduler(
+    logical_plan: &LogicalPlan,
+    session: &dyn Session,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let state = session.as_any().downcast_ref::<SessionState>();
+    let format = |name: &str| state.and_then(|state| state.get_file_format_factory(name));
+    let mut stores = None;
+    let unpacked = logical_plan.clone().transform_down_with_subqueries(|node| {
+        if let LogicalPlan::Copy(copy) = &node
+            && let Some((copy, needed)) = CopyFormat::unpack(copy, format)?
+        {
+            stores = Some(needed);
+            return Ok(Transformed::yes(LogicalPlan::Copy(copy)));
         }
-        let planner = DefaultPhysicalPlanner::default();
-        let plan = planner
-            .create_physical_plan(&unpacked?.data, session)
-            .await?;
-        check_writes(&plan)?;
-        let plan = guard_sorts(plan)?;
-        // The adaptive planner leaves the session's own rules out.
-        let plan = OffloadComputation.optimize(plan, session.config_options())?;
-        match stores {
-            Some(stores) => with_stores(plan, &stores),
-            None => Ok(plan),
-        }
+        Ok(Transformed::no(node))
+    });
+    let stores = stores.filter(|stores: &Stores| !stores.is_empty());
+    if let Some(stores) = &stores {
+        stores.register(session.runtime_env())?;
+    }
+    let planner = DefaultPhysicalPlanner::default();
+    let plan = planner
+        .create_physical_plan(&unpacked?.data, session)
+        .await?;
+    check_writes(&plan)?;
+    let plan = merge_in_trees(guard_sorts(plan)?)?;
+    // The adaptive planner leaves the session's own rules out.
+    let plan = OffloadComputation.optimize(plan, session.config_options())?;
+    match stores {
+        Some(stores) => with_stores(plan, &stores),
+        None => Ok(plan),
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use ballista_core::config::{
-    BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE, BALLISTA_CLIENT_PULL,
-};
+use ballista_core::config::BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::registry::BallistaFunctionRegistry;
 use datafusion::common::Result;
@@ -16,6 +14,7 @@ use super::codec_logical::FeaturizeLogicalCodec;
 use super::codec_physical::FeaturizePhysicalCodec;
 use super::planner::SchedulerPlanner;
 use super::stores;
+use super::workarounds::{with_ids_at_once, without_adaptive_planner};
 use crate::config::FeaturizeOptions;
 use crate::session::SessionStateBuilderFeaturize;
 
@@ -36,16 +35,11 @@ pub fn session_config() -> SessionConfig {
 
 /// Adds to Ballista's settings what this crate needs.
 pub(super) fn with_cluster(config: SessionConfig) -> SessionConfig {
+    let config = with_ids_at_once(without_adaptive_planner(config));
     let mut config = config
         .with_ballista_logical_extension_codec(Arc::<FeaturizeLogicalCodec>::default())
         .with_ballista_physical_extension_codec(Arc::<FeaturizePhysicalCodec>::default())
-        .set_usize(BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE, CLIENT_MESSAGE_BYTES)
-        // A client that waits to be told learns the job's number with the end of its first stage, and
-        // before that has nothing to cancel. One that asks has it at once, and asks every 50 ms.
-        .set_bool(BALLISTA_CLIENT_PULL, true)
-        // In 55.0 a query of the adaptive planner never ends when a machine is lost that held
-        // results of a finished stage: it cannot take note of a stage's second end.
-        .set_bool(BALLISTA_ADAPTIVE_PLANNER_ENABLED, false);
+        .set_usize(BALLISTA_CLIENT_GRPC_MAX_MESSAGE_SIZE, CLIENT_MESSAGE_BYTES);
     let extensions = &mut config.options_mut().extensions;
     if extensions.get::<FeaturizeOptions>().is_none() {
         extensions.insert(FeaturizeOptions::default());

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use super::stores::Stores;
-use super::work_lists::without_projections;
+use super::workarounds::without_projections;
 use crate::sink::PartWriterExec;
 use crate::unary::{passes_rows, unary_methods};
 
@@ -106,8 +106,7 @@ pub(super) fn with_stores(
 
 /// Registers stores on the machine that it is executed on, before its input is.
 ///
-/// Limits and projections stay above it: when Ballista cuts a source in memory into tasks it forgets
-/// a limit that was pushed into it, and projections make its order undecodable.
+/// Limits and projections stay above it, which sources in memory would lose (`workarounds`).
 #[derive(Debug)]
 pub(super) struct WithStoresExec {
     input: Arc<dyn ExecutionPlan>,

@@ -9,7 +9,11 @@
 )]
 
 mod commit;
+mod errors;
 mod failures;
+mod inventory;
+mod kubernetes;
+mod merging;
 mod once;
 #[cfg(feature = "onnx")]
 mod onnx;

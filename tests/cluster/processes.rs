@@ -1,8 +1,7 @@
 //! Processes that are killed when a test ends, however it ends.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
@@ -14,6 +13,10 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_featurize::cluster::{Security, secure_remote_session};
 use datafusion_featurize::enable_featurize;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 
 /// For whatever should take seconds but has a machine full of other work to compete with.
@@ -232,13 +235,30 @@ impl Cluster {
     }
 }
 
+/// Version, status and text of the answer to a GET, from tests that are asynchronous and others.
 fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer);
-    answer
+    let (address, path) = (address.to_owned(), path.to_owned());
+    let got = async move {
+        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        let request = Request::get(path).header("host", address);
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        // The connection ends when nobody asks any more.
+        let answer = async move {
+            let answer = client.send_request(request).await.unwrap();
+            let (version, status) = (answer.version(), answer.status());
+            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            format!("{version:?} {status}\n{}", String::from_utf8_lossy(&text))
+        };
+        tokio::join!(answer, connection).0
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let got = move || runtime.unwrap().block_on(got);
+    std::thread::spawn(got).join().unwrap()
 }
 
 /// Runs `featurize` to its end.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -15,10 +16,11 @@ use ballista_core::serde::protobuf::{
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_featurize::cluster::{Security, TlsFiles, secure_remote_session};
+use tokio::net::TcpSocket;
 use tonic::{Code, Status};
 
 use crate::failures::kill_an_executor;
-use crate::processes::{Cluster, Setting, create_images, program, run, wait_for};
+use crate::processes::{Cluster, Setting, create_images, error, program, run, wait_for};
 use crate::wire::{Certificates, ELSEWHERE, Recorder, channel};
 use crate::write::{CANCELLING, drop_a_query};
 
@@ -183,6 +185,43 @@ async fn the_name_in_the_address_is_checked() {
     let elsewhere = cluster.url().replace("127.0.0.1", ELSEWHERE);
     let error = connect(&elsewhere, &security).await.err().unwrap();
     assert!(error.contains("for another name"), "{error}");
+}
+
+/// More than there are handshakes at the same time, of one address.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_keeps_no_other_waiting() {
+    let certificates = Certificates::new();
+    let cluster = Cluster::scheduler(1, &[], certificates.setting());
+    let scheduler = ([127, 0, 0, 1], cluster.port).into();
+    let mut silent = vec![];
+    for _ in 0..400 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 3], 0).into()).unwrap();
+        silent.push(socket.connect(scheduler).await.unwrap());
+    }
+    let started = Instant::now();
+    connect(&cluster.url(), &certificates.client())
+        .await
+        .unwrap();
+    // Theirs last ten seconds.
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_name_no_other_scheme_than_the_one_that_is_used() {
+    let certificates = Certificates::new();
+    let mut cluster = Cluster::scheduler(1, &[], certificates.setting());
+    cluster.add_executor("");
+    let ctx = cluster.session().await;
+    run(&ctx, "SELECT 1").await;
+    cluster.scheduler.kill();
+    let message = error(&ctx, "SELECT 2").await;
+    assert!(message.contains(&cluster.url()), "{message}");
+    assert!(!message.contains("http://"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -412,6 +451,15 @@ fn what_is_missing_is_named() {
             ],
             "--token-file without --tls-ca",
         ),
+        (
+            &["--tls-ca", "x", "--tls-key", "y", "-c", "SELECT 1"],
+            "--tls-ca and --tls-key without --tls-cert",
+        ),
+        (
+            &["--token-file", "x", "-c", "SELECT 1"],
+            "--token-file without --tls-ca",
+        ),
+        (&["certs", "/none/certs", "*"], "'*' is neither the name"),
         (
             &[
                 "scheduler",

@@ -39,6 +39,11 @@ pub(crate) fn start(quiet: bool) {
         .filter_module("datafusion_featurize", LevelFilter::Warn)
         .filter_module(NOTICE, notices)
         .filter_module("datafusion_functions_pca", LevelFilter::Warn)
+        // What it says of a query that has failed is the query's error, which is shown anyway.
+        .filter_module(
+            "ballista_core::execution_plans::distributed_query",
+            LevelFilter::Off,
+        )
         .parse_default_env()
         // Below this level it logs statements word by word.
         .filter_module("sqlparser", LevelFilter::Info)

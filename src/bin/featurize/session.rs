@@ -114,10 +114,11 @@ async fn context(
     progress: &ProgressDisplay,
 ) -> Result<SessionContext> {
     let config = config()?;
+    // Half of the files are a mistake without --remote, too.
+    let security = args.tls.security(&args.token)?;
     match &args.remote {
         None => Ok(local(config, runtime, progress)),
         Some(url) => {
-            let security = args.tls.security(&args.token)?;
             security.check_scheduler("--remote", url, args.insecure)?;
             let config = with_remote_partitions(config);
             secure_remote_session(url, &security, config, runtime).await

@@ -127,7 +127,8 @@ async fn respond(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use http_body_util::BodyExt;
+    use hyper::client::conn::http1;
 
     use super::*;
 
@@ -146,11 +147,16 @@ mod tests {
             ("GET /secrets", "404"),
             ("POST /metrics", "405"),
         ] {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            let request = format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n");
-            stream.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.unwrap();
+            let (method, path) = request.split_once(' ').unwrap();
+            let stream = TcpStream::connect(address).await.unwrap();
+            let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+            let question = Request::builder().method(method).uri(path);
+            let question = question.header("host", "x").body(String::new()).unwrap();
+            let (answer, _) = tokio::join!(client.send_request(question), connection);
+            let answer = answer.unwrap();
+            let status = answer.status();
+            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            let answer = format!("{status} {}", String::from_utf8_lossy(&text));
             assert!(answer.contains(expected), "{request}: {answer}");
         }
     }

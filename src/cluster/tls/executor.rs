@@ -15,7 +15,6 @@ use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::executor_grpc_server;
 use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
 use ballista_executor::executor_process::ExecutorProcessConfig;
-use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::shutdown::Shutdown;
 use datafusion::common::{Result, exec_datafusion_err};
@@ -34,6 +33,7 @@ use super::dialer::Dialer;
 use super::files::{Reloading, TlsFiles};
 use super::guard::{Guard, Rules};
 use super::incoming::Incoming;
+use crate::cluster::workarounds::CheckedFlight;
 
 /// Ballista's scheduler does so, in plaintext, whatever its hook says; it waits for no answer and says nothing.
 const TRIED: &str = " (once for each registration, this is the scheduler, which tries the port)";
@@ -106,7 +106,7 @@ impl Server {
         let failed = |why: String| BallistaError::General(format!("the executor's port: {why}"));
         let listener = listener.ok_or_else(|| failed("it is served already".to_owned()))?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let data = FlightServiceServer::new(BallistaFlightService::new(work_dir))
+        let data = FlightServiceServer::new(CheckedFlight::new(work_dir))
             .max_decoding_message_size(self.most_read)
             .max_encoding_message_size(self.most_sent);
         let tasks = Endpoint::from_shared(format!("http://{}", self.tasks))

@@ -18,12 +18,10 @@ use tonic::transport::server::Connected;
 
 use super::config::{ServerSide, is_plaintext, reason};
 use super::files::Reloading;
+use super::handshakes::Handshakes;
 
 /// How long whoever connects may take to show a certificate.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// Handshakes at the same time: those who never end one keep others waiting for [`HANDSHAKE`] at most.
-const HANDSHAKES: usize = 256;
 
 /// Connections at the same time.
 const CONNECTIONS: usize = 8192;
@@ -78,10 +76,10 @@ async fn accept(
     remark: &'static str,
     sender: mpsc::Sender<Connection>,
 ) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    let mut handshakes = Handshakes::new();
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let mut tasks = JoinSet::new();
-    while let Ok(handshake) = Arc::clone(&handshakes).acquire_owned().await {
+    loop {
         while tasks.try_join_next().is_some() {}
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -95,12 +93,20 @@ async fn accept(
             log::warn!("{name} refused {address}: it has {CONNECTIONS} connections already");
             continue;
         };
+        let Some(place) = handshakes.place(address.ip()) else {
+            log::warn!("{name} refused {address}: too many of its connections show no certificate");
+            continue;
+        };
         // What the files hold now counts for this connection.
         let tls = tls.current();
         let sender = sender.clone();
         tasks.spawn(async move {
-            let connection = shake_hands(stream, address, &tls, permit).await;
-            drop(handshake);
+            let turn = place.turn(HANDSHAKE).await;
+            let connection = match &turn {
+                Some(_) => shake_hands(stream, address, &tls, permit).await,
+                None => Err(io::Error::other(format!("no turn within {HANDSHAKE:?}"))),
+            };
+            drop((turn, place));
             match connection {
                 Ok(connection) => {
                     // Nobody serves any more.

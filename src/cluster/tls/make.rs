@@ -5,11 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use datafusion::common::{DataFusionError, Result, config_datafusion_err, exec_datafusion_err};
+use datafusion::common::{DataFusionError, Result, config_err, exec_datafusion_err};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use tokio_rustls::rustls::pki_types::ServerName;
 use uuid::Uuid;
 
 /// How long they are good for, in days.
@@ -31,6 +32,7 @@ const NEAR: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// # Errors
 /// When one of these files is there already, or a host is neither name nor address.
 pub fn make_certificates(folder: &Path, hosts: &[String]) -> Result<PathBuf> {
+    let machine = named(hosts)?;
     std::fs::create_dir_all(folder).map_err(|e| unwritable(folder, &e))?;
     let mut params = CertificateParams::default();
     // Two authorities of the same name would be mistaken for each other.
@@ -44,7 +46,7 @@ pub fn make_certificates(folder: &Path, hosts: &[String]) -> Result<PathBuf> {
     for (name, is_machine) in [("scheduler", true), ("executor", true), ("client", false)] {
         // A client is reached by nobody, and has no name.
         let mut params = match is_machine {
-            true => named(hosts)?,
+            true => machine.clone(),
             false => CertificateParams::default(),
         };
         describe(&mut params, &format!("featurize: {name}"))?;
@@ -62,14 +64,18 @@ pub fn make_certificates(folder: &Path, hosts: &[String]) -> Result<PathBuf> {
 }
 
 fn named(hosts: &[String]) -> Result<CertificateParams> {
+    for host in hosts {
+        // Whoever is connected to is asked for under such a name: without blanks, letters of other alphabets or `*`.
+        if ServerName::try_from(host.as_str()).is_err() {
+            return config_err!(
+                "'{}' is neither the name nor the address of a host: expected such as worker1.example or 10.0.0.9",
+                host.escape_debug()
+            );
+        }
+    }
     let near = NEAR.iter().map(ToString::to_string);
     let names: Vec<_> = hosts.iter().cloned().chain(near).collect();
-    CertificateParams::new(names).map_err(|e| {
-        config_datafusion_err!(
-            "expected names and addresses of hosts, not '{}': {e}",
-            hosts.join("', '")
-        )
-    })
+    CertificateParams::new(names).map_err(|e| failed(&e))
 }
 
 fn describe(params: &mut CertificateParams, name: &str) -> Result<()> {
@@ -132,9 +138,29 @@ mod tests {
         }
         let error = make_certificates(&folder, &hosts).unwrap_err().to_string();
         assert!(error.contains("ca.key"), "{error}");
-        let error = make_certificates(&parent.path().join("bad"), &["näme".to_owned()]);
-        let error = error.unwrap_err().to_string();
-        assert!(error.contains("'näme'"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused_before_anything_is_written() {
+        let parent = tempfile::tempdir().unwrap();
+        for (bad, shown) in [
+            ("", "''"),
+            (" ", "' '"),
+            ("two words", "'two words'"),
+            ("*", "'*'"),
+            ("*.example", "'*.example'"),
+            ("näme", "'näme'"),
+            ("a\u{7}b", "'a\\u{7}b'"),
+            ("a\nb", "'a\\nb'"),
+            ("https://host", "'https://host'"),
+            ("host:50050", "'host:50050'"),
+        ] {
+            let folder = parent.path().join("certs");
+            let hosts = ["worker1".to_owned(), bad.to_owned()];
+            let error = make_certificates(&folder, &hosts).unwrap_err().to_string();
+            assert!(error.contains(&format!("{shown} is neither")), "{error}");
+            assert!(!folder.exists(), "{bad}");
+        }
     }
 
     #[cfg(unix)]

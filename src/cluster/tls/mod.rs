@@ -5,7 +5,7 @@
 //! | `security` | what a process is told: files of certificates, a token |
 //! | `files`, `token` | reads them, again when they change |
 //! | `config` | what both ends of a connection demand |
-//! | `incoming`, `guard` | the way in: who is let in, and who may ask what |
+//! | `incoming`, `handshakes`, `guard` | the way in: who is let in, whose turn it is, and who may ask what |
 //! | `scheduler`, `executor` | the ports of both |
 //! | `dialer`, `refusal` | the way out, and why there is none |
 //! | `make` | certificates for trials |
@@ -19,6 +19,7 @@ mod dialer;
 mod executor;
 mod files;
 mod guard;
+mod handshakes;
 mod incoming;
 mod make;
 mod refusal;

@@ -32,6 +32,7 @@ pub use cancellation::IsCancelled;
 pub use error::{PcaError, Result};
 pub use fit::fitter::PcaFitter;
 pub use fit::running::fits_running;
+pub use fit::state::merges_in_place;
 pub use functions::{CancellationSource, expr_fn, looks_for_cancellation};
 pub use model::container::FORMAT_VERSION;
 pub use model::pca::PcaModel;

@@ -19,7 +19,9 @@ use crate::fit::moments::Moments;
 use crate::fit::rows::Rows;
 use crate::fit::spill::{issue_ticket, redeem_ticket};
 use crate::value::Value;
-use arrow::array::{Array, BinaryViewArray, BinaryViewBuilder, ByteView, ListArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, ByteView, ListArray,
+};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef};
 use arrow::error::ArrowError;
@@ -71,6 +73,20 @@ fn counts(header: &[u8]) -> Result<([u64; 6], &[u8])> {
         )));
     }
     Ok((counts, &header[size_of_val(words)..]))
+}
+
+/// Whether all of these partial fits, the state of `pca_fit` in one column after the other, hold moments and rows
+/// that are in memory, or nothing: merged, they are as large as the largest of them. Fits that hold rows only add
+/// up, and beyond their memory limit go to a disk, which no other machine reads.
+pub fn merges_in_place(state: &[ArrayRef]) -> bool {
+    let headers = state.first().and_then(|column| column.as_binary_view_opt());
+    headers.is_some_and(|headers| {
+        headers.iter().flatten().all(|header| {
+            counts(header).is_ok_and(|([_, _, width, _, moment_rows, disk_rows], _)| {
+                disk_rows == 0 && (moment_rows > 0 || width == 0)
+            })
+        })
+    })
 }
 
 /// Appends small blocks to the header.

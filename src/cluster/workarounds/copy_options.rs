@@ -1,7 +1,15 @@
-//! `COPY` with its options, which DataFusion's encoding of the statement leaves out.
+//! `COPY` with its options.
 //!
 //! The client puts them into the statement's format, which our codec encodes; the scheduler puts
 //! them back before it plans the statement.
+//!
+//! # To be filed upstream
+//!
+//! > **datafusion-proto 55.2: `COPY … OPTIONS` loses its options**
+//! >
+//! > `CopyToNode` has no field for `CopyTo::options`, and decoding (`proto/src/logical_plan/mod.rs`) makes the
+//! > statement with an empty map: `COPY t TO 'x.csv' OPTIONS ('format.delimiter' ';')` writes commas on a cluster,
+//! > and nobody is told. The message should carry the map.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,12 +24,12 @@ use datafusion::datasource::file_format::{
 };
 use datafusion::logical_expr::dml::CopyTo;
 
-use super::messages::FileFormatMessage;
-use super::stores::{StoreOptions, Stores};
+use crate::cluster::messages::FileFormatMessage;
+use crate::cluster::stores::{StoreOptions, Stores};
 use crate::object_stores::is_store_option;
 
 /// A format by its name, and the options of the `COPY` that it belongs to.
-pub(super) struct CopyFormat {
+pub(in crate::cluster) struct CopyFormat {
     inner: Arc<dyn FileFormatFactory>,
     options: HashMap<String, String>,
     stores: Stores,
@@ -32,7 +40,7 @@ impl CopyFormat {
     ///
     /// # Errors
     /// When the format is not one that other machines know by its name.
-    pub(super) fn pack(copy: &CopyTo, known: &Stores) -> Result<CopyTo> {
+    pub(in crate::cluster) fn pack(copy: &CopyTo, known: &Stores) -> Result<CopyTo> {
         let format = file_type_to_format(&copy.file_type)?;
         let mut stores = known.clone();
         stores.insert(&copy.output_url, StoreOptions::of(&copy.options));
@@ -53,7 +61,7 @@ impl CopyFormat {
 
     /// The statement as the client read it, with `format` for the packed one, and the stores that
     /// it needs; `None` if it was not packed.
-    pub(super) fn unpack(
+    pub(in crate::cluster) fn unpack(
         copy: &CopyTo,
         format: impl Fn(&str) -> Option<Arc<dyn FileFormatFactory>>,
     ) -> Result<Option<(CopyTo, Stores)>> {
@@ -72,7 +80,7 @@ impl CopyFormat {
         Ok(Some((unpacked, packed.stores.clone())))
     }
 
-    pub(super) fn to_message(&self) -> FileFormatMessage {
+    pub(in crate::cluster) fn to_message(&self) -> FileFormatMessage {
         FileFormatMessage {
             name: self.get_ext(),
             options: self.options.clone().into_iter().collect(),
@@ -80,7 +88,7 @@ impl CopyFormat {
         }
     }
 
-    pub(super) fn from_message(message: FileFormatMessage) -> Result<Self> {
+    pub(in crate::cluster) fn from_message(message: FileFormatMessage) -> Result<Self> {
         Ok(Self {
             inner: factory(&message.name)?,
             options: message.options.into_iter().collect(),
@@ -132,5 +140,30 @@ impl GetExt for CopyFormat {
 impl fmt::Debug for CopyFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.get_ext())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ballista_core::serde::BallistaLogicalExtensionCodec;
+    use datafusion::logical_expr::LogicalPlan;
+    use datafusion::prelude::SessionContext;
+    use datafusion_proto::logical_plan::AsLogicalPlan;
+    use datafusion_proto::protobuf::LogicalPlanNode;
+
+    #[tokio::test]
+    async fn upstream_still_loses_them() {
+        let ctx = SessionContext::new();
+        let sql = "COPY (SELECT 1) TO 'x.csv' OPTIONS ('format.delimiter' ';')";
+        let plan = ctx.state().create_logical_plan(sql).await.unwrap();
+        let codec = BallistaLogicalExtensionCodec::default();
+        let node = LogicalPlanNode::try_from_logical_plan(&plan, &codec).unwrap();
+        let again = node.try_into_logical_plan(&ctx.task_ctx(), &codec).unwrap();
+        for (plan, options) in [(plan, 1), (again, 0)] {
+            let LogicalPlan::Copy(copy) = plan else {
+                panic!("{plan}");
+            };
+            assert_eq!(copy.options.len(), options, "mended: this file can go");
+        }
     }
 }

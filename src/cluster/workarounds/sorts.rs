@@ -1,9 +1,22 @@
-//! Sorts below unions, which executors of Ballista 55.0 cannot take.
+//! Sorts below unions, of which a task has no partition.
+//!
+//! A task whose partitions come from one input of a union holds the other inputs without any partition. An
+//! executor that was built with debug assertions panics at a sort among them; what was built without runs it.
+//!
+//! # To be filed upstream
+//!
+//! > **datafusion 55.2: a `SortExec` without output partitions fails a debug assertion**
+//! >
+//! > `TopKDynamicFilters::new_with_topk_emitter_count` (`physical-plan/src/topk/mod.rs`) asserts
+//! > `topk_emitter_count > 0`. A `SortExec` that preserves the partitions of an input that has none makes such a
+//! > filter when it has a fetch, and in `reset_state` (`sorts/sort.rs`) also without one. Ballista makes such plans
+//! > for each task below a `UnionExec` whose partitions are those of another branch, and decoding or resetting one
+//! > ends the task. Without partitions there is no emitter to wait for, so the assertion could go; and `reset_state`
+//! > should make a filter only if there is a fetch.
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::unary::unary_methods;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -16,13 +29,11 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 
+use crate::unary::unary_methods;
+
 /// Sorts each partition, as a [`SortExec`] that it becomes when it is executed.
-///
-/// A task whose partitions come from one input of a union holds the other inputs without any
-/// partition, and an executor that decodes a [`SortExec`] without partitions panics (DataFusion 55.2,
-/// `TopKDynamicFilters`).
 #[derive(Debug)]
-pub(super) struct SortPartitionsExec {
+pub(in crate::cluster) struct SortPartitionsExec {
     input: Arc<dyn ExecutionPlan>,
     order: LexOrdering,
     fetch: Option<usize>,
@@ -30,7 +41,7 @@ pub(super) struct SortPartitionsExec {
 }
 
 impl SortPartitionsExec {
-    pub(super) fn try_new(
+    pub(in crate::cluster) fn try_new(
         input: Arc<dyn ExecutionPlan>,
         order: LexOrdering,
         fetch: Option<usize>,
@@ -55,12 +66,12 @@ impl SortPartitionsExec {
         Self::try_new(input, self.order.clone(), self.fetch)
     }
 
-    pub(super) fn order(&self) -> &LexOrdering {
+    pub(in crate::cluster) fn order(&self) -> &LexOrdering {
         &self.order
     }
 
     /// The most rows of each partition.
-    pub(super) fn limit(&self) -> Option<usize> {
+    pub(in crate::cluster) fn limit(&self) -> Option<usize> {
         self.fetch
     }
 }
@@ -98,7 +109,9 @@ impl ExecutionPlan for SortPartitionsExec {
 }
 
 /// Puts a [`SortPartitionsExec`] in the place of each sort below a union.
-pub(super) fn guard_sorts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(in crate::cluster) fn guard_sorts(
+    plan: Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = plan.transform_down(|node| {
         if !node.is::<UnionExec>() {
             return Ok(Transformed::no(node));
@@ -161,5 +174,25 @@ mod tests {
             let (ours, expected) = (rows(guarded).await.unwrap(), rows(plan).await.unwrap());
             assert_eq!(ours, expected);
         }
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn upstream_still_panics() {
+        let values: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let schema = RecordBatch::try_from_iter([("x", values)])
+            .unwrap()
+            .schema();
+        let order = PhysicalSortExpr::new_default(col("x", &schema).unwrap());
+        let order = LexOrdering::new([order]).unwrap();
+        let reset = |plan: Arc<dyn ExecutionPlan>| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| plan.reset_state()))
+        };
+        let scan = MemorySourceConfig::try_new_exec(&[], schema, None).unwrap();
+        let sort = SortExec::new(order.clone(), Arc::clone(&scan) as _);
+        let sort = sort.with_preserve_partitioning(true);
+        assert!(reset(Arc::new(sort)).is_err(), "mended: this file can go");
+        let guard = SortPartitionsExec::try_new(scan, order, None).unwrap();
+        reset(Arc::new(guard)).unwrap().unwrap();
     }
 }

@@ -1,6 +1,15 @@
 //! Tells the scheduler when nobody waits for a query any more.
 //!
-//! Ballista's client forgets a job whose stream is dropped, and the job runs on, a `COPY` to its commit.
+//! # To be filed upstream
+//!
+//! > **ballista-core 55.0: a query whose stream is dropped runs on**
+//! >
+//! > Who drops the stream of a `DistributedQueryExec` before its end (Ctrl-C, a time-out, a `LIMIT` in the client)
+//! > leaves the job running, a `COPY` to its commit: nothing in `execution_plans/distributed_query.rs` calls
+//! > `cancel_job` then. The stream should hold a guard that does when it is dropped. And with
+//! > `ballista.client.pull = false`, `execute_query_push` learns the job's id from the first status, which comes
+//! > with the end of the first stage; before that, not even the caller can cancel. The scheduler should send a
+//! > status as soon as the job is queued.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::unary::{passes_rows, unary_methods};
+use ballista_core::config::BALLISTA_CLIENT_PULL;
 use ballista_core::execution_plans::DistributedQueryExec;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -18,10 +27,13 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
+use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::LogicalPlanNode;
 use futures::{Stream, StreamExt};
 
-use super::link::Link;
+use crate::cluster::errors::as_local;
+use crate::cluster::link::Link;
+use crate::unary::{passes_rows, unary_methods};
 
 type QueryExec = DistributedQueryExec<LogicalPlanNode>;
 
@@ -39,9 +51,16 @@ pub async fn cancellations() {
     }
 }
 
-/// Passes on the results of a query on the cluster, and cancels it if they are not read to the end.
+/// The settings with which a client knows what to cancel from the start: it asks for the state of its query,
+/// every 50 ms, and has been told the id by then.
+pub(in crate::cluster) fn with_ids_at_once(config: SessionConfig) -> SessionConfig {
+    config.set_bool(BALLISTA_CLIENT_PULL, true)
+}
+
+/// Passes on the results of a query on the cluster, and its errors as they would be without one; cancels it if
+/// they are not read to the end.
 #[derive(Debug)]
-pub(super) struct CancelOnDropExec {
+pub(in crate::cluster) struct CancelOnDropExec {
     link: Link,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
@@ -49,7 +68,10 @@ pub(super) struct CancelOnDropExec {
 
 impl CancelOnDropExec {
     /// The plan itself, if it runs nothing on a cluster.
-    pub(super) fn wrap(input: Arc<dyn ExecutionPlan>, link: &Link) -> Arc<dyn ExecutionPlan> {
+    pub(in crate::cluster) fn wrap(
+        input: Arc<dyn ExecutionPlan>,
+        link: &Link,
+    ) -> Arc<dyn ExecutionPlan> {
         if !input.is::<QueryExec>() {
             return input;
         }
@@ -85,8 +107,10 @@ impl ExecutionPlan for CancelOnDropExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let last = partition + 1 == self.input.output_partitioning().partition_count();
+        let inner = self.input.execute(partition, context);
         Ok(Box::pin(Results {
-            inner: self.input.execute(partition, context)?,
+            inner: inner.map_err(|e| as_local(e, &self.link))?,
+            link: self.link.clone(),
             job: Some(Job {
                 link: self.link.clone(),
                 query: Arc::clone(&self.input),
@@ -98,6 +122,7 @@ impl ExecutionPlan for CancelOnDropExec {
 
 struct Results {
     inner: SendableRecordBatchStream,
+    link: Link,
     /// What is cancelled when this is dropped.
     job: Option<Job>,
 }
@@ -110,7 +135,7 @@ impl Stream for Results {
         if let Poll::Ready(None | Some(Err(_))) = next {
             self.job = None;
         }
-        next
+        next.map_err(|e| as_local(e, &self.link))
     }
 }
 
