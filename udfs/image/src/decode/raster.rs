@@ -7,11 +7,8 @@ use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageResult};
 
 use super::error::Cause;
-use super::open::DECODER_OVERHEAD;
-use super::{
-    DecodeOptions, DeepGrey, Details, Format, Header, Opened, RgbPixels, memory_limit, metadata,
-    webp,
-};
+use super::opened::{DECODER_OVERHEAD, Opened, memory_limit};
+use super::{DecodeOptions, DeepGrey, Details, Format, Header, RgbPixels, metadata, webp};
 
 /// Reads the header of a PNG.
 pub(super) fn png(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {
