@@ -23,6 +23,9 @@ pub(super) fn webp(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opene
     if let Some(said) = webp::missing_length(bytes) {
         return Err(Cause::Truncated(format!("it says it has {said} bytes")));
     }
+    if let Some(misfit) = webp::misfit(bytes) {
+        return Err(Cause::Corrupt(misfit));
+    }
     let details = metadata::of_webp(bytes);
     match webp::unmixed(bytes) {
         Some(copy) => {
