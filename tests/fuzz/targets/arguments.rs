@@ -70,10 +70,11 @@ impl Target for Arguments {
 
     fn run(&mut self, input: &[u8]) -> Result<String, String> {
         let text = String::from_utf8_lossy(input);
-        // Only in an address is it known to be one.
-        let url = Url::parse(&text).ok();
-        let has_password = text.contains("://")
-            && url.is_some_and(|url| url.has_host() && url.password() == Some("hush"));
+        // Only in an address is it known to be one, and in a path it is none.
+        let url = Url::parse(&text).ok().filter(|_| text.contains("://"));
+        let has_password = url.is_some_and(|url| {
+            url.has_host() && url.password() == Some("hush") && !url.path().contains(":hush")
+        });
         let mut outcome = String::new();
         let mut note = |what: &str, result: Result<String, String>| {
             let (Ok(shown) | Err(shown)) = &result;

@@ -3,7 +3,7 @@ use candle_core::Device;
 use super::*;
 use crate::cancel::CancelToken;
 use crate::conventions::{Conventions, Library};
-use crate::pool::ComputePool;
+use crate::pool::{ComputePool, Workers};
 use crate::weights::WeightsSpec;
 
 #[test]

@@ -23,7 +23,7 @@ impl Network {
         }
     }
 
-    fn free(&self) -> MutexGuard<'_, Vec<Workspace>> {
+    pub(super) fn free(&self) -> MutexGuard<'_, Vec<Workspace>> {
         self.workspaces
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

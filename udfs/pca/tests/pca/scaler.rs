@@ -1,6 +1,6 @@
 //! `scaler_fit` and `scaler_transform`.
 
-use crate::calls::{accumulator_of, call, example, floats, message, model, scalar_model, state};
+use crate::calls::{accumulator_of, call, example, floats, model, scalar_model, state};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, UInt64Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Float64Type};

@@ -8,7 +8,7 @@ use super::plan::{self, Options};
 use super::*;
 use crate::activation::Activation;
 use crate::elementwise::Pooling;
-use crate::error::{KernelError, Result};
+use crate::error::KernelError;
 use crate::graph::{Conv, Graph, Layer, Node, Padding, Window};
 use crate::pool::{CancelToken, ComputePool};
 use crate::simd::Isa;
