@@ -16,7 +16,7 @@
 //! allocation that fails is a fault like any other. Faults and the inputs kept lie in `target/tmp/fuzz`. A fault
 //! that is mended leaves a test where its code is; none stays here.
 //!
-//! It is no part of `cargo test`, which builds it only when it is named.
+//! It is no part of `cargo test`, which builds it only when it is named, and needs a Unix.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 #![expect(

@@ -1,6 +1,6 @@
 //! Inputs of several parts.
 
-/// Joins texts, to be told apart by [`lines_apart`].
+/// Joins texts, to be told apart by [`split`].
 pub(super) fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.join(SEPARATOR)
 }
