@@ -230,18 +230,7 @@ impl ExtensionOptions for FeaturizeOptions {
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
-            "model" => {
-                // A name in any letter case, or an address as it is.
-                let lower = value.to_ascii_lowercase();
-                let parsed = match ModelSpec::parse(&lower) {
-                    Ok(ModelSpec::Transformer(spec)) if spec.published().is_none() => {
-                        ModelSpec::parse(value).map(|_| value.to_owned())
-                    }
-                    Ok(ModelSpec::Onnx(_)) => ModelSpec::parse(value).map(|_| value.to_owned()),
-                    parsed => parsed.map(|_| lower),
-                };
-                self.model = checked(key, parsed)?;
-            }
+            "model" => self.model = checked(key, model(value))?,
             "weights" => {
                 checked(key, WeightsSpec::parse(value))?;
                 value.clone_into(&mut self.weights);
@@ -250,38 +239,19 @@ impl ExtensionOptions for FeaturizeOptions {
                 self.weights_dir = (!value.is_empty()).then(|| value.to_owned());
             }
             "input_size" => {
-                self.input_size = match value {
-                    "" => None,
-                    _ => Some(number(key, value, 32)?),
-                };
+                self.input_size = unless_empty(value, |value| number(key, value, 32))?;
             }
             "onnx_preprocessing" => {
-                self.onnx_preprocessing = match value {
-                    "" => None,
-                    _ => {
-                        preparation::check(value).map_err(|e| config_datafusion_err!("{e}"))?;
-                        Some(value.to_owned())
-                    }
-                };
+                self.onnx_preprocessing = unless_empty(value, |value| {
+                    preparation::check(value).map_err(|e| config_datafusion_err!("{e}"))?;
+                    Ok(value.to_owned())
+                })?;
             }
             "max_pixels" => self.max_pixels = number(key, value, 1)?,
             "exif_orientation" => self.exif_orientation = checked(key, value.parse())?,
             "truncated_images" => self.truncated_images = checked(key, value.parse())?,
             "deep_grey" => self.deep_grey = checked(key, value.parse())?,
-            "device" => match value.to_ascii_lowercase().as_str() {
-                "cuda" if !cfg!(feature = "cuda") => {
-                    return config_err!(
-                        "{PREFIX}.device: this program was built without the feature 'cuda'; build it \
-                         with that feature, or take 'cpu'"
-                    );
-                }
-                device @ ("cpu" | "cuda") => device.clone_into(&mut self.device),
-                _ => {
-                    return config_err!(
-                        "{PREFIX}.device: expected 'cpu' or 'cuda', found '{value}'"
-                    );
-                }
-            },
+            "device" => self.device = device(value)?,
             "pca_memory_limit" => self.pca_memory_limit = Some(size(key, value)?),
             "threads" => self.threads = number(key, value, 0)?,
             "scan_concurrency" => self.scan_concurrency = number(key, value, 1)?,
@@ -296,22 +266,10 @@ impl ExtensionOptions for FeaturizeOptions {
                 value.clone_into(&mut self.read_blob_from);
             }
             "read_blob_local_hosts" => {
-                self.read_blob_local_hosts = match value.to_ascii_lowercase().as_str() {
-                    "" => None,
-                    "true" => Some(true),
-                    "false" => Some(false),
-                    _ => {
-                        return config_err!(
-                            "{PREFIX}.{key}: expected 'true' or 'false', found '{value}'"
-                        );
-                    }
-                };
+                self.read_blob_local_hosts = unless_empty(value, |value| flag(key, value))?;
             }
             "read_blob_max_length" => {
-                self.read_blob_max_length = match value {
-                    "" => None,
-                    _ => Some(size(key, value)?),
-                };
+                self.read_blob_max_length = unless_empty(value, |value| size(key, value))?;
             }
             _ => {
                 let names = SETTINGS.map(|(name, _)| name);
@@ -334,6 +292,45 @@ impl ExtensionOptions for FeaturizeOptions {
                 description,
             })
             .collect()
+    }
+}
+
+/// A setting that need not have a value is set back by none.
+fn unless_empty<T>(value: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
+    match value {
+        "" => Ok(None),
+        value => parse(value).map(Some),
+    }
+}
+
+/// A name in any letter case, or an address as it is.
+fn model(value: &str) -> datafusion_functions_image::error::Result<String> {
+    let lower = value.to_ascii_lowercase();
+    match ModelSpec::parse(&lower) {
+        Ok(ModelSpec::Transformer(spec)) if spec.published().is_none() => {
+            ModelSpec::parse(value).map(|_| value.to_owned())
+        }
+        Ok(ModelSpec::Onnx(_)) => ModelSpec::parse(value).map(|_| value.to_owned()),
+        parsed => parsed.map(|_| lower),
+    }
+}
+
+fn device(value: &str) -> Result<String> {
+    match value.to_ascii_lowercase().as_str() {
+        "cuda" if !cfg!(feature = "cuda") => config_err!(
+            "{PREFIX}.device: this program was built without the feature 'cuda'; build it with that \
+             feature, or take 'cpu'"
+        ),
+        device @ ("cpu" | "cuda") => Ok(device.to_owned()),
+        _ => config_err!("{PREFIX}.device: expected 'cpu' or 'cuda', found '{value}'"),
+    }
+}
+
+fn flag(key: &str, value: &str) -> Result<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => config_err!("{PREFIX}.{key}: expected 'true' or 'false', found '{value}'"),
     }
 }
 

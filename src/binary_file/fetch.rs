@@ -11,7 +11,9 @@ use datafusion::common::{ColumnStatistics, Result, Statistics, internal_datafusi
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::utils::reassign_expr_columns;
-use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
+use datafusion::physical_expr::{
+    EquivalenceProperties, LexOrdering, Partitioning, PhysicalSortExpr,
+};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, CardinalityEffect, EmissionType, SchedulingType,
 };
@@ -27,7 +29,6 @@ use tokio::sync::Semaphore;
 
 use super::ahead::{Ahead, Buffered, READ_AHEAD, in_background};
 use super::content::ContentReader;
-use super::late::partitioning;
 use super::members::OpenArchives;
 use super::metrics::ScanMetrics;
 use super::options::BinaryFileOptions;
@@ -369,4 +370,19 @@ impl Scan {
             .map_ok(move |(fetched, ahead)| (metrics.record(fetched), ahead))
             .boxed()
     }
+}
+
+/// How the rows of a fetch are spread: as those of its list, as far as it shows the columns that say so.
+fn partitioning(list: &Arc<dyn ExecutionPlan>, schema: &Schema) -> Partitioning {
+    let partitioning = list.output_partitioning();
+    let count = partitioning.partition_count();
+    if let Partitioning::Hash(keys, _) = partitioning {
+        let keys = keys
+            .iter()
+            .map(|key| reassign_expr_columns(Arc::clone(key), schema));
+        if let Ok(keys) = keys.collect() {
+            return Partitioning::Hash(keys, count);
+        }
+    }
+    Partitioning::UnknownPartitioning(count)
 }

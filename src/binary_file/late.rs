@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{JoinSide, JoinType, Result};
@@ -10,12 +9,12 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::reassign_expr_columns;
 use datafusion::physical_expr::{Partitioning, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
 use datafusion::physical_plan::joins::{HashJoinExec, HashJoinExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use super::fetch::FetchExec;
 use super::schema::{CONTENT, LENGTH, PATH};
@@ -200,19 +199,4 @@ fn filter_over_list(
         columns?,
         Arc::clone(filter.schema()),
     ))
-}
-
-/// How the rows of a fetch are spread: as those of its list, as far as it shows the columns that say so.
-pub(super) fn partitioning(list: &Plan, schema: &Schema) -> Partitioning {
-    let partitioning = list.output_partitioning();
-    let count = partitioning.partition_count();
-    if let Partitioning::Hash(keys, _) = partitioning {
-        let keys = keys
-            .iter()
-            .map(|key| reassign_expr_columns(Arc::clone(key), schema));
-        if let Ok(keys) = keys.collect() {
-            return Partitioning::Hash(keys, count);
-        }
-    }
-    Partitioning::UnknownPartitioning(count)
 }

@@ -4,13 +4,11 @@ use std::collections::VecDeque;
 use std::path::Path as FilePath;
 
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_datafusion_err};
-use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::in_archives;
 use super::location::Location;
 use super::options::BinaryFileOptions;
 use super::page::Page;
@@ -35,22 +33,10 @@ pub(super) struct Listed {
     pub(super) skipped: Tally,
 }
 
-/// The objects of `location` that `options` keep.
+/// The objects in the folders of `location` that `options` keep.
 ///
 /// # Errors
 /// When the location does not exist or a request fails; the location is named.
-pub(super) async fn list(
-    runtime: &RuntimeEnv,
-    location: &Location,
-    options: &BinaryFileOptions,
-) -> Result<Listed> {
-    match in_archives::list(runtime, location, options).await? {
-        Some(listed) => Ok(listed),
-        None => list_objects(&runtime.object_store(location.store())?, location, options).await,
-    }
-}
-
-/// As [`list`], without a look into archives.
 pub(super) async fn list_objects(
     store: &dyn ObjectStore,
     location: &Location,
@@ -81,20 +67,16 @@ pub(super) async fn list_objects(
     Ok(listed)
 }
 
-/// One object of `location`, to learn the table's layout from, or why there is none.
+/// One object of the folders of `location`, or why there is none.
 ///
 /// # Errors
-/// As [`list`].
-pub(super) async fn sample(
-    runtime: &RuntimeEnv,
+/// As [`list_objects`].
+pub(super) async fn any_object(
+    store: &dyn ObjectStore,
     location: &Location,
     options: &BinaryFileOptions,
 ) -> Result<Result<ObjectMeta, Tally>> {
-    if let Some(listed) = in_archives::list(runtime, location, options).await? {
-        return Ok(listed.objects.into_iter().next().ok_or(listed.skipped));
-    }
-    let store = runtime.object_store(location.store())?;
-    match start(&store, location, options).await? {
+    match start(store, location, options).await? {
         Start::Object(object) => Ok(object.map_err(|why| {
             let mut skipped = Tally::default();
             skipped.add(why, location.root(), location.root());

@@ -28,6 +28,7 @@ mod listing;
 pub(crate) mod location;
 mod members;
 pub(crate) mod metrics;
+mod objects;
 mod options;
 mod page;
 mod partitions;

@@ -15,6 +15,7 @@ use object_store::ObjectMeta;
 use super::fetch::{FetchExec, ListingSummary};
 use super::listing;
 use super::location::Location;
+use super::objects;
 use super::options::BinaryFileOptions;
 use super::partitions;
 use super::schema::{CONTENT, CONTENT_INDEX, FIXED, LENGTH, PATH, listing_schema, table_schema};
@@ -145,7 +146,7 @@ async fn locate(
     options: &BinaryFileOptions,
 ) -> Result<(Location, Result<ObjectMeta, Tally>)> {
     let sample = async |location: &Location| {
-        let sample = listing::sample(session.runtime_env(), location, options);
+        let sample = objects::sample(session.runtime_env(), location, options);
         // What it leaves out is told by the queries.
         Arc::<Requests>::default().of(sample).await
     };
@@ -263,7 +264,7 @@ impl TableProvider for BinaryFileTable {
         let mut listed_rows = 0;
         let mut skipped = Tally::default();
         for location in &self.locations {
-            let listing = listing::list(session.runtime_env(), location, &self.options);
+            let listing = objects::list(session.runtime_env(), location, &self.options);
             let requests = Arc::<Requests>::default();
             let listed = requests.of(listing).await?;
             requests.warn_of_left_out(location);

@@ -5,9 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::execution::object_store::ObjectStoreRegistry;
-use datafusion::logical_expr::ScalarUDF;
 
-use super::{ReadBlob, TryReadBlob};
 use crate::object_stores::Stores;
 
 /// One of the two functions, as an operator or a plan on its way takes it along.
@@ -37,23 +35,6 @@ impl BlobCall {
             stores,
             ..Self::new(tries, None)
         }
-    }
-
-    /// The call of a function, if it is one of the two.
-    pub(crate) fn of(function: &ScalarUDF) -> Option<&Self> {
-        let function = function.inner();
-        match function.downcast_ref::<ReadBlob>() {
-            Some(function) => Some(&function.call),
-            None => Some(&function.downcast_ref::<TryReadBlob>()?.call),
-        }
-    }
-
-    /// The function that makes such calls.
-    pub(crate) fn into_function(self) -> Arc<ScalarUDF> {
-        Arc::new(match self.tries {
-            false => ReadBlob::with_call(self).into(),
-            true => TryReadBlob::with_call(self).into(),
-        })
     }
 
     /// The name of the function.

@@ -36,6 +36,7 @@ mod access;
 mod ahead;
 mod allowed;
 mod exec;
+mod function;
 #[cfg(feature = "http")]
 mod hosts;
 mod in_place;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::errors::Access;
+use super::access::Access;
 use super::xml::element;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "http", test))]
 use super::xml::raw_element;

@@ -11,6 +11,7 @@ use std::fmt;
 
 use object_store::Error;
 
+use super::access::Access;
 use super::address::{hide_secrets, shown};
 use super::answers::{self, find_document, summary};
 use super::xml::element;
@@ -38,14 +39,6 @@ fn readable(text: &str) -> String {
     };
     let said = summary(document);
     format!("{before}{said}{after}")
-}
-
-/// What a request wants to do, which is what credentials may not allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
-    Delete,
 }
 
 /// An error whose text has been made [`readable`], with what to do about it.

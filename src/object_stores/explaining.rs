@@ -15,7 +15,8 @@ use object_store::{
     UploadPart,
 };
 
-use super::errors::{Access, explained};
+use super::access::Access;
+use super::errors::explained;
 use crate::progress::Running;
 
 /// A store, and its URL to name it by.

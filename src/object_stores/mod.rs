@@ -1,5 +1,6 @@
 //! Object stores: which one a location needs, and with which credentials.
 
+mod access;
 pub(crate) mod address;
 mod answers;
 pub(crate) mod errors;

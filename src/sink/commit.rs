@@ -19,7 +19,6 @@ use datafusion::physical_plan::{
 use futures::TryStreamExt;
 
 use super::closed::{Closed, closed_parts};
-use super::links::real_path;
 use super::run::Run;
 use super::spec::WriteSpec;
 use super::target::Target;
@@ -156,11 +155,11 @@ fn forget_listings(context: &TaskContext, target: &Target) {
     let Some(cache) = runtime.cache_manager.get_list_files_cache() else {
         return;
     };
-    let own = real_path(target, target.path());
+    let own = target.real_path(target.path());
     for key in cache.list_entries().into_keys() {
         let is_named =
             key.path.prefix_matches(target.path()) || target.path().prefix_matches(&key.path);
-        let real = || real_path(target, &key.path);
+        let real = || target.real_path(&key.path);
         let is_linked = || {
             let paths = own.as_ref().zip(real());
             paths.is_some_and(|(own, real)| real.starts_with(own) || own.starts_with(&real))

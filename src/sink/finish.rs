@@ -6,13 +6,13 @@ use datafusion::common::{Result, exec_err};
 use object_store::ObjectStoreExt;
 use uuid::Uuid;
 
+use super::clear::remove_run;
 use super::closed::Closed;
 use super::journal::{Direction, Journal, sync_folder};
 use super::links::refuse_linked_folders;
 use super::manifest::{Manifest, Part};
 use super::options::WriteMode;
-use super::recover::remove_run;
-use super::run::Run;
+use super::run::{Found, Run};
 use super::spec::{WriteSpec, is_part_name, part_name};
 use super::target::DataFile;
 use super::vectors::schema_without_rows;
@@ -195,14 +195,6 @@ impl Run {
         manifest.write(self.store.as_ref(), &path).await?;
         Ok(manifest)
     }
-}
-
-/// What a run finds in its folder.
-#[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) manifest: Option<Manifest>,
-    /// There was a `_SUCCESS` that is the run's to remove.
-    pub(super) had_success: bool,
 }
 
 /// What a run leaves beside the parts.

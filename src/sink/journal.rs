@@ -4,20 +4,16 @@ use std::sync::Arc;
 
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result, exec_err};
-use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::FutureExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::clear::{all, committed, delete, remove_run, remove_staged};
 use super::links::refuse_linked_folders;
 use super::manifest::{Manifest, Part, json, read_json, run_id};
-use super::recover::{committed, remove_run, remove_staged};
 use super::target::{DataFile, Target};
-
-/// Requests of one step that are in flight at once.
-const CONCURRENCY: usize = 16;
 
 /// What is left to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,31 +256,6 @@ pub(super) async fn publish(
         },
         Err(e) => Err(e.into()),
     }
-}
-
-/// Deletes objects; those that are gone already do not matter.
-pub(super) async fn delete(
-    store: &dyn ObjectStore,
-    paths: impl IntoIterator<Item = Path>,
-) -> Result<()> {
-    let requests = paths.into_iter().map(|path| {
-        async move {
-            match store.delete(&path).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(e) => Err(DataFusionError::from(e)),
-            }
-        }
-        .boxed()
-    });
-    all(requests.collect()).await
-}
-
-/// Makes the requests, some at once.
-async fn all(requests: Vec<BoxFuture<'_, Result<()>>>) -> Result<()> {
-    stream::iter(requests)
-        .buffer_unordered(CONCURRENCY)
-        .try_collect()
-        .await
 }
 
 /// On the local disk, waits until the bytes of a file have reached it. Object stores answer only

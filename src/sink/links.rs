@@ -1,12 +1,9 @@
 //! Symbolic links of the local disk: what is named below a folder may lie elsewhere, and one folder
 //! may have several names.
 
-use std::path::{Path as FilePath, PathBuf};
-
 use datafusion::common::{Result, exec_err};
 use object_store::path::Path;
 
-use super::recover::runs_on_disk;
 use super::target::Target;
 
 /// Fails if one of the files, named relative to the target, lies behind a link: who deletes it
@@ -33,26 +30,10 @@ pub(super) fn refuse_linked_folders<'a>(
 /// Fails if a folder that runs clear away is a link.
 pub(super) fn refuse_linked_temporary(target: &Target) -> Result<()> {
     refuse_link(target, &target.temporary())?;
-    for run in runs_on_disk(target) {
+    for run in target.runs_on_disk() {
         refuse_link(target, &target.run_folder(run))?;
     }
     Ok(())
-}
-
-/// Where a path of the target's store really lies, whatever links lead there; `None` for stores
-/// other than the local disk.
-pub(super) fn real_path(target: &Target, path: &Path) -> Option<PathBuf> {
-    target.on_disk(path).map(|path| resolve(&path))
-}
-
-/// What does not exist yet lies in the longest part of its path that does.
-fn resolve(path: &FilePath) -> PathBuf {
-    for ancestor in path.ancestors() {
-        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
-            return real.join(rest);
-        }
-    }
-    path.to_owned()
 }
 
 fn refuse_link(target: &Target, path: &Path) -> Result<()> {

@@ -155,6 +155,7 @@
 //! one part open, or `num_files` all together (which then share 256 MiB of row groups).
 
 mod capabilities;
+mod clear;
 mod closed;
 mod commit;
 mod encode;
@@ -192,10 +193,9 @@ pub(crate) use nulls::NotNullExec;
 pub use options::{Vectors, WriteMode, WriteOptions};
 pub use parts::PartWriterExec;
 pub use place::CopyToPlaces;
-pub(crate) use place::{GLOB_CHARACTERS, Place};
+pub(crate) use place::{GLOB_CHARACTERS, Place, VISIBLE};
 pub use run::settled;
 pub use spec::WriteSpec;
-pub(crate) use table::VISIBLE;
 pub use table::WriteTableFactory;
 pub use target::{MANIFEST, SUCCESS, Target};
 #[cfg(feature = "cluster")]

@@ -19,6 +19,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::object_stores::address::{is_web, shown, split_scheme};
 
+/// Names that a reader of a folder should see: as Spark and PyArrow do, not those that begin with
+/// `_` or `.`.
+pub(crate) const VISIBLE: &str = "[!_.]*";
+
 /// What stays as it is in a URL: it can neither be taken for something else nor be normalised away.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -225,6 +229,12 @@ fn is_packed(copy: &datafusion::logical_expr::dml::CopyTo) -> bool {
 #[cfg(not(feature = "cluster"))]
 fn is_packed(_copy: &datafusion::logical_expr::dml::CopyTo) -> bool {
     false
+}
+
+/// Whether a table with this pattern reads all of its folder, but for hidden files and perhaps other
+/// formats: then the folder is what `LOCATION` names.
+pub(super) fn is_everything(pattern: &str) -> bool {
+    pattern.starts_with(VISIBLE)
 }
 
 #[cfg(test)]

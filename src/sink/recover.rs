@@ -1,12 +1,11 @@
 //! What earlier runs have left: unfinished commits, staged parts, and pieces of killed programs.
 
-use datafusion::common::{Result, exec_err};
-use futures::TryStreamExt;
+use datafusion::common::Result;
 use object_store::ObjectStore;
-use object_store::path::Path;
 use uuid::Uuid;
 
-use super::journal::{Direction, Journal, delete};
+use super::clear::{paths, remove_run};
+use super::journal::{Direction, Journal};
 use super::lock::ABANDONED_AFTER;
 use super::target::Target;
 
@@ -23,7 +22,7 @@ pub(super) async fn recover(
         .filter_map(|path| target.run_of(path))
         .collect();
     if is_on_disk(target, this_run) {
-        runs.extend(runs_on_disk(target));
+        runs.extend(target.runs_on_disk());
         remove_unfinished(target);
     }
     runs.sort();
@@ -55,64 +54,6 @@ fn is_on_disk(target: &Target, run: Uuid) -> bool {
     matches!(lock, Some(Ok(text)) if text.contains(&run.to_string()))
 }
 
-/// Folders of runs on the local disk, which `list` does not show when they hold nothing but
-/// unfinished files.
-pub(super) fn runs_on_disk(target: &Target) -> Vec<Uuid> {
-    let Some(Ok(entries)) = target.on_disk(&target.temporary()).map(std::fs::read_dir) else {
-        return vec![];
-    };
-    entries
-        .filter_map(|entry| {
-            let name = entry.ok()?.file_name();
-            target.run_of(&target.temporary().join(name.to_str()?))
-        })
-        .collect()
-}
-
-/// The rows of a run whose commit is complete, where the task that commits may be repeated.
-pub(super) async fn committed(
-    store: &dyn ObjectStore,
-    target: &Target,
-    run: Uuid,
-) -> Result<Option<u64>> {
-    let paths = paths(store, &target.run_folder(run)).await?;
-    Ok(paths.iter().find_map(Target::committed_rows))
-}
-
-/// Removes what lies in the folder of a run, but for what tells that its commit is complete.
-pub(super) async fn remove_staged(
-    store: &dyn ObjectStore,
-    target: &Target,
-    run: Uuid,
-) -> Result<()> {
-    let mut paths = paths(store, &target.run_folder(run)).await?;
-    paths.retain(|path| Target::committed_rows(path).is_none());
-    delete(store, paths).await
-}
-
-async fn paths(store: &dyn ObjectStore, folder: &Path) -> Result<Vec<Path>> {
-    let objects = store.list(Some(folder));
-    Ok(objects
-        .map_ok(|object| object.location)
-        .try_collect()
-        .await?)
-}
-
-/// Removes the folder of a run.
-pub(super) async fn remove_run(store: &dyn ObjectStore, target: &Target, run: Uuid) -> Result<()> {
-    let folder = target.run_folder(run);
-    delete(store, paths(store, &folder).await?).await?;
-    if let Some(folder) = target.on_disk(&folder) {
-        // Also what the store does not list: files that were being written at the time of a kill.
-        match std::fs::remove_dir_all(&folder) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return exec_err!("could not remove '{}': {e}", folder.display()),
-        }
-    }
-    Ok(())
-}
-
 /// Removes files that a program was writing when it was killed: the local disk's store writes to
 /// `<name>#<number>`, gives the file its name at the end, and does not list it before.
 fn remove_unfinished(target: &Target) {
@@ -139,13 +80,5 @@ fn remove_unfinished(target: &Target) {
                 log::warn!("could not remove '{}': {e}", entry.path().display());
             }
         }
-    }
-}
-
-/// Removes `_temporary` from the local disk if it is empty.
-pub(super) fn remove_empty_temporary(target: &Target) {
-    if let Some(folder) = target.on_disk(&target.temporary()) {
-        // Not empty, or gone: either is fine.
-        let _ = std::fs::remove_dir(folder);
     }
 }

@@ -15,15 +15,15 @@ use tokio::sync::{OnceCell, RwLock};
 use uuid::Uuid;
 
 use super::capabilities::check_delete;
+use super::clear::{delete, remove_empty_temporary, remove_run};
 use super::closed::Closed;
 use super::encode::{Buffers, PartEncoder};
-use super::finish::Found;
-use super::journal::{delete, publish};
+use super::journal::publish;
 use super::links::{refuse_linked_folders, refuse_linked_temporary};
 use super::lock::{Heartbeat, Lock, RENEWAL};
 use super::manifest::{Manifest, Part};
 use super::options::WriteMode;
-use super::recover::{recover, remove_empty_temporary, remove_run};
+use super::recover::recover;
 use super::spec::WriteSpec;
 use super::target::Target;
 use crate::{NOTICE, io_runtime};
@@ -65,6 +65,14 @@ pub(super) struct Run {
     has_ended: AtomicBool,
     /// Set when the run is given up: parts that tasks are still closing must not appear any more.
     given_up: RwLock<bool>,
+}
+
+/// What a run finds in its folder.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) manifest: Option<Manifest>,
+    /// There was a `_SUCCESS` that is the run's to remove.
+    pub(super) had_success: bool,
 }
 
 /// The lock of a folder, renewed until the run is dropped.

@@ -16,22 +16,13 @@ use datafusion::logical_expr::CreateExternalTable;
 
 use super::format::WriteFormat;
 use super::options::{Vectors, WriteOptions};
-use super::place::Place;
+use super::place::{Place, VISIBLE};
 use crate::object_stores::address::shown;
 use crate::object_stores::register_object_store;
 use crate::object_stores::requests::Requests;
 
-/// Names that a reader of a folder should see: as Spark and PyArrow do, not those that begin with
-/// `_` or `.`.
-pub(crate) const VISIBLE: &str = "[!_.]*";
 /// The same for a pattern that somebody has typed, which is how it is told from [`VISIBLE`].
 const VISIBLE_AS_TYPED: &str = "[!._]*";
-
-/// Whether a table with this pattern reads all of its folder, but for hidden files and perhaps other
-/// formats: then the folder is what `LOCATION` names.
-pub(super) fn is_everything(pattern: &str) -> bool {
-    pattern.starts_with(VISIBLE)
-}
 
 /// Creates the tables of a factory that lists folders, makes them skip hidden files, reads their
 /// `LOCATION` as a place, and registers the object store that the options describe.

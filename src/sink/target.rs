@@ -1,7 +1,7 @@
 //! Where a statement writes: a folder with its hidden files, or one file.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 
 use datafusion::common::{Result, plan_datafusion_err, plan_err};
 use datafusion::datasource::listing::ListingTableUrl;
@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-use super::links::real_path;
-use super::table::is_everything;
+use super::place::is_everything;
 
 /// The empty file that tells a reader of the folder that it is complete.
 pub const SUCCESS: &str = "_SUCCESS";
@@ -113,7 +112,7 @@ impl Target {
         if is_named {
             return true;
         }
-        let (Some(path), Some(own)) = (real_path(self, path), real_path(self, &self.path)) else {
+        let (Some(path), Some(own)) = (self.real_path(path), self.real_path(&self.path)) else {
             return false;
         };
         match self.is_file {
@@ -184,6 +183,26 @@ impl Target {
         let mut parts = object.prefix_match(&self.temporary())?;
         let folder = parts.next()?;
         Uuid::parse_str(folder.as_ref().strip_prefix(RUN_PREFIX)?).ok()
+    }
+
+    /// Folders of runs on the local disk, which `list` does not show when they hold nothing but
+    /// unfinished files.
+    pub(super) fn runs_on_disk(&self) -> Vec<Uuid> {
+        let Some(Ok(entries)) = self.on_disk(&self.temporary()).map(std::fs::read_dir) else {
+            return vec![];
+        };
+        entries
+            .filter_map(|entry| {
+                let name = entry.ok()?.file_name();
+                self.run_of(&self.temporary().join(name.to_str()?))
+            })
+            .collect()
+    }
+
+    /// Where a path of the target's store really lies, whatever links lead there; `None` for stores
+    /// other than the local disk.
+    pub(super) fn real_path(&self, path: &Path) -> Option<PathBuf> {
+        self.on_disk(path).map(|path| resolve(&path))
     }
 
     /// The files that a reader of the table sees: those with the format's ending in the folder and
@@ -273,6 +292,16 @@ pub(super) struct DataFile {
     pub(super) bytes: u64,
     /// When, by the store's clock.
     pub(super) modified: String,
+}
+
+/// What does not exist yet lies in the longest part of its path that does.
+fn resolve(path: &FilePath) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return real.join(rest);
+        }
+    }
+    path.to_owned()
 }
 
 /// DataFusion's rule: a name with an ending is a file, unless it ends in `/`.

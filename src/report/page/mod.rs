@@ -8,6 +8,7 @@ mod plot;
 mod scatter;
 mod scree;
 mod sections;
+mod table;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

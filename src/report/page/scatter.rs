@@ -4,7 +4,7 @@ use maud::{Markup, Render, html};
 use serde_json::json;
 
 use super::plot::{Frame, Range};
-use super::sections::{details, table};
+use super::table::{details, table};
 use crate::report::content::Content;
 use crate::report::images::{Point, Scatter, Thumbnail};
 use crate::report::text::{breakable, counted, name, path, percent, signed, thousands};

@@ -3,7 +3,7 @@
 use maud::{Markup, Render, html};
 
 use super::plot::{Frame, Range};
-use super::sections::{details, table};
+use super::table::{details, table};
 use crate::report::model::{MARK, Origin, Scree};
 use crate::report::text::{breakable, counted, path, percent, thousands};
 

@@ -4,6 +4,7 @@ use datafusion::execution::memory_pool::human_readable_size;
 use maud::{Markup, Render, html};
 
 use super::scree::needed;
+use super::table::table;
 use crate::report::content::Content;
 use crate::report::model::{MARK, Origin};
 use crate::report::provenance::Provenance;
@@ -12,32 +13,6 @@ use crate::report::text::{breakable, counted, long, name, path, percent, thousan
 /// Most descriptions of files, and facts of one, that are shown.
 const DESCRIPTIONS: usize = 10;
 const FACTS: usize = 40;
-
-/// A table whose rows begin with their headings.
-pub(super) fn table<const N: usize>(
-    headings: [&str; N],
-    rows: impl IntoIterator<Item = [Markup; N]>,
-) -> Markup {
-    html! {
-        table {
-            thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
-            tbody {
-                @for row in rows {
-                    tr {
-                        @for (column, cell) in row.into_iter().enumerate() {
-                            @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A table that is opened on demand.
-pub(super) fn details(summary: &str, intro: &Markup, table: &Markup) -> Markup {
-    html! { details { summary { (summary) } (intro) div.scroll tabindex="0" { (table) } } }
-}
 
 /// The figures at the top: those that are known.
 pub(super) fn figures(content: &Content) -> Markup {

@@ -4,17 +4,9 @@
 //! feature: how pixels become numbers, where a convolution of stride 2 pads, what batch
 //! normalisation adds to the variance. They belong to the weights, not to the architecture.
 
+pub use crate::library::Library;
 use crate::models::Architecture;
 use crate::preprocess::Preprocessing;
-
-/// A library in which networks are trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Library {
-    /// Keras Applications.
-    Keras,
-    /// torchvision.
-    Torchvision,
-}
 
 /// Conventions of the library in which weights were trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

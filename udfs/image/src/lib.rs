@@ -25,6 +25,7 @@ pub mod error;
 pub mod features;
 pub mod functions;
 mod json;
+mod library;
 pub mod model;
 pub mod models;
 pub mod origins;

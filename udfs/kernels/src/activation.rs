@@ -1,8 +1,25 @@
 //! Activations: bounds that values are clamped to, and smooth functions.
 
-use crate::graph::Activation;
 use crate::math::{erf, exp};
 use crate::simd::{Lanes, Simd};
+
+/// What is done to the sums of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    Linear,
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `x·Φ(x)` with the normal distribution's Φ: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+    Gelu,
+    /// The same by its approximation with the hyperbolic tangent.
+    GeluTanh,
+    /// `x·σ(1.702·x)` with the logistic function σ, as CLIP has it.
+    QuickGelu,
+}
 
 impl Activation {
     /// Lower and upper bound.

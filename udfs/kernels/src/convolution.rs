@@ -8,9 +8,8 @@
 
 use std::ops::Range;
 
-use crate::activation::clamp;
+use crate::activation::{Activation, clamp};
 use crate::gemm::{Panels, UNROLLED, multiply, with_rows};
-use crate::graph::Activation;
 use crate::layout::{Rows, RowsMut, Sides, Source, Target};
 use crate::parallel::Team;
 use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, to_lanes};

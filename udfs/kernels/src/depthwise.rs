@@ -5,9 +5,8 @@
     reason = "indices are the pixels and taps of a tile held in registers"
 )]
 
-use crate::activation::clamp;
+use crate::activation::{Activation, clamp};
 use crate::gemm::{Panels, with_rows};
-use crate::graph::Activation;
 use crate::layout::{Rows, RowsMut, Sides, Source, Target};
 use crate::parallel::Team;
 use crate::simd::{Arch, Kernel, Lanes, Simd, to_lanes};

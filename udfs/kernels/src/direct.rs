@@ -11,9 +11,8 @@
 
 use std::ops::Range;
 
-use crate::activation::clamp;
+use crate::activation::{Activation, clamp};
 use crate::gemm::{Panels, with_rows};
-use crate::graph::Activation;
 use crate::layout::{Map, Sides, Target};
 use crate::parallel::{Team, at_least};
 use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, floats_mut};

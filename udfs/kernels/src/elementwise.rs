@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::activation::clamp;
-use crate::graph::Activation;
+use crate::activation::{Activation, clamp};
 use crate::layout::{Map, Rows, Sides, Source, Target};
 use crate::parallel::{Task, Team};
 use crate::simd::{Arch, Kernel, LANES, Lanes, Simd};

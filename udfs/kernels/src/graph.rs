@@ -1,5 +1,6 @@
 //! A network as data: layers and what each reads, with their numbers, for images of any size.
 
+use crate::activation::Activation;
 use crate::elementwise::Pooling;
 use crate::error::{KernelError, Result, check_len};
 use crate::simd::LANES;
@@ -10,24 +11,6 @@ pub(crate) type Shape = (usize, usize, usize);
 /// A layer of a [`Graph`], or its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node(pub(crate) usize);
-
-/// What is done to the sums of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    Linear,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-    /// `x·Φ(x)` with the normal distribution's Φ: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
-    Gelu,
-    /// The same by its approximation with the hyperbolic tangent.
-    GeluTanh,
-    /// `x·σ(1.702·x)` with the logistic function σ, as CLIP has it.
-    QuickGelu,
-}
 
 /// What lies around an image where a window reaches beyond it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,9 +27,10 @@ mod testing;
 mod tokens;
 mod winograd;
 
+pub use activation::Activation;
 pub use elementwise::Pooling;
 pub use error::{KernelError, Result};
-pub use graph::{Activation, Attention, Conv, Graph, Layer, Node, Norm, Padding, Window};
+pub use graph::{Attention, Conv, Graph, Layer, Node, Norm, Padding, Window};
 pub use network::{Network, StepReport};
 pub use pool::{CancelToken, ComputePool, Load};
 pub use simd::{Isa, vectorize};

@@ -240,6 +240,24 @@ pub(crate) fn check_total(total: f64) -> Result<()> {
     Err(PcaError::Magnitude { total })
 }
 
+/// Most rows that partial aggregates may claim together. No query sees so many, and one row more always
+/// has a number.
+const MOST_ROWS: u64 = u64::MAX / 2;
+
+/// Checks the numbers of rows of two partial aggregates that are about to be added.
+///
+/// # Errors
+/// When they are more than there can be.
+pub(crate) fn check_counts(counts: &[u64]) -> Result<()> {
+    let total = counts.iter().try_fold(0_u64, |sum, n| sum.checked_add(*n));
+    match total.is_some_and(|total| total <= MOST_ROWS) {
+        true => Ok(()),
+        false => Err(PcaError::State(format!(
+            "it and another count {counts:?} rows, which are more than there can be"
+        ))),
+    }
+}
+
 impl PcaError {
     /// Folds the error into DataFusion's, naming the SQL function that met it.
     #[must_use]

@@ -11,7 +11,8 @@ use re_rav1d::{Decoder, Picture, Settings};
 
 use self::container::Primary;
 use super::error::Cause;
-use super::{Details, Format, Header, Opened, RgbPixels};
+use super::opened::Opened;
+use super::{Details, Format, Header, RgbPixels};
 
 /// Reads the boxes.
 pub(super) fn open(bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {

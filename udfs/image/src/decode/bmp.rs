@@ -1,7 +1,8 @@
 //! BMP, as Pillow reads it: of Windows and OS/2, with or without a palette, masks and runs.
 
 use super::error::Cause;
-use super::{Details, Format, Header, Opened, RgbPixels};
+use super::opened::Opened;
+use super::{Details, Format, Header, RgbPixels};
 
 /// Bytes before the header that says what the pixels are.
 const FILE_HEADER: usize = 14;

@@ -10,7 +10,8 @@ use std::num::NonZeroU64;
 use gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, MemoryLimit};
 
 use super::error::Cause;
-use super::{Details, Format, Header, Opened, RgbPixels, memory_limit};
+use super::opened::{Opened, memory_limit};
+use super::{Details, Format, Header, RgbPixels};
 
 /// Reads as far as the header of the first frame.
 pub(super) fn open(bytes: &[u8]) -> Result<Box<dyn Opened + '_>, Cause> {

@@ -17,9 +17,8 @@ use self::stream::{MOST_SCANS, Part, Stream};
 use super::error::Cause;
 use super::levels::cmyk_to_rgb;
 use super::metadata;
-use super::{
-    DecodeOptions, Details, Format, Header, Opened, RgbPixels, TruncatedImages, memory_limit,
-};
+use super::opened::{Opened, memory_limit};
+use super::{DecodeOptions, Details, Format, Header, RgbPixels, TruncatedImages};
 
 /// Reads the header, and where each scan ends.
 pub(super) fn open(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {

@@ -17,8 +17,8 @@ use hayro_jpeg2000::{ColorSpace, ComponentData, DecodeSettings, DecoderContext, 
 use self::header::{CIELAB, CMYK, Declared, YCCK};
 use super::error::Cause;
 use super::levels::cmyk_to_rgb;
-use super::open::DECODER_OVERHEAD;
-use super::{DecodeOptions, DeepGrey, Details, Format, Header, Opened, RgbPixels};
+use super::opened::{DECODER_OVERHEAD, Opened};
+use super::{DecodeOptions, DeepGrey, Details, Format, Header, RgbPixels};
 
 /// Reads the headers.
 pub(super) fn open(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {

@@ -1,6 +1,7 @@
 //! What files say beside their pixels: EXIF, ICC profiles, further frames.
 
-use super::{Details, Orientation};
+use super::Details;
+use super::orientation::Orientation;
 
 /// Most chunks or segments that are looked at.
 const MOST: usize = 100_000;

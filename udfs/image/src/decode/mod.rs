@@ -56,6 +56,7 @@ mod jpeg2000;
 mod levels;
 mod metadata;
 mod open;
+mod opened;
 mod options;
 mod orientation;
 mod picture;
@@ -65,19 +66,11 @@ mod webp;
 
 pub use self::error::DecodeError;
 pub use self::format::Format;
-use self::open::{Opened, memory_limit};
 pub use self::open::{decode, inspect, panics};
-pub use self::options::{DecodeOptions, DeepGrey, ExifOrientation, Limits, TruncatedImages};
-use self::orientation::Orientation;
-pub use self::picture::{Details, Header, Inspection, RgbPixels};
-
-/// The libraries that decode, part of the provenance of features: another decoder gives other
-/// pixels.
-pub const DECODERS: &str = if cfg!(feature = "avif") {
-    "libjpeg-turbo-rs 0.9, image 0.25, hayro-jpeg2000 0.5, rav1d 1.1"
-} else {
-    "libjpeg-turbo-rs 0.9, image 0.25, hayro-jpeg2000 0.5"
+pub use self::options::{
+    DECODERS, DecodeOptions, DeepGrey, ExifOrientation, Limits, TruncatedImages,
 };
+pub use self::picture::{Details, Header, Inspection, RgbPixels};
 
 #[cfg(test)]
 mod tests;

@@ -4,16 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Cause;
+use super::opened::Opened;
+use super::orientation::Orientation;
 use super::{
     DecodeError, DecodeOptions, Details, ExifOrientation, Format, Header, Inspection, Limits,
-    Orientation, RgbPixels, bmp, foreign, gif, jpeg, jpeg2000, raster, tiff,
+    RgbPixels, bmp, foreign, gif, jpeg, jpeg2000, raster, tiff,
 };
-
-/// Memory a decoder may use beyond the pixels themselves.
-pub(super) const DECODER_OVERHEAD: u64 = 64 << 20;
-/// Most bytes a decoder needs for a pixel: four 32-bit floats, or the coefficients of a
-/// progressive JPEG.
-const WIDEST_PIXEL: u64 = 16;
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
@@ -21,16 +17,6 @@ static PANICS: AtomicU64 = AtomicU64::new(0);
 /// it is a defect of the decoder all the same.
 pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
-}
-
-/// A decoder that has read the header.
-pub(super) trait Opened {
-    fn header(&self) -> Header;
-
-    fn details(&self) -> Details;
-
-    /// Decodes the pixels. The header has been checked.
-    fn read(self: Box<Self>) -> Result<RgbPixels, Cause>;
 }
 
 /// Decodes an image to RGB.
@@ -132,13 +118,6 @@ fn check(header: &Header, limits: Limits) -> Result<(), DecodeError> {
         }),
         _ => Ok(()),
     }
-}
-
-/// Bytes a decoder may allocate for an image of this size.
-pub(super) fn memory_limit(width: u32, height: u32) -> u64 {
-    (u64::from(width) * u64::from(height))
-        .saturating_mul(WIDEST_PIXEL)
-        .saturating_add(DECODER_OVERHEAD)
 }
 
 fn identify(bytes: &[u8]) -> Result<Format, DecodeError> {

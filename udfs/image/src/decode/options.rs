@@ -3,7 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::DECODERS;
+/// The libraries that decode, part of the provenance of features: another decoder gives other
+/// pixels.
+pub const DECODERS: &str = if cfg!(feature = "avif") {
+    "libjpeg-turbo-rs 0.9, image 0.25, hayro-jpeg2000 0.5, rav1d 1.1"
+} else {
+    "libjpeg-turbo-rs 0.9, image 0.25, hayro-jpeg2000 0.5"
+};
 
 /// How large an image may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,8 @@ use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageResult};
 
 use super::error::Cause;
-use super::open::DECODER_OVERHEAD;
-use super::{
-    DecodeOptions, DeepGrey, Details, Format, Header, Opened, RgbPixels, memory_limit, metadata,
-    webp,
-};
+use super::opened::{DECODER_OVERHEAD, Opened, memory_limit};
+use super::{DecodeOptions, DeepGrey, Details, Format, Header, RgbPixels, metadata, webp};
 
 /// Where a PNG says what its pixels are: in the chunk IHDR, which is the first.
 const COLOUR_TYPE: usize = 25;
@@ -34,6 +31,9 @@ pub(super) fn png(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened
 pub(super) fn webp(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {
     if let Some(said) = webp::missing_length(bytes) {
         return Err(Cause::Truncated(format!("it says it has {said} bytes")));
+    }
+    if let Some(misfit) = webp::misfit(bytes) {
+        return Err(Cause::Corrupt(misfit));
     }
     let details = metadata::of_webp(bytes);
     match webp::unmixed(bytes) {

@@ -273,3 +273,19 @@ fn inspection_of_good_and_bad() {
     assert_eq!(inspection.header, None);
     assert!(inspection.error.is_some());
 }
+
+/// Found by fuzzing: image-webp 0.2.4 panics, or mixes up rows.
+#[test]
+fn a_frame_whose_colours_have_another_size_than_its_alpha_is_refused() {
+    let good = include_bytes!("../../tests/data/decode/blended_lossy.webp");
+    let size = good.windows(4).position(|name| name == b"ANMF").unwrap() + 14;
+    assert!(decode(good, LIMITS).is_ok());
+    let before = panics();
+    for (place, less) in [(size, 1), (size + 3, 9), (size, 28)] {
+        let mut bytes = good.to_vec();
+        bytes[place] -= less;
+        let error = decode(&bytes, LIMITS).unwrap_err().to_string();
+        assert!(error.contains("and colours for 29×22"), "{error}");
+    }
+    assert_eq!(panics(), before);
+}

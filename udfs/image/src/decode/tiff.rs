@@ -12,11 +12,11 @@ mod layout;
 mod pixels;
 
 use self::chunks::Chunks;
-use self::directory::ByteOrder;
 pub(super) use self::directory::Directory;
 use self::layout::{Layout, Meaning};
 use super::error::Cause;
-use super::{DecodeOptions, Details, Format, Header, Opened, RgbPixels};
+use super::opened::Opened;
+use super::{DecodeOptions, Details, Format, Header, RgbPixels};
 
 /// Reads the first directory.
 pub(super) fn open(bytes: &[u8], options: DecodeOptions) -> Result<Box<dyn Opened + '_>, Cause> {

@@ -2,8 +2,8 @@
 
 use featurize_kernels::{Activation, Window};
 
-use super::LayerKind;
-use crate::conventions::Library;
+use super::layer_kind::LayerKind;
+use crate::library::Library;
 
 /// The result of an item of a [`Blueprint`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

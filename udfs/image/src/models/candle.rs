@@ -1,9 +1,8 @@
 //! A graph in Candle's own operations: for GPUs, and beside the kernels in tests.
 
 use candle_core::{D, Device, Error, Result, Tensor, bail};
-use featurize_kernels::{Activation, Conv, Graph, Layer, Node, Window};
+use featurize_kernels::{Activation, Conv, Graph, Layer, Node, Pooling, Window};
 
-use super::Pooling;
 use super::transformer::candle as transformer;
 use crate::pool::Workers;
 

@@ -10,13 +10,13 @@
 //! - Reference implementations: `keras/src/applications/inception_v3.py`,
 //!   `torchvision/models/inception.py`
 
-use featurize_kernels::{Activation, Padding, Window};
+use featurize_kernels::{Activation, Padding, Pooling, Window};
 
 use super::blueprint::{Blueprint, IMAGES, Place};
-use super::{Pooling, Spec};
+use super::facts::Facts;
 use crate::preprocess::Preprocessing;
 
-pub(super) const SPEC: Spec = Spec {
+pub(super) const FACTS: Facts = Facts {
     name: "inception_v3",
     keras_folder: "inception_v3",
     keras_file: "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",

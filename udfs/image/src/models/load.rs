@@ -4,16 +4,32 @@ use candle_core::{Error, Result};
 use candle_nn::VarBuilder;
 use featurize_kernels::{Conv, Graph, Layer, Node};
 
+use super::architecture::Architecture;
 use super::blueprint::{Blueprint, Item, Place, Unit};
-use crate::conventions::Library;
+use super::network::{Implementation, Network};
+use crate::conventions::Conventions;
+use crate::library::Library;
+
+impl Architecture {
+    /// Builds the network for images of this side from its variables, which are read into memory.
+    pub(crate) fn build(
+        self,
+        variables: &VarBuilder<'_>,
+        conventions: Conventions,
+        side: usize,
+        implementation: Implementation,
+    ) -> Result<Network> {
+        let blueprint = self.blueprint(conventions.library);
+        let (keras, torchvision) = self.facts().epsilon;
+        let epsilon = blueprint.either(keras, torchvision);
+        let (graph, parameter_count) = load(&blueprint, variables, epsilon)?;
+        Network::new(graph, parameter_count, side, implementation)
+    }
+}
 
 /// The network with its numbers, batch normalisation folded into the convolutions, and the number of
 /// its variables' elements, as `model.summary()` counts them in Keras.
-pub(super) fn load(
-    blueprint: &Blueprint,
-    variables: &VarBuilder<'_>,
-    epsilon: f64,
-) -> Result<(Graph, usize)> {
+fn load(blueprint: &Blueprint, variables: &VarBuilder<'_>, epsilon: f64) -> Result<(Graph, usize)> {
     let mut parameters = 0;
     let mut graph = Graph::new(blueprint.channels(super::blueprint::IMAGES));
     let mut nodes = vec![graph.input()];

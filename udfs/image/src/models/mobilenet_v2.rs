@@ -8,15 +8,15 @@
 //!   bottlenecks", CVPR 2018: <https://arxiv.org/abs/1801.04381>
 //! - Reference implementation: `keras/src/applications/mobilenet_v2.py`
 
-use featurize_kernels::{Activation, Padding, Window};
+use featurize_kernels::{Activation, Padding, Pooling, Window};
 
 use super::blueprint::{Blueprint, IMAGES, Place};
-use super::{Pooling, Spec};
+use super::facts::Facts;
 use crate::preprocess::Preprocessing;
 
 macro_rules! width {
     ($name:literal, $file:literal, $percent:literal) => {
-        Spec {
+        Facts {
             name: $name,
             keras_folder: "mobilenet_v2",
             keras_file: concat!(
@@ -37,12 +37,12 @@ macro_rules! width {
     };
 }
 
-pub(super) const WIDTH_035: Spec = width!("mobilenet_v2_035", "0.35", 35);
-pub(super) const WIDTH_050: Spec = width!("mobilenet_v2_050", "0.5", 50);
-pub(super) const WIDTH_075: Spec = width!("mobilenet_v2_075", "0.75", 75);
-pub(super) const WIDTH_100: Spec = width!("mobilenet_v2", "1.0", 100);
-pub(super) const WIDTH_130: Spec = width!("mobilenet_v2_130", "1.3", 130);
-pub(super) const WIDTH_140: Spec = width!("mobilenet_v2_140", "1.4", 140);
+pub(super) const WIDTH_035: Facts = width!("mobilenet_v2_035", "0.35", 35);
+pub(super) const WIDTH_050: Facts = width!("mobilenet_v2_050", "0.5", 50);
+pub(super) const WIDTH_075: Facts = width!("mobilenet_v2_075", "0.75", 75);
+pub(super) const WIDTH_100: Facts = width!("mobilenet_v2", "1.0", 100);
+pub(super) const WIDTH_130: Facts = width!("mobilenet_v2_130", "1.3", 130);
+pub(super) const WIDTH_140: Facts = width!("mobilenet_v2_140", "1.4", 140);
 
 /// Expansion factor, output channels, blocks, and stride of the first of them.
 const GROUPS: [(usize, usize, usize, usize); 7] = [

@@ -10,13 +10,13 @@
 //! - Reference implementations: `keras/src/applications/resnet.py`, `torchvision/models/resnet.py`
 
 use featurize_kernels::Activation::{Linear, Relu};
-use featurize_kernels::{Activation, Padding, Window};
+use featurize_kernels::{Activation, Padding, Pooling, Window};
 
 use super::blueprint::{Blueprint, IMAGES, Place};
-use super::{Pooling, Spec};
+use super::facts::Facts;
 use crate::preprocess::Preprocessing;
 
-pub(super) const SPEC: Spec = Spec {
+pub(super) const FACTS: Facts = Facts {
     name: "resnet50",
     keras_folder: "resnet",
     keras_file: "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",

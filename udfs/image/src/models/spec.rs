@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use featurize_kernels::Pooling;
+
+use super::architecture::{Architecture, MOST_SIDE};
+use super::choice::choose;
 use super::onnx::OnnxSpec;
 use super::transformer::{Config, Published};
-use super::{Architecture, MOST_SIDE, Pooling, choose};
 use crate::error::{Error, Result};
 use crate::preparation::Description;
 use crate::weights::FolderAddress;

@@ -2,7 +2,8 @@ use candle_core::Device;
 
 use super::*;
 use crate::cancel::CancelToken;
-use crate::pool::ComputePool;
+use crate::conventions::{Conventions, Library};
+use crate::pool::{ComputePool, Workers};
 use crate::weights::WeightsSpec;
 
 #[test]

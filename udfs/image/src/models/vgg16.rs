@@ -7,14 +7,13 @@
 //!   ICLR 2015, configuration D: <https://arxiv.org/abs/1409.1556>
 //! - Reference implementation: `keras/src/applications/vgg16.py`
 
-use featurize_kernels::{Activation, Padding, Window};
+use featurize_kernels::{Activation, Padding, Pooling, Window};
 
-use super::Spec;
 use super::blueprint::{Blueprint, IMAGES};
-use crate::models::Pooling;
+use super::facts::Facts;
 use crate::preprocess::Preprocessing;
 
-pub(super) const SPEC: Spec = Spec {
+pub(super) const FACTS: Facts = Facts {
     name: "vgg16",
     keras_folder: "vgg16",
     keras_file: "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::CHANNELS;
-use super::described::Processor;
+use super::processor::{CHANNELS, Processor};
 use crate::json::Fields;
 
 /// The number for each level of each channel, in the order in which the network is fed them.

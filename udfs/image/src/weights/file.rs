@@ -8,10 +8,30 @@ use candle_core::{DType, Device, Result, Shape, Tensor, bail};
 use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
 
-use super::strangers::{Layout, Variable};
 use crate::cancel::CancelToken;
-use crate::conventions::Library;
+use crate::library::Library;
 use crate::models::Architecture;
+
+/// How a file names and orders its layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Keras 2: layers in the order of the model.
+    Ordered,
+    /// Keras 3, and safetensors with Keras's names: layers in no order.
+    Unordered,
+    /// A `state_dict` of torchvision, with the network below `features`.
+    Torchvision,
+}
+
+/// A variable of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Variable {
+    /// Its layer, as the file calls it.
+    pub(super) layer: String,
+    /// What the file knows it by.
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+}
 
 /// A file that holds tensors.
 pub(super) trait TensorFile: fmt::Debug + Send + Sync {

@@ -17,10 +17,9 @@ use candle_core::{Device, Error as TensorError, Result as TensorResult, Tensor};
 use hdf5_reader::group::Group;
 use hdf5_reader::{Dataset, Hdf5File};
 
-use super::file::{Location, TensorFile};
-use super::strangers::{Layout, Variable};
-use crate::conventions::Library;
+use super::file::{Layout, Location, TensorFile, Variable};
 use crate::error::{Error, Result};
+use crate::library::Library;
 use crate::models::{Architecture, LayerKind};
 
 /// An HDF5 file in memory.

@@ -2,7 +2,6 @@
 //! several such files with an index.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,11 +10,15 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use serde_json::Value;
 
 use super::access::WeightsAccess;
-use super::cached::RemoteFile;
-use super::digest::Digests;
+use super::address::FolderAddress;
+use super::cached::{CachedWeights, RemoteFile};
+use super::digest::{Digests, sha256_hex};
+use super::fingerprint::Fingerprint;
+use super::folder::WeightsFolder;
+use super::seeded;
 use super::shards::{NumbersOf, Shards};
+use super::spec::WeightsSpec;
 use super::url::WeightsUrl;
-use super::{CachedWeights, Fingerprint, WeightsFolder, WeightsSpec, seeded};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::models::TransformerSpec;
@@ -34,42 +37,6 @@ const MOST_SHARDS: usize = 1000;
 static FOUND: LazyLock<Mutex<HashMap<Remote, Arc<Files>>>> = LazyLock::new(Mutex::default);
 
 type Remote = (PathBuf, WeightsUrl);
-
-/// Where a folder is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum FolderAddress {
-    /// On this machine.
-    Path(PathBuf),
-    /// `hf://owner/repo[@revision]`, or a folder at `s3://`, `gs://` or `http(s)://`.
-    Url(WeightsUrl),
-}
-
-impl FolderAddress {
-    /// Parses a path or an address.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] that says what is wrong without repeating what may be secret.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            url if url.contains("://") && !url.starts_with("file://") => {
-                WeightsUrl::parse_folder(url).map(Self::Url)
-            }
-            path => Ok(Self::Path(PathBuf::from(
-                path.strip_prefix("file://").unwrap_or(path),
-            ))),
-        }
-    }
-}
-
-impl fmt::Display for FolderAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => path.display().fmt(f),
-            Self::Url(url) => url.fmt(f),
-        }
-    }
-}
 
 /// A file of a folder, which is on this machine.
 #[derive(Debug, Clone)]
@@ -96,7 +63,7 @@ impl Part {
                 sha256: cached.sha256().to_owned(),
             }),
             Self::Text(text) => Ok(Fingerprint::Cached {
-                sha256: super::sha256_hex(text.as_bytes()),
+                sha256: sha256_hex(text.as_bytes()),
             }),
         }
     }
@@ -124,7 +91,7 @@ impl Part {
                 .map(|digests| digests.sha256)
                 .map_err(|error| format!("the file cannot be read: {error}")),
             Self::Cached(cached) => Ok(cached.sha256().to_owned()),
-            Self::Text(text) => Ok(super::sha256_hex(text.as_bytes())),
+            Self::Text(text) => Ok(sha256_hex(text.as_bytes())),
         }
     }
 }
@@ -270,7 +237,7 @@ impl ModelFolder {
             config: parsed,
             preprocessor,
             numbers: NumbersOf::Files(shards),
-            sha256: super::sha256_hex(manifest.as_bytes()),
+            sha256: sha256_hex(manifest.as_bytes()),
         })
     }
 

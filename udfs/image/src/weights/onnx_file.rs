@@ -7,12 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::access::WeightsAccess;
+use super::address::FolderAddress;
 use super::cached::{CachedWeights, RemoteFile};
 use super::content::{self, Expected};
 use super::digest::sha256_hex;
-use super::model_folder::{FolderAddress, PREPROCESSOR, Part};
+use super::fingerprint::Fingerprint;
+use super::folder::WeightsFolder;
+use super::model_folder::{PREPROCESSOR, Part};
 use super::onnx_scan::{Scan, scan};
-use super::{Fingerprint, WeightsFolder, WeightsSpec};
+use super::spec::WeightsSpec;
 use crate::error::{Error, Result};
 use crate::models::OnnxSpec;
 use crate::settings::ONNX_PREPROCESSING;

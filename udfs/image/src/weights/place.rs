@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use super::cached::Verdict;
 use super::digest::Digests;
 use super::download::{Partial, Version, remove_if_there, write_whole};
-use super::folder::unreadable;
 use crate::cancel;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Whether a file is there, its version and its recorded SHA-256.
 pub(super) type State = (bool, Option<Version>, Option<String>);
@@ -107,4 +106,8 @@ pub(super) fn lock(path: &Path, on_wait: impl FnOnce()) -> io::Result<File> {
             }
         }
     }
+}
+
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::Configuration(format!("{} cannot be read: {error}", path.display()))
 }

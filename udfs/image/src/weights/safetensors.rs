@@ -13,8 +13,7 @@ use ::safetensors::Dtype;
 pub(super) use candle_core::safetensors::BufferedSafetensors as Buffer;
 use candle_core::{Device, Result as TensorResult, Tensor};
 
-use super::file::{Location, TensorFile};
-use super::strangers::{Layout, Variable};
+use super::file::{Layout, Location, TensorFile, Variable};
 use crate::conventions::Library;
 use crate::error::{Error, Result, tensor_message};
 use crate::models::Architecture;

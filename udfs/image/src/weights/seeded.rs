@@ -24,7 +24,7 @@ use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
 use rayon::prelude::*;
 
-use super::sha256_hex;
+use super::digest::sha256_hex;
 use crate::models::Architecture;
 
 /// Version of the recipe, part of the identity of seeded weights.

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::CachedWeights;
+use super::cached::CachedWeights;
 use crate::cancel;
 use crate::error::{Error, Result};
 

@@ -9,32 +9,11 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use super::file::OpenFile;
+use super::file::{Layout, OpenFile, Variable};
 use crate::models::Architecture;
 
 /// Layers that a message names.
 const MOST_NAMED: usize = 6;
-
-/// How a file names and orders its layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// Keras 2: layers in the order of the model.
-    Ordered,
-    /// Keras 3, and safetensors with Keras's names: layers in no order.
-    Unordered,
-    /// A `state_dict` of torchvision, with the network below `features`.
-    Torchvision,
-}
-
-/// A variable of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Variable {
-    /// Its layer, as the file calls it.
-    pub(super) layer: String,
-    /// What the file knows it by.
-    pub(super) name: String,
-    pub(super) shape: Vec<usize>,
-}
 
 /// A layer of a file.
 #[derive(Debug)]

@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use super::BATCH;
+use crate::activation::Activation;
 use crate::attention::Attention;
 use crate::convolution::Convolution;
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
 use crate::elementwise::{Pool, add, concatenate};
-use crate::graph::Activation;
 use crate::inverted_residual::{Block, Input};
 use crate::layout::{Map, Source, Target};
 use crate::norm::LayerNorm;
@@ -16,6 +15,9 @@ use crate::parallel::Team;
 use crate::simd::{Arch, Lanes};
 use crate::tokens::{Patches, Tokens, first};
 use crate::winograd::Winograd;
+
+/// Images that go through layers of large weights together, so that these are read once for all.
+pub(super) const BATCH: usize = 8;
 
 /// A map, where it lies and when it is needed.
 #[derive(Debug)]

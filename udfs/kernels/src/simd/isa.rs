@@ -6,7 +6,7 @@ use crate::error::{KernelError, Result};
 
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
-use super::{Simd, portable::Portable};
+use super::{Simd, kernel::Kernel, portable::Portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2::Avx2, avx512::Avx512};
 
@@ -139,12 +139,6 @@ pub(crate) enum Arch {
     #[cfg(target_arch = "aarch64")]
     Neon(Neon),
     Portable(Portable),
-}
-
-/// A computation that is generic over the instruction set.
-pub(crate) trait Kernel {
-    /// Implementations are `#[inline(always)]`, and so is everything they call.
-    fn run<S: Simd>(self, simd: S);
 }
 
 impl Arch {

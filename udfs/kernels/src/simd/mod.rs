@@ -12,13 +12,15 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod isa;
+mod kernel;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
 
 use crate::cache::prefetch_line;
-pub(crate) use isa::{Arch, Kernel};
+pub(crate) use isa::Arch;
 pub use isa::{Isa, vectorize};
+pub(crate) use kernel::Kernel;
 
 /// `f32` values per [`Lanes`], and channels per block of the internal layouts.
 pub(crate) const LANES: usize = 16;

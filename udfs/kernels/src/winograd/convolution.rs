@@ -3,9 +3,8 @@
 use super::TileSize;
 use super::transform::{F4, F6, Tile};
 use super::weights::Packed;
-use crate::activation::clamp;
+use crate::activation::{Activation, clamp};
 use crate::gemm::{Panels, multiply, with_rows};
-use crate::graph::Activation;
 use crate::layout::{Map, Rows, Sides, Source, Target};
 use crate::parallel::{Task, Team, at_least};
 use crate::simd::{Arch, Kernel, LANES, Lanes, Simd, to_lanes};

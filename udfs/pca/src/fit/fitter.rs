@@ -1,7 +1,7 @@
 //! Collects rows, and chooses the way from there to a model.
 
 use crate::cancellation::{Cancellation, IsCancelled};
-use crate::error::{PcaError, Result};
+use crate::error::{PcaError, Result, check_counts};
 use crate::fit::moments::Moments;
 use crate::fit::rows::Rows;
 use crate::fit::running::Running;
@@ -185,6 +185,9 @@ impl<T: Value> PcaFitter<T> {
     }
 
     pub(crate) fn merge_parts(&mut self, other: Parts<T>) -> Result<()> {
+        let moments = other.moments.as_ref().map_or(0, Moments::n);
+        let theirs = [other.rows.len() as u64, moments, other.null_rows];
+        check_counts(&[&theirs[..], &[self.n_samples(), self.null_rows]].concat())?;
         self.null_rows += other.null_rows;
         if other.rows.len() == 0 && other.moments.is_none() {
             return Ok(());

@@ -1,6 +1,6 @@
 //! What every way of fitting begins and ends with: the standardisation of the columns, and the model.
 
-use crate::error::{Result, check_total};
+use crate::error::{PcaError, Result, check_total};
 use crate::linalg::elementwise;
 use crate::model::pca::PcaModel;
 use crate::options::{FitOptions, NComponents};
@@ -25,6 +25,21 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
+    /// Checks what another accumulator has sent: columns that one list lacks would pass for ones that
+    /// are always the same.
+    ///
+    /// # Errors
+    /// If the lists have different lengths.
+    pub(crate) fn check(&self) -> Result<()> {
+        let lengths = [&self.shift, &self.mean, &self.squares].map(Vec::len);
+        match lengths.iter().all(|length| *length == lengths[0]) {
+            true => Ok(()),
+            false => Err(PcaError::State(format!(
+                "its lists have {lengths:?} numbers instead of equally many"
+            ))),
+        }
+    }
+
     /// Number of columns, once there are rows.
     pub(crate) fn width(&self) -> Option<usize> {
         (self.rows > 0).then_some(self.mean.len())

@@ -3,7 +3,7 @@
 use super::constant::Arguments;
 use super::fit_arguments;
 use super::signature::{example_features, listed};
-use crate::error::{Counted, PcaError};
+use crate::error::{Counted, PcaError, check_counts};
 use crate::features::{self, Features, Precision};
 use crate::fit::standard::Statistics;
 use crate::model::scaler::ScalerFitter;
@@ -141,7 +141,13 @@ impl ScalerAccumulator {
 
     /// Statistics that another accumulator has sent.
     fn merge(&mut self, null_rows: u64, other: &Statistics) -> Result<(), PcaError> {
-        self.fitter.null_rows += null_rows;
+        let ScalerFitter {
+            seen,
+            null_rows: nulls,
+        } = &mut self.fitter;
+        check_counts(&[seen.rows, *nulls, other.rows, null_rows])?;
+        other.check()?;
+        *nulls += null_rows;
         match (self.fitter.seen.width(), other.width()) {
             (Some(expected), Some(found)) if expected != found => {
                 Err(PcaError::PartialWidth { expected, found })

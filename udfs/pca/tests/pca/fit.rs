@@ -1,7 +1,10 @@
 //! `pca_fit`: argument checks, wording of errors, NULLs, layouts.
 
 use crate::calls::{accumulator, call, example, fit, list, message, model, scalar_model};
-use arrow::array::{Array, ArrayRef, FixedSizeListArray, LargeListArray, ListArray};
+use arrow::array::{
+    Array, ArrayRef, BinaryViewArray, FixedSizeListArray, LargeListArray, ListArray,
+};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
 use datafusion_common::ScalarValue;
 use datafusion_common::config::ConfigOptions;
@@ -221,6 +224,42 @@ fn state_fields_are_what_the_accumulator_emits() {
         .map(ScalarValue::data_type)
         .collect();
     assert_eq!(state, types);
+}
+
+/// Found by fuzzing: their counts were added without a check, and a sum that is too large would have begun
+/// anew at 0.
+#[test]
+fn partial_aggregates_cannot_count_more_rows_than_there_are_numbers() {
+    let numbers = |count: usize| -> Vec<u8> { 1.5_f64.to_le_bytes().repeat(count) };
+    for (nulls, moments) in [
+        (u64::MAX, 0),
+        (u64::MAX / 2, 0),
+        (0, u64::MAX),
+        (1, u64::MAX),
+    ] {
+        let mut accumulator = accumulator(example().data_type(), &[]).unwrap();
+        accumulator.update_batch(&[example()]).unwrap();
+        // Version, bytes of a value, width, NULL rows, rows in the moments and on disk.
+        let header: Vec<u8> = [5, 8, 3, nulls, moments, 0]
+            .into_iter()
+            .flat_map(u64::to_le_bytes)
+            .collect();
+        // Shift and means, and the lower triangle.
+        let blocks = if moments > 0 {
+            vec![numbers(6); 2]
+        } else {
+            vec![]
+        };
+        let item = Arc::new(Field::new_list_field(DataType::BinaryView, true));
+        let offsets = OffsetBuffer::from_lengths([blocks.len()]);
+        let blocks = Arc::new(BinaryViewArray::from_iter_values(blocks));
+        let blocks = ListArray::new(item, offsets, blocks, None);
+        let header = BinaryViewArray::from_iter_values([header]);
+        let merged = accumulator.merge_batch(&[Arc::new(header), Arc::new(blocks)]);
+        let error = merged.unwrap_err().to_string();
+        let expected = "pca_fit: cannot read a partial aggregate: it and another count";
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 /// Whatever the route: what is too large or too small for the digits of a float is an error.

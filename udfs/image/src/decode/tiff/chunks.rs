@@ -9,9 +9,9 @@ use weezl::{BitOrder, LzwStatus};
 
 use super::super::error::Cause;
 use super::super::jpeg;
-use super::directory::Directory;
+use super::directory::{ByteOrder, Directory};
+use super::fax;
 use super::layout::{Compression, Layout, Meaning};
-use super::{ByteOrder, fax};
 
 /// The strips or tiles of the picture.
 pub(super) struct Chunks<'a> {

@@ -1,7 +1,7 @@
 //! What the first directory of a TIFF says about its pixels, by Pillow's rules.
 
 use super::super::error::Cause;
-use super::super::memory_limit;
+use super::super::opened::memory_limit;
 use super::super::orientation::Orientation;
 use super::directory::{ByteOrder, Directory};
 

@@ -3,8 +3,8 @@
 use super::super::error::Cause;
 use super::super::levels::{cmyk_to_rgb, without_premultiplication};
 use super::super::{DeepGrey, RgbPixels};
-use super::ByteOrder;
 use super::chunks::Chunks;
+use super::directory::ByteOrder;
 use super::layout::{Layout, Meaning, Numbers};
 
 /// Reads all strips or tiles into a picture, not turned yet.

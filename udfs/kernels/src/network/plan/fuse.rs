@@ -1,8 +1,9 @@
 //! Which layers are computed together, and by which kernel.
 
-use super::{Draft, Planner, Way, before};
+use super::planner::{Draft, Planner, Way, before};
+use crate::activation::Activation;
 use crate::error::{KernelError, Result};
-use crate::graph::{Activation, Layer, Node, Window, inputs};
+use crate::graph::{Layer, Node, Window, inputs};
 use crate::winograd::TileSize;
 
 impl Planner {

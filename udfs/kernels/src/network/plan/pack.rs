@@ -1,7 +1,7 @@
 //! The kernels, with their weights packed.
 
 use super::super::step::Op;
-use super::{Draft, Planner, Way, before};
+use super::planner::{Draft, Planner, Way, before};
 use crate::attention::Attention;
 use crate::convolution::Convolution;
 use crate::depthwise::Depthwise;

@@ -1,8 +1,7 @@
 //! Where maps lie in memory, and the zeros around them.
 
-use super::super::BATCH;
-use super::super::step::Buffer;
-use super::{Draft, Planner, Way, before};
+use super::super::step::{BATCH, Buffer};
+use super::planner::{Draft, Planner, Way, before};
 use crate::graph::{Layer, Node, Window, inputs};
 use crate::layout::Sides;
 use crate::simd::LANES;

@@ -4,9 +4,14 @@ mod oracle;
 mod sameness;
 mod transformer;
 
+use super::plan::{self, Options};
 use super::*;
+use crate::activation::Activation;
+use crate::elementwise::Pooling;
 use crate::error::KernelError;
-use crate::graph::{Activation, Conv, Layer, Node, Padding, Window};
+use crate::graph::{Conv, Graph, Layer, Node, Padding, Window};
+use crate::pool::{CancelToken, ComputePool};
+use crate::simd::Isa;
 use crate::testing::Random;
 
 /// A graph with random numbers.

@@ -14,7 +14,7 @@ fn agrees(
     random: &mut Random,
     tile: Option<TileSize>,
     alone: bool,
-) -> std::result::Result<(), TestCaseError> {
+) -> Result<(), TestCaseError> {
     let pool = ComputePool::new(3).unwrap();
     let images = random.values(3 * size.0 * size.1 * 3, 1.0);
     let images: Vec<&[f32]> = images.chunks_exact(size.0 * size.1 * 3).collect();

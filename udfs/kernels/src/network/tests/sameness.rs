@@ -1,6 +1,6 @@
 //! Networks against themselves: other batches, threads, callers and machines.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::testing::fingerprint;
