@@ -119,7 +119,8 @@ fn urls(location: &str) -> Result<Vec<ListingTableUrl>> {
         && let Some(place) = Place::of_location(folder)?
     {
         let folder = ListingTableUrl::parse(place.into_url())?;
-        urls.push(folder.with_glob(pattern)?);
+        // What is no pattern, such as a lone bracket, is a name and nothing else.
+        urls.extend(folder.with_glob(pattern));
     }
     Ok(urls)
 }

@@ -13,6 +13,8 @@ use datafusion::common::Result;
 
 use super::shorten::{ITEMS, end_of_path, lines, shortened, text};
 
+/// What the length of a vector takes: `[… 25088 items]`.
+const LENGTH: usize = 16;
 /// What a text is cut to before a column is left out.
 const NARROW: usize = 12;
 /// What the file of a path and its folder are cut to.
@@ -214,7 +216,15 @@ impl<'a> Column<'a> {
         let wanted = of_values.max(of_name);
         let least = match kind {
             Kind::Whole => of_values.max(of_name.min(HEADING)),
-            Kind::Text | Kind::Long => wanted.min(NARROW),
+            Kind::Text => wanted.min(NARROW),
+            Kind::Long => {
+                // The length of a vector is not cut.
+                let shortest = list.into_iter().flat_map(|list| {
+                    let rows = (0..list.len()).filter_map(|row| longest_first(list, row).last());
+                    rows.map(|text| measure_text_width(&text))
+                });
+                wanted.min(NARROW.max(shortest.max().unwrap_or(0).min(LENGTH)))
+            }
         };
         let ends = texts.iter().flatten().filter_map(|text| end_of_path(text));
         let end = ends.map(|end| 1 + measure_text_width(end)).max();
@@ -243,7 +253,8 @@ impl<'a> Column<'a> {
         let list = self.values.as_list_opt::<i32>();
         let fitted = |(row, shown): (usize, &Option<String>)| {
             let shown = shown.as_ref()?;
-            if whole {
+            let is_vector = list.is_some() && shown.starts_with('[');
+            if whole && !is_vector {
                 return Some(lines(shown, width));
             }
             // Of a list as many items as there is room for.
@@ -313,6 +324,22 @@ mod tests {
         let jpeg = [vec![0xff, 0xd8, 0xff], vec![0; 4489]].concat();
         let contents = [Some(jpeg.as_slice()), Some(b"\x01"), None];
         Arc::new(BinaryViewArray::from_iter(contents))
+    }
+
+    #[test]
+    fn the_length_of_a_vector_is_never_cut() {
+        let table = batch(["a", "b", "c", "d", "e"].map(|name| (name, vectors())));
+        for width in [30, 40, 80, 120] {
+            for whole in [false, true] {
+                let shown = shown(&table, width, whole);
+                let rows = cells(&shown);
+                let vectors = rows[1].iter().filter(|cell| cell.starts_with('['));
+                assert!(vectors.clone().count() > 0, "{shown}");
+                for cell in vectors {
+                    assert!(cell.ends_with("… 1280 items]"), "{shown}");
+                }
+            }
+        }
     }
 
     #[test]

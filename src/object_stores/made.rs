@@ -91,18 +91,18 @@ pub(super) fn is_same(
     let account = |options: &Options| options.get("azure.account_name").cloned();
     let differs = if earlier.endpoint != endpoint(options) {
         match url.scheme() {
-            "az" | "azure" | "abfs" | "abfss" => "another 'azure.endpoint'",
-            _ => "another 'aws.endpoint'",
+            "az" | "azure" | "abfs" | "abfss" => "name another 'azure.endpoint' than",
+            _ => "name another 'aws.endpoint' than",
         }
     } else if account(&earlier.options) != account(options) {
-        "another 'azure.account_name'"
+        "name another 'azure.account_name' than"
     } else if names_credentials(&earlier.options) && !names_credentials(options) {
-        "no credentials"
+        "lack the credentials that"
     } else {
         return Ok(false);
     };
     plan_err!(
-        "'{}' is in use by this session, and these options name {differs} than it was opened with: \
+        "'{}' is in use by this session, and these options {differs} it was opened with: \
          earlier tables would be read from elsewhere or by somebody else; leave all options of the \
          store out to go on with it, repeat its endpoint and credentials, or use another session",
         super::address::shown(url.as_str())
@@ -204,7 +204,7 @@ mod tests {
         assert!(same(&here).unwrap());
         for (options, what) in [
             (&elsewhere, "another 'aws.endpoint'"),
-            (&nobody, "no credentials"),
+            (&nobody, "lack the credentials"),
         ] {
             let error = same(options).unwrap_err().to_string();
             assert!(

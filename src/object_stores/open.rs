@@ -105,8 +105,7 @@ async fn amazon(
     let endpoint =
         || of_env(AmazonS3ConfigKey::S3Endpoint).or_else(|| of_env(AmazonS3ConfigKey::Endpoint));
     let has_endpoint = aws.endpoint.is_some() || endpoint().is_some();
-    let is_signed = aws.skip_signature != Some(true);
-    if has_endpoint && is_signed && aws.region.is_none() {
+    if has_endpoint && aws.region.is_none() {
         let region = of_env(AmazonS3ConfigKey::Region);
         // Without a region, Amazon would be asked for that of a bucket which it does not have.
         aws.region = region.or_else(|| Some(DEFAULT_REGION.to_owned()));

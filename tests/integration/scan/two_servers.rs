@@ -130,7 +130,7 @@ fn a_bucket_in_use_is_not_moved() {
     for (options, what) in [
         (other.options(), "another 'aws.endpoint'"),
         (region, "another 'aws.endpoint'"),
-        (no_keys, "no credentials"),
+        (no_keys, "lack the credentials"),
     ] {
         for format in ["BINARYFILE", "CSV", "JSON"] {
             let second = create("b", format, "csv", &options);

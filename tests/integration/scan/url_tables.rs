@@ -84,6 +84,7 @@ async fn objects_are_read_by_name_folder_and_pattern() {
     server.put("fruits", "t/_MANIFEST.json", "{");
     server.put("fruits", "t/notes", "hello");
     server.put("fruits", "t/[c].csv", "a\n1\n");
+    server.put("fruits", "w/[/d.csv", "a\n7\n");
     server.put("fruits", "done/_SUCCESS", "");
     server.put("fruits", "done/a.csv", "a\n1\n");
     let ctx = url_session();
@@ -98,6 +99,9 @@ async fn objects_are_read_by_name_folder_and_pattern() {
         ("t", "3"),
         ("done", "1"),
         ("t/[c].csv", "1"),
+        // No pattern.
+        ("w/[/d.csv", "1"),
+        ("w/[/", "1"),
         ("t/[ab].csv", "2"),
         ("t/*.csv", "3"),
     ] {

@@ -33,7 +33,7 @@ pub(super) fn refused_type(name: &str, dtype: Dtype) -> Option<String> {
     let is_read = matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64);
     (!is_read).then(|| {
         format!(
-            "tensor {name} is of type {dtype:?}; expected F32, F16, BF16 or F64: quantised weights are \
+            "tensor {name} is of type {dtype:?}; expected F32, F16 or BF16: quantised weights are \
              not read"
         )
     })
