@@ -253,7 +253,10 @@ impl Place {
 
 /// The place of a prefix, which must be in a data set.
 fn folder(prefix: Option<&Path>) -> Result<Place> {
-    Place::of(prefix.unwrap_or(&Path::default()))
+    match prefix {
+        Some(prefix) => Place::of(prefix),
+        None => Place::of(&Path::default()),
+    }
 }
 
 fn meta(location: Path, entry: &Entry) -> ObjectMeta {

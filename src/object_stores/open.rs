@@ -93,7 +93,7 @@ async fn amazon(
             aws.region = aws.region.or(environment.region);
             found = environment.credentials;
         }
-        let is_anonymous = *aws.skip_signature.get_or_insert(found.is_none());
+        let is_anonymous = *aws.skip_signature.get_or_insert_with(|| found.is_none());
         if found.is_some() || is_anonymous {
             // With keys, which are not used, datafusion-cli does not go looking for any.
             aws.access_key_id = Some(String::new());

@@ -244,7 +244,12 @@ impl PartEncoder {
                 let writer = FileWriter::try_new_with_options(vec![], schema, options)?;
                 let place = (store, path, buffers.upload);
                 let compression = (CompressionTypeVariant::UNCOMPRESSED, None);
-                BytesEncoder::try_new(Serializer::Arrow(writer), schema, place, compression)
+                BytesEncoder::try_new(
+                    Serializer::Arrow(Box::new(writer)),
+                    schema,
+                    place,
+                    compression,
+                )
             }
         }
     }
@@ -333,7 +338,7 @@ enum Serializer {
         text_schema: SchemaRef,
     },
     Json,
-    Arrow(FileWriter<Vec<u8>>),
+    Arrow(Box<FileWriter<Vec<u8>>>),
 }
 
 impl BytesEncoder {
