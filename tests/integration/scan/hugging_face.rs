@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
@@ -151,7 +152,7 @@ async fn featurize(hub: String, token: &str, statements: &[&str]) -> Output {
         program.args(["-c", sql]);
     }
     program.envs([("HF_ENDPOINT", &*hub), ("HF_TOKEN", token)]);
-    tokio::task::spawn_blocking(move || program.output().unwrap())
+    SpawnedTask::spawn_blocking(move || program.output().unwrap())
         .await
         .unwrap()
 }
