@@ -45,7 +45,7 @@ impl Arguments {
                 "--seed" => arguments.seed = number()?,
                 "--replay" => arguments.replay = words.next().map(PathBuf::from),
                 "--worker" => arguments.is_worker = true,
-                name => match targets::NAMES.into_iter().find(|known| **known == name) {
+                name => match targets::NAMES.iter().find(|known| **known == name) {
                     Some(name) => arguments.targets.push(name),
                     None => {
                         return Err(format!(

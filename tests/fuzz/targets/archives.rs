@@ -149,7 +149,7 @@ impl Target for Archives {
             false => input.to_vec(),
         };
         self.session.fill([(self.name, &packed[..])]);
-        match self.read(input.len() % 2 == 0) {
+        match self.read(input.len().is_multiple_of(2)) {
             Ok(Ok(rows)) => Ok(format!("{rows} rows")),
             Ok(Err(law)) => Err(format!("a row is as long as its content: {law}")),
             Err(error) => Ok(error.to_string()),

@@ -211,7 +211,7 @@ impl Target for Pictures {
             law(lenient.is_ok(), "what is good is good where less is asked")?;
         }
         // These decode anew, and do little else.
-        if input.len() % 4 == 0 {
+        if input.len().is_multiple_of(4) {
             self.functions(input, plain.is_ok())?;
             let images = [Some(input), None];
             let features = self.featurizer.featurize(&images, OnUndecodable::Null);

@@ -22,7 +22,7 @@ impl Target for Scripts {
         [
             &b"#!/usr/bin/env featurize -f\n-- one\rSELECT 1;\r\nSELECT 'a;b''c', \"d\"\"e\", $$f;$$; /* g /* h */ ; */ SELECT 2"[..],
             b"\xEF\xBB\xBFCOPY (SELECT 1) TO '/data/x [2024]/' STORED AS CSV OPTIONS ('write_mode' 'overwrite');\n",
-            b"\xFF\xFES\0E\0L\0E\0C\0T\0 \0001\0",
+            b"\xFF\xFES\0E\0L\0E\0C\0T\0 \x001\0",
             b"SELECT U&'\\0061', E'\\n', X'00', N'n', 1e5, .5, a::int[], '\xC3\xA9' -- end\r-- again\r\n;;",
         ]
         .map(<[u8]>::to_vec)

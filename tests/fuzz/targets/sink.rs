@@ -151,7 +151,7 @@ impl Target for Sink {
                 let is_new = |content: &Bytes| content.as_ref() == b"column1\n1\n2\n";
                 let new = parts().filter(|(_, content)| is_new(content)).count();
                 let rest = parts().count() - new;
-                if new != 1 || input.len() % 3 == 0 && rest > 0 {
+                if new != 1 || input.len().is_multiple_of(3) && rest > 0 {
                     return Err(format!("{mode} is complete, and there is {after:?}"));
                 }
                 Ok(format!(

@@ -188,7 +188,7 @@ impl Target for States {
         let mut into =
             accumulator(&self.udaf, features.data_type(), &[]).map_err(|e| e.to_string())?;
         let columns = (self.layout.columns)(blocks);
-        if input.len() % 2 == 0 {
+        if input.len().is_multiple_of(2) {
             into.update_batch(&[features]).map_err(|e| e.to_string())?;
         }
         // What is missing would pass for columns that never vary.
