@@ -20,7 +20,7 @@ impl FolderAddress {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] that says what is wrong without repeating what may be secret.
+    /// [`Error::Argument`](crate::error::Error::Argument) that says what is wrong without repeating what may be secret.
     pub fn parse(text: &str) -> Result<Self> {
         match text {
             url if url.contains("://") && !url.starts_with("file://") => {
