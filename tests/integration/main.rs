@@ -24,6 +24,7 @@ mod scan;
 mod weights;
 mod write;
 mod write_faults;
+mod write_formats;
 #[cfg(unix)]
 mod write_links;
 mod write_names;

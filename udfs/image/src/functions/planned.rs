@@ -1,5 +1,7 @@
 //! Functions that load a network, as statements are planned with them.
 
+use std::fmt;
+
 use datafusion_common::Result;
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::{ScalarUDF, Signature};
@@ -17,13 +19,22 @@ const FEATURIZE_MODEL_INFO: &str = "featurize_model_info";
 const NAMES: [&str; 3] = [FEATURIZE, TRY_FEATURIZE, FEATURIZE_MODEL_INFO];
 
 /// What an instance of such a function consists of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Instance {
     pub(super) signature: Signature,
     pub(super) access: WeightsAccess,
     /// The settings that the metadata tell of. `None` if the session never told of its own: then those of
     /// the moment of execution hold, and no metadata tells of them.
     pub(super) planned: Option<FeatureSettings>,
+}
+
+/// Without the settings: an address of weights may hold a signature, and plans are logged.
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("signature", &self.signature)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Instance {
