@@ -29,7 +29,7 @@ impl Run {
             let name = part_name(0, Uuid::now_v7(), 0, &self.spec.extension);
             let schema = schema_without_rows(self.spec.vectors, &self.spec.schema)?;
             let empty = self.open(&name, &schema, 1)?;
-            closed.push(self.close(name, 0, empty).await?);
+            closed.push(self.close_now(name, 0, empty).await?);
         }
         let rows = closed.iter().filter_map(|closed| closed.part.rows).sum();
         if self.spec.target.is_file() {

@@ -391,7 +391,7 @@ impl OpenPart {
         Ok(())
     }
 
-    async fn close(self, run: &Run) -> Result<Closed> {
+    async fn close(self, run: &Arc<Run>) -> Result<Closed> {
         let closed = run.close(self.name, self.rows, self.encoder).await?;
         crate::totals::count_written(self.rows);
         self.metrics.files.add(1);

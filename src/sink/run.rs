@@ -11,6 +11,7 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::TaskContext;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, RwLock};
 use uuid::Uuid;
 
@@ -254,6 +255,24 @@ impl Run {
 
     /// Closes a part, and makes it visible if that is not for the commit to do.
     pub(super) async fn close(
+        self: &Arc<Self>,
+        name: String,
+        rows: u64,
+        encoder: PartEncoder,
+    ) -> Result<Closed> {
+        if !self.publishes_at_once || self.spec.target.is_file() {
+            return self.close_now(name, rows, encoder).await;
+        }
+        // A partition is dropped when another one fails. A request of its own may have reached the store by
+        // then, and rows that readers see must be in the count of those that stay.
+        let run = Arc::clone(self);
+        let task = Handle::current().spawn(async move { run.close_now(name, rows, encoder).await });
+        task.await
+            .map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?
+    }
+
+    /// The same for whoever is not dropped while another part fails.
+    pub(super) async fn close_now(
         &self,
         name: String,
         rows: u64,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,7 +28,12 @@ pub(crate) enum Fault {
     Killed,
     /// It is the last one that the program makes.
     KilledAfter,
+    /// It is made, as all others are, but answers come late.
+    Late,
 }
+
+/// Long beside the time that a query of some thousand rows takes between two of its parts.
+const LATE: Duration = Duration::from_millis(20);
 
 pub(crate) const FAULTS: [Fault; 4] = [
     Fault::Refused,
@@ -91,6 +97,11 @@ impl Shared {
 
     async fn change<T>(&self, change: impl Future<Output = Result<T>>) -> Result<T> {
         self.check()?;
+        if self.fault == Fault::Late {
+            let made = change.await;
+            tokio::time::sleep(LATE).await;
+            return made;
+        }
         let is_it = self.changes.fetch_add(1, Ordering::SeqCst) + 1 == self.fails_at;
         if !is_it {
             return change.await;

@@ -1,5 +1,10 @@
 //! JSON and Arrow are written as Parquet and CSV are: all or nothing, also where a query fails.
 
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+
+use crate::faulty_store::{Fault, FaultyStore};
 use crate::write::{MODE, copy, error, one};
 use crate::write_place::{Place, run};
 
@@ -33,26 +38,33 @@ async fn what_fails_leaves_what_was_there_in_every_format() {
     }
 }
 
+/// Also where a part is in the middle of appearing when another partition fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_append_tells_what_it_has_written() {
     for place in Place::all() {
-        let failing = "SELECT CASE WHEN value > 9000 THEN 1 / (value - 9001) ELSE value END AS v
-                       FROM generate_series(1, 9500)";
-        let copy = copy(&place, failing, "appended", "'write_mode' 'append'");
-        let error = error(&place, &copy).await;
-        assert!(
-            error.contains("rows of this statement have been appended and stay"),
-            "{error}"
-        );
-        let ctx = place.session(&place.store);
-        let url = place.url("appended");
-        let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{url}'");
-        run(&ctx, &create).await.unwrap();
-        let there = one(&ctx, "SELECT CAST(count(*) AS VARCHAR) FROM t").await;
-        assert!(
-            error.contains(&format!("where {} rows", there[0])),
-            "{error}"
-        );
+        let late: Arc<dyn ObjectStore> =
+            Arc::new(FaultyStore::new(Arc::clone(&place.store), Fault::Late, 0));
+        for store in [&place.store, &late] {
+            let failing =
+                "SELECT CASE WHEN value > 9000 THEN 1 / (value - 9001) ELSE value END AS v
+                           FROM generate_series(1, 9500)";
+            place.clear("appended").await;
+            let copy = copy(&place, failing, "appended", "'write_mode' 'append'");
+            let ctx = place.session(store);
+            let error = run(&ctx, &copy).await.unwrap_err().to_string();
+            assert!(
+                error.contains("rows of this statement have been appended and stay"),
+                "{error}"
+            );
+            let url = place.url("appended");
+            let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{url}'");
+            run(&ctx, &create).await.unwrap();
+            let there = one(&ctx, "SELECT CAST(count(*) AS VARCHAR) FROM t").await;
+            assert!(
+                error.contains(&format!("where {} rows", there[0])),
+                "{there:?} rows: {error}"
+            );
+        }
     }
 }
 
