@@ -1,6 +1,5 @@
 //! Weights through the object stores of a session.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::object_stores::address::is_web;
-use crate::object_stores::register;
+use crate::object_stores::{StoreOptions, register};
 
 /// Serves weights from the object stores that a session has registered, such as those of its
 /// external tables, with their credentials; then from stores that are made from the environment's
@@ -58,7 +57,7 @@ impl WeightsStores for SessionStores {
                     return WebStores.locate(weights).await;
                 }
             }
-            let store = register(&self.registry, url.as_str(), &HashMap::new()).await;
+            let store = register(&self.registry, url.as_str(), &StoreOptions::default()).await;
             let store = store.and_then(|()| self.registry.get_store(url));
             let store = store.map_err(|error| failed(&error.strip_backtrace()))?;
             let path = Path::from_url_path(url.path()).map_err(|error| failed(&error))?;

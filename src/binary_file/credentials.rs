@@ -95,4 +95,4 @@
 //! counts the repetitions (`list_retries`, `fetch_retries`).
 
 pub use crate::object_stores::address::hide_secrets;
-pub use crate::object_stores::{is_remote, is_store_option, register_object_store};
+pub use crate::object_stores::{is_remote, is_store_option, opened_stores, register_object_store};

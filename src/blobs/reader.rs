@@ -26,7 +26,7 @@ use crate::config::FeaturizeOptions;
 use crate::object_stores::address::shown;
 use crate::object_stores::errors::{is_missing_object, told};
 use crate::object_stores::reading::{Effort, Read, read};
-use crate::object_stores::{local, register};
+use crate::object_stores::{StoreOptions, local, register};
 
 /// What is remembered of buckets and hosts, at most; a table of links may name any number of them.
 const MOST_REMEMBERED: usize = 1000;
@@ -182,11 +182,11 @@ impl BlobReader {
             Some(options) => {
                 let made: Arc<dyn ObjectStoreRegistry> =
                     Arc::<DefaultObjectStoreRegistry>::default();
-                register(&made, bucket, &options).await?;
+                register(&made, bucket, options).await?;
                 made.get_store(&url)?
             }
             None => {
-                register(&self.registry, bucket, &HashMap::new()).await?;
+                register(&self.registry, bucket, &StoreOptions::default()).await?;
                 self.registry.get_store(&url)?
             }
         };

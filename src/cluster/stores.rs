@@ -18,7 +18,7 @@ use url::Url;
 use super::deferred::DeferredStore;
 use super::messages::{StoreMessage, StoresMessage};
 pub(super) use crate::object_stores::{StoreOptions, Stores};
-use crate::object_stores::{register_object_store, store_url};
+use crate::object_stores::{register, store_url};
 use crate::weights::SessionStores;
 
 impl Stores {
@@ -72,10 +72,9 @@ pub(super) async fn open(url: &Url, options: &StoreOptions) -> Result<Arc<dyn Ob
     if let Some(store) = made().get(&key) {
         return Ok(Arc::clone(store));
     }
-    let runtime = Arc::new(RuntimeEnv::default());
-    let map = options.0.clone().into_iter().collect();
-    register_object_store(&runtime, url.as_str(), &map).await?;
-    let store = runtime.object_store_registry.get_store(url)?;
+    let registry: Arc<dyn ObjectStoreRegistry> = Arc::<DefaultObjectStoreRegistry>::default();
+    register(&registry, url.as_str(), options).await?;
+    let store = registry.get_store(url)?;
     let mut made = made();
     if made.len() >= MAX_MADE {
         made.clear();

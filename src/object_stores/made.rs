@@ -5,48 +5,40 @@
 //! compared with what was said before: credentials may be renewed, but neither a later statement nor
 //! the environment moves a table to another server or to other people's keys unseen.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use datafusion::common::{Result, plan_err};
 use datafusion::execution::object_store::ObjectStoreRegistry;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::ObjectStore;
 use url::Url;
+
+use super::store_options::StoreOptions;
 
 /// Whether a store has ever answered a request well. One that never has, because its address or its
 /// keys are wrong, is no place that a table lives in, and may be replaced by any other.
 pub(super) type Answered = Arc<AtomicBool>;
 
-type Options = HashMap<String, String>;
-
-/// How a store was made. The options may be secrets, which is why nothing here can be shown.
+/// How a store was made.
 struct Made {
     registry: Weak<dyn ObjectStoreRegistry>,
     url: Url,
     /// Gone when a program has registered another store for the bucket.
     store: Weak<dyn ObjectStore>,
-    options: Options,
+    options: StoreOptions,
     endpoint: Option<String>,
     answered: Answered,
 }
 
 static MADE: Mutex<Vec<Made>> = Mutex::new(vec![]);
 
-/// What the options of stores begin with.
-const PREFIXES: [&str; 3] = ["aws.", "azure.", "gcp."];
-
-/// Whether an option says how a store is reached.
-pub fn is_store_option(key: &str) -> bool {
-    PREFIXES.iter().any(|prefix| key.starts_with(prefix))
-}
-
 /// Notes how the store of `url` was made.
 pub(super) fn note(
     registry: &Arc<dyn ObjectStoreRegistry>,
     url: &Url,
     store: &Arc<dyn ObjectStore>,
-    options: &Options,
+    options: &StoreOptions,
     answered: Answered,
 ) {
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +51,7 @@ pub(super) fn note(
         registry: Arc::downgrade(registry),
         url: url.clone(),
         store: Arc::downgrade(store),
-        options: of_store(options),
+        options: options.clone(),
         endpoint: endpoint(options),
         answered,
     });
@@ -73,7 +65,7 @@ pub(super) fn note(
 pub(super) fn is_same(
     registry: &Arc<dyn ObjectStoreRegistry>,
     url: &Url,
-    options: &Options,
+    options: &StoreOptions,
 ) -> Result<bool> {
     let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let earlier = made
@@ -82,13 +74,13 @@ pub(super) fn is_same(
     let Some(earlier) = earlier else {
         return Ok(false);
     };
-    if earlier.options == of_store(options) {
+    if earlier.options == *options {
         return Ok(true);
     }
     if !earlier.answered.load(Ordering::Relaxed) {
         return Ok(false);
     }
-    let account = |options: &Options| options.get("azure.account_name").cloned();
+    let account = |options: &StoreOptions| options.get("azure.account_name").cloned();
     let differs = if earlier.endpoint != endpoint(options) {
         match url.scheme() {
             "az" | "azure" | "abfs" | "abfss" => "name another 'azure.endpoint' than",
@@ -96,7 +88,7 @@ pub(super) fn is_same(
         }
     } else if account(&earlier.options) != account(options) {
         "name another 'azure.account_name' than"
-    } else if names_credentials(&earlier.options) && !names_credentials(options) {
+    } else if earlier.options.name_credentials() && !options.name_credentials() {
         "lack the credentials that"
     } else {
         return Ok(false);
@@ -126,32 +118,34 @@ pub(super) fn other_container(
     other.map(|made| made.url.username().to_owned())
 }
 
+/// The stores that statements of a session have opened, such as `s3://bucket`.
+pub fn opened_stores(runtime: &RuntimeEnv) -> Vec<Url> {
+    let registry = &runtime.object_store_registry;
+    let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let opened = made.iter().filter(|made| {
+        std::ptr::addr_eq(made.registry.as_ptr(), Arc::as_ptr(registry))
+            && made.store.strong_count() > 0
+    });
+    opened.map(|made| made.url.clone()).collect()
+}
+
+/// Whether a store was made here, and not by the program.
+pub(crate) fn is_made_here(store: &Arc<dyn ObjectStore>) -> bool {
+    let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.iter()
+        .any(|made| std::ptr::addr_eq(made.store.as_ptr(), Arc::as_ptr(store)))
+}
+
 impl Made {
     fn is_of(&self, registry: &Arc<dyn ObjectStoreRegistry>, url: &Url) -> bool {
         std::ptr::addr_eq(self.registry.as_ptr(), Arc::as_ptr(registry)) && self.url == *url
     }
 }
 
-fn of_store(options: &Options) -> Options {
-    let options = options.iter().filter(|(key, _)| is_store_option(key));
-    options.map(|(k, v)| (k.clone(), v.clone())).collect()
-}
-
-fn names_credentials(options: &Options) -> bool {
-    options.keys().any(|key| {
-        let credentials = ["aws.access_key_id", "aws.skip_signature", "aws.nosign"];
-        let others = ["azure.endpoint", "azure.account_name"];
-        match key.split_once('.') {
-            Some(("aws", _)) => credentials.contains(&key.as_str()),
-            _ => is_store_option(key) && !others.contains(&key.as_str()),
-        }
-    })
-}
-
 /// The server that `options` or else the environment names; `None` is Amazon's or Google's.
-fn endpoint(options: &Options) -> Option<String> {
+fn endpoint(options: &StoreOptions) -> Option<String> {
     let named = ["aws.endpoint", "aws.oss", "aws.cos", "azure.endpoint"];
-    let named = named.iter().find_map(|key| options.get(*key).cloned());
+    let named = named.iter().find_map(|key| options.get(key).cloned());
     let endpoint = named.or_else(endpoint_of_environment)?;
     Some(endpoint.trim_end_matches('/').to_ascii_lowercase())
 }
@@ -178,11 +172,13 @@ mod tests {
 
     use super::*;
 
-    fn options(pairs: &[(&str, &str)]) -> Options {
+    fn options(pairs: &[(&str, &str)]) -> StoreOptions {
         let pairs = pairs.iter();
-        pairs
-            .map(|(k, v)| (format!("aws.{k}"), (*v).to_owned()))
-            .collect()
+        StoreOptions(
+            pairs
+                .map(|(k, v)| (format!("aws.{k}"), (*v).to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -194,7 +190,7 @@ mod tests {
         let answered = Answered::default();
         note(&registry, &url, &store, &here, Arc::clone(&answered));
 
-        let same = |options: &Options| is_same(&registry, &url, options);
+        let same = |options: &StoreOptions| is_same(&registry, &url, options);
         let elsewhere = options(&[("endpoint", "http://b"), ("access_key_id", "hush")]);
         let nobody = options(&[("endpoint", "http://a"), ("region", "x")]);
         assert!(same(&here).unwrap());

@@ -28,9 +28,11 @@ pub(crate) mod transport;
 mod xml;
 
 pub(crate) use self::local::register_local_disk;
-pub use self::made::is_store_option;
+pub(crate) use self::made::is_made_here;
+pub use self::made::opened_stores;
 pub(crate) use self::register::register;
 pub use self::register::{is_remote, register_object_store};
-pub(crate) use self::store_options::Stores;
+pub use self::store_options::is_store_option;
 #[cfg(feature = "cluster")]
-pub(crate) use self::store_options::{StoreOptions, store_url};
+pub(crate) use self::store_options::store_url;
+pub(crate) use self::store_options::{StoreOptions, Stores};

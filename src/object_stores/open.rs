@@ -1,6 +1,5 @@
 //! Makes stores from options and the environment.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::{Result, plan_err};
@@ -13,6 +12,7 @@ use super::made::Answered;
 use super::options;
 #[cfg(all(feature = "aws", feature = "cli"))]
 use super::renewing;
+use super::store_options::StoreOptions;
 #[cfg(any(feature = "azure", feature = "gcp", feature = "http"))]
 use super::transport;
 
@@ -23,7 +23,7 @@ use super::transport;
 /// When the scheme is unknown, not compiled in, or an option is; values are never shown.
 pub(super) async fn open(
     url: &Url,
-    options: &HashMap<String, String>,
+    options: &StoreOptions,
     answered: &Answered,
 ) -> Result<Arc<dyn ObjectStore>> {
     let store = match url.scheme() {
@@ -42,7 +42,7 @@ pub(super) async fn open(
 #[cfg(all(feature = "aws", feature = "cli"))]
 async fn s3(
     url: &Url,
-    options: &HashMap<String, String>,
+    options: &StoreOptions,
     answered: &Answered,
 ) -> Result<Arc<dyn ObjectStore>> {
     use datafusion::common::config::ExtensionOptions;
@@ -54,7 +54,7 @@ async fn s3(
     let mut aws = AwsOptions::default();
     let (_, others) = options::AWS.split_at(options::AWS_CREDENTIALS);
     let mut more = vec![];
-    for (key, value) in options {
+    for (key, value) in &options.0 {
         let Some(name) = key.strip_prefix("aws.") else {
             continue;
         };
@@ -126,7 +126,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 #[cfg(all(feature = "aws", not(feature = "cli")))]
 async fn s3(
     url: &Url,
-    options: &HashMap<String, String>,
+    options: &StoreOptions,
     answered: &Answered,
 ) -> Result<Arc<dyn ObjectStore>> {
     use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -150,12 +150,12 @@ async fn s3(
     all(feature = "aws", not(feature = "cli"))
 ))]
 fn keys<'a, K: std::str::FromStr>(
-    options: &'a HashMap<String, String>,
+    options: &'a StoreOptions,
     prefix: &str,
     names: &[&str],
     spelt: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(K, &'a String)>> {
-    let of_prefix = options.iter().filter_map(|(key, value)| {
+    let of_prefix = options.0.iter().filter_map(|(key, value)| {
         let name = key.strip_prefix(prefix)?.strip_prefix('.')?;
         let known = spelt(name).and_then(|name| name.parse().ok());
         Some(match known {
@@ -172,7 +172,7 @@ fn keys<'a, K: std::str::FromStr>(
 fn build_s3(
     url: &Url,
     mut builder: object_store::aws::AmazonS3Builder,
-    options: &HashMap<String, String>,
+    options: &StoreOptions,
     answered: &Answered,
 ) -> Result<Arc<dyn ObjectStore>> {
     use object_store::StaticCredentialProvider;
@@ -241,18 +241,14 @@ fn check_endpoint(url: &Url, builder: &object_store::aws::AmazonS3Builder) -> Re
 #[cfg(not(feature = "aws"))]
 async fn s3(
     url: &Url,
-    _options: &HashMap<String, String>,
+    _options: &StoreOptions,
     _answered: &Answered,
 ) -> Result<Arc<dyn ObjectStore>> {
     not_compiled_in(url, "aws")
 }
 
 #[cfg(feature = "gcp")]
-fn gcs(
-    url: &Url,
-    options: &HashMap<String, String>,
-    answered: &Answered,
-) -> Result<Arc<dyn ObjectStore>> {
+fn gcs(url: &Url, options: &StoreOptions, answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
     use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 
     let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
@@ -269,20 +265,12 @@ fn gcs(
 }
 
 #[cfg(not(feature = "gcp"))]
-fn gcs(
-    url: &Url,
-    _options: &HashMap<String, String>,
-    _answered: &Answered,
-) -> Result<Arc<dyn ObjectStore>> {
+fn gcs(url: &Url, _options: &StoreOptions, _answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
     not_compiled_in(url, "gcp")
 }
 
 #[cfg(feature = "azure")]
-fn azure(
-    url: &Url,
-    options: &HashMap<String, String>,
-    answered: &Answered,
-) -> Result<Arc<dyn ObjectStore>> {
+fn azure(url: &Url, options: &StoreOptions, answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
     use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
     let mut builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str());
@@ -296,11 +284,7 @@ fn azure(
 }
 
 #[cfg(not(feature = "azure"))]
-fn azure(
-    url: &Url,
-    _options: &HashMap<String, String>,
-    _answered: &Answered,
-) -> Result<Arc<dyn ObjectStore>> {
+fn azure(url: &Url, _options: &StoreOptions, _answered: &Answered) -> Result<Arc<dyn ObjectStore>> {
     not_compiled_in(url, "azure")
 }
 

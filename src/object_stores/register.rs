@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::common::{Result, config_err, plan_datafusion_err, plan_err};
+use datafusion::common::{Result, plan_datafusion_err, plan_err};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use url::Url;
 
 use super::address::{shown, split_scheme};
-use super::{is_store_option, made, open};
+use super::store_options::StoreOptions;
+use super::{made, open};
 
 /// Registers the store of `location`, made from `options` (`aws.region`, `gcp.service_account_path`,
 /// …) and the environment.
@@ -26,16 +27,17 @@ pub async fn register_object_store(
     location: &str,
     options: &HashMap<String, String>,
 ) -> Result<()> {
-    register(&runtime.object_store_registry, location, options).await
+    let options = StoreOptions::of(options);
+    register(&runtime.object_store_registry, location, &options).await
 }
 
 /// The same in the registry of a runtime.
 pub(crate) async fn register(
     registry: &Arc<dyn ObjectStoreRegistry>,
     location: &str,
-    options: &HashMap<String, String>,
+    options: &StoreOptions,
 ) -> Result<()> {
-    check_keys(options)?;
+    options.check_pairs()?;
     let Some((scheme, rest)) = split_scheme(location) else {
         return Ok(());
     };
@@ -61,9 +63,8 @@ pub(crate) async fn register(
         );
     }
     let registered = urls.iter().find_map(|url| registry.get_store(url).ok());
-    let configured = options.keys().any(|key| is_store_option(key));
     if let Some(store) = registered
-        && (!configured || made::is_same(registry, url, options)?)
+        && (options.is_empty() || is_same(registry, url, options).await?)
     {
         for url in urls.iter().filter(|url| registry.get_store(url).is_err()) {
             registry.register_store(url, Arc::clone(&store));
@@ -77,6 +78,20 @@ pub(crate) async fn register(
         registry.register_store(url, Arc::clone(&store));
     }
     Ok(())
+}
+
+/// Whether `options` describe the store of `url` as it is. Whoever mistypes one hears of that first, and not
+/// that the store has it and they have not.
+async fn is_same(
+    registry: &Arc<dyn ObjectStoreRegistry>,
+    url: &Url,
+    options: &StoreOptions,
+) -> Result<bool> {
+    let same = made::is_same(registry, url, options);
+    if same.is_err() {
+        open::open(url, options, &made::Answered::default()).await?;
+    }
+    same
 }
 
 /// The schemes of the stores that are made here, where `scheme` is one: a bucket is the same under
@@ -117,22 +132,6 @@ fn has_store(
         "LOCATION '{}': there is no object store for '{scheme}://'; use s3://, gs://, \
          az://, hf://datasets/, http(s):// or file://, or register a store for it with the session",
         shown(location)
-    )
-}
-
-/// A key without its secret would be ignored, and other credentials found in the environment.
-fn check_keys(options: &HashMap<String, String>) -> Result<()> {
-    let has = |name: &str| options.contains_key(&format!("aws.{name}"));
-    let (id, secret) = (has("access_key_id"), has("secret_access_key"));
-    let missing = match (id, secret) {
-        (true, false) => "secret_access_key",
-        (false, true) => "access_key_id",
-        (false, false) if has("session_token") => "access_key_id",
-        _ => return Ok(()),
-    };
-    config_err!(
-        "'aws.{missing}' is missing: aws.access_key_id and aws.secret_access_key go together, and \
-         aws.session_token with both"
     )
 }
 

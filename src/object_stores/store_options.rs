@@ -1,29 +1,68 @@
 //! What a session was told about its stores, in a form that travels.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
+use datafusion::common::{Result, config_err};
 #[cfg(feature = "cluster")]
 use datafusion::execution::object_store::ObjectStoreUrl;
 
 use super::address::split_scheme;
-#[cfg(any(feature = "cluster", test))]
-use super::is_store_option;
 
-/// Options of one statement; not shown, because they may be secrets.
+/// What the options of stores begin with.
+const PREFIXES: [&str; 3] = ["aws.", "azure.", "gcp."];
+
+/// Whether an option says how a store is reached.
+pub fn is_store_option(key: &str) -> bool {
+    PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// Options of one statement that say how a store is reached; not shown, because they may be secrets.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct StoreOptions(pub(crate) BTreeMap<String, String>);
 
-#[cfg(any(feature = "cluster", test))]
 impl StoreOptions {
     /// Those of `options` that are for a store and not for a table or format.
-    pub(crate) fn of(options: &HashMap<String, String>) -> Self {
-        let options = options.iter().filter(|(key, _)| is_store_option(key));
+    pub(crate) fn of<'a>(options: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+        let options = options.into_iter().filter(|(key, _)| is_store_option(key));
         Self(options.map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The value of an option by its whole name, such as `aws.region`.
+    pub(super) fn get(&self, key: &str) -> Option<&String> {
+        self.0.get(key)
+    }
+
+    /// A key without its secret would be ignored, and other credentials found in the environment.
+    pub(super) fn check_pairs(&self) -> Result<()> {
+        let has = |name: &str| self.0.contains_key(&format!("aws.{name}"));
+        let (id, secret) = (has("access_key_id"), has("secret_access_key"));
+        let missing = match (id, secret) {
+            (true, false) => "secret_access_key",
+            (false, true) => "access_key_id",
+            (false, false) if has("session_token") => "access_key_id",
+            _ => return Ok(()),
+        };
+        config_err!(
+            "'aws.{missing}' is missing: aws.access_key_id and aws.secret_access_key go together, and \
+             aws.session_token with both"
+        )
+    }
+
+    /// Whether they say who asks, or that nobody in particular does.
+    pub(super) fn name_credentials(&self) -> bool {
+        self.0.keys().any(|key| {
+            let credentials = ["aws.access_key_id", "aws.skip_signature", "aws.nosign"];
+            let others = ["azure.endpoint", "azure.account_name"];
+            match key.starts_with("aws.") {
+                true => credentials.contains(&key.as_str()),
+                false => !others.contains(&key.as_str()),
+            }
+        })
     }
 }
 
@@ -39,9 +78,8 @@ pub(crate) struct Stores(pub(crate) BTreeMap<String, StoreOptions>);
 
 impl Stores {
     /// The options of the store at this URL, if it is here.
-    pub(crate) fn options(&self, url: &str) -> Option<HashMap<String, String>> {
-        let options = self.0.get(&store_url(url)?)?;
-        Some(options.0.clone().into_iter().collect())
+    pub(crate) fn options(&self, url: &str) -> Option<&StoreOptions> {
+        self.0.get(&store_url(url)?)
     }
 }
 
@@ -100,6 +138,8 @@ pub(crate) fn store_url(location: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn options(pairs: &[(&str, &str)]) -> HashMap<String, String> {
@@ -121,6 +161,7 @@ mod tests {
         let shown = format!("{stores:?}");
         assert!(!shown.contains("hush"), "{shown}");
         let found = stores.options("s3://bucket/other/x").unwrap();
-        assert_eq!(found, options(&[("aws.secret_access_key", "hush")]));
+        let expected = options(&[("aws.secret_access_key", "hush")]);
+        assert_eq!(*found, StoreOptions::of(&expected));
     }
 }

@@ -1,10 +1,9 @@
 //! What a caller chooses.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::object_stores::is_store_option;
+use crate::object_stores::{StoreOptions, is_store_option};
 
 const POINTS: u16 = 2000;
 const THUMBNAILS: u16 = 2000;
@@ -79,10 +78,9 @@ impl ReportOptions {
     }
 
     /// The options of the stores by their names.
-    pub(super) fn of_stores(&self) -> HashMap<String, String> {
+    pub(super) fn of_stores(&self) -> StoreOptions {
         let options = self.store_options.iter();
-        let pair = |option: &StoreOption| (option.name.clone(), option.value.clone());
-        options.map(pair).collect()
+        StoreOptions::of(options.map(|option| (&option.name, &option.value)))
     }
 
     /// How a message names an option: `--path-column` to whoever typed it, else `path_column`.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::options::ReportOptions;
 use crate::object_stores::address::shown;
-use crate::object_stores::register_object_store;
+use crate::object_stores::register;
 
 /// What a column holds: what is expected, in words, and whether a type is that.
 pub(super) type Kind = (&'static str, fn(&DataType) -> bool);
@@ -71,7 +71,12 @@ impl<'a> Table<'a> {
         let described = format!("{} '{}'", options.name_of(option), shown(location));
         let context = |e: DataFusionError| e.context(described.clone());
         let (state, runtime) = (ctx.state(), ctx.runtime_env());
-        let store = register_object_store(&runtime, location, &options.of_stores()).await;
+        let store = register(
+            &runtime.object_store_registry,
+            location,
+            &options.of_stores(),
+        )
+        .await;
         store.map_err(context)?;
         let url = ListingTableUrl::parse(location).map_err(context)?;
         let store = runtime.object_store(&url).map_err(context)?;

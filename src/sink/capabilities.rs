@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::target::Target;
 use crate::object_stores::errors::{describe, is_unknown_request};
+use crate::object_stores::is_made_here;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Capability {
@@ -66,10 +67,15 @@ pub(super) async fn check_delete(
         }
         Err(e) if is_unknown_request(&e) => exec_err!(
             "'{target}': its store cannot delete objects ({}), so that what a run leaves could \
-             never be cleared away; nothing has been written. Let this crate make the store \
-             (OPTIONS ('aws.endpoint' …)), which then deletes objects one by one, or write to \
-             another store",
-            describe(&e)
+             never be cleared away; nothing has been written. {}",
+            describe(&e),
+            match is_made_here(store) {
+                true => "Write to another store",
+                // Ours deletes one by one what it cannot delete together.
+                false =>
+                    "Let this crate make the store (OPTIONS ('aws.endpoint' …)), which then \
+                          deletes objects one by one, or write to another store",
+            }
         ),
         Err(e) => Err(e.into()),
     }

@@ -30,7 +30,7 @@ use super::told::ToldExec;
 use super::{CommitExec, PartWriterExec};
 use crate::config::FeaturizeOptions;
 use crate::object_stores::address::hide_secrets;
-use crate::object_stores::{is_store_option, register_object_store};
+use crate::object_stores::{StoreOptions, is_store_option, register};
 
 /// The most characters of a plan that a manifest keeps.
 const QUERY_CHARACTERS: usize = 16 * 1024;
@@ -63,14 +63,10 @@ impl FileFormatFactory for WriteFormatFactory {
         format_options: &HashMap<String, String>,
     ) -> Result<Arc<dyn FileFormat>> {
         let mut others = HashMap::new();
-        let mut store_options = HashMap::new();
         for (key, value) in format_options {
-            let options = match key.as_str() {
-                key if WriteOptions::is_ours(key) => continue,
-                key if is_store_option(key) => &mut store_options,
-                _ => &mut others,
-            };
-            options.insert(key.clone(), value.clone());
+            if !WriteOptions::is_ours(key) && !is_store_option(key) {
+                others.insert(key.clone(), value.clone());
+            }
         }
         if self.inner.get_ext() == "csv" {
             // Large files are read in ranges, which a quoted line break would cut into other rows.
@@ -83,7 +79,7 @@ impl FileFormatFactory for WriteFormatFactory {
             options: WriteOptions::try_from_map(format_options)?,
             is_copy: format_options.contains_key(IS_PLACE),
             has_reordered_columns: false,
-            store_options,
+            store_options: StoreOptions::of(format_options),
         }))
     }
 
@@ -93,7 +89,7 @@ impl FileFormatFactory for WriteFormatFactory {
             options: WriteOptions::default(),
             is_copy: false,
             has_reordered_columns: false,
-            store_options: HashMap::new(),
+            store_options: StoreOptions::default(),
         })
     }
 }
@@ -118,8 +114,8 @@ pub struct WriteFormat {
     pub(super) is_copy: bool,
     /// The columns of the table are not in the order in which they were declared.
     pub(super) has_reordered_columns: bool,
-    /// May hold secrets: used once, when the write is planned, and never shown.
-    pub(super) store_options: HashMap<String, String>,
+    /// Used once, when the write is planned.
+    pub(super) store_options: StoreOptions,
 }
 
 impl WriteFormat {
@@ -356,7 +352,8 @@ impl FileFormat for WriteFormat {
                 names(conf.output_schema())
             );
         }
-        register_object_store(state.runtime_env(), &conf.original_url, &self.store_options).await?;
+        let stores = &state.runtime_env().object_store_registry;
+        register(stores, &conf.original_url, &self.store_options).await?;
         let write_mode = self.write_mode(conf.insert_op, &target)?;
         let partitions = conf.table_partition_cols.iter();
         let partitions: Vec<_> = partitions.map(|(name, _)| name.clone()).collect();

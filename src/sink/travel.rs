@@ -1,6 +1,6 @@
 //! Targets and formats as plain data, for the codecs of the cluster.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::common::Result;
@@ -11,6 +11,7 @@ use object_store::path::Path;
 use super::format::WriteFormat;
 use super::options::{MANIFEST, NUM_FILES, SUCCESS_FILE, VECTORS, WRITE_MODE, WriteOptions};
 use super::target::Target;
+use crate::object_stores::StoreOptions;
 
 /// What makes a [`Target`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl WriteFormat {
             options,
             is_copy: false,
             has_reordered_columns: false,
-            store_options: HashMap::new(),
+            store_options: StoreOptions::default(),
         }
     }
 }

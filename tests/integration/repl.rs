@@ -142,7 +142,7 @@ fn tab_completes_folders_of_stores_that_the_session_has_opened() {
     ));
     terminal.expect("Elapsed");
     terminal.send(
-        "CREATE EXTERNAL TABLE l STORED AS BINARYFILE LOCATION 's3://fruits/Tr\tini\tLem\t\t';\n",
+        "CREATE EXTERNAL TABLE l STORED AS BINARYFILE LOCATION 's3://fr\tTr\tini\tLem\t\t';\n",
     );
     terminal.expect("Elapsed");
     terminal.send("SELECT path FROM l;\n");

@@ -7,6 +7,7 @@ use datafusion::common::TableReference;
 use datafusion::common::utils::quote_identifier;
 use datafusion::config::ConfigFileType;
 use datafusion::prelude::SessionContext;
+use datafusion_featurize::binary_file::credentials::opened_stores;
 use object_store::ObjectStore as _;
 use object_store::path::Path;
 use tokio::runtime::Handle;
@@ -133,16 +134,18 @@ impl Names {
         options
     }
 
-    /// The folders and objects in a folder of a store that the session has opened.
+    /// The folders and objects in a folder of a store that the session has opened, or such stores.
     pub(crate) fn objects(&self, address: &str) -> Option<Vec<String>> {
         let (scheme, rest) = address.split_once("://")?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let place = format!("{scheme}://{bucket}/");
+        if !rest.contains('/') {
+            let opened = opened_stores(&self.ctx.runtime_env()).into_iter();
+            let opened = opened.map(|url| format!("{}/", url.as_str().trim_end_matches('/')));
+            return Some(opened.collect());
+        }
         let stores = &self.ctx.runtime_env().object_store_registry;
         let store = stores.get_store(&Url::parse(&place).ok()?).ok()?;
-        if !rest.contains('/') {
-            return Some(vec![place]);
-        }
         let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
         let folder = Path::parse(folder).ok()?;
         let listed = self.ask(async move { store.list_with_delimiter(Some(&folder)).await });
