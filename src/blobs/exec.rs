@@ -23,6 +23,7 @@ use crate::binary_file::ahead::{Buffered, in_background};
 use crate::binary_file::fetch::orderings;
 use crate::binary_file::metrics::ScanMetrics;
 use crate::config::FeaturizeOptions;
+use crate::object_stores::address::hide_secrets;
 use crate::unary::unary_methods;
 
 /// Adds one column to its input: the bytes of the objects that an expression over it names.
@@ -122,7 +123,7 @@ impl ReadBlobExec {
 
 impl DisplayAs for ReadBlobExec {
     fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let (name, uri) = (self.call.name(), &self.uri);
+        let (name, uri) = (self.call.name(), hide_secrets(&self.uri.to_string()));
         match t {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
                 write!(f, "ReadBlobExec: {name}({uri})")

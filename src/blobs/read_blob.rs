@@ -6,13 +6,13 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::types::logical_string;
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{
-    Coercion, ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
-    Signature, TypeSignatureClass, Volatility,
+    Coercion, ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDFImpl, Signature, TypeSignatureClass, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use super::access::BlobCall;
-use super::in_place;
+use super::{function, in_place};
 
 #[user_doc(
     doc_section(label = "Object Store Functions"),
@@ -81,6 +81,10 @@ impl ScalarUDFImpl for ReadBlob {
             DataType::BinaryView,
             nullable,
         )))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(function::column_name(self.name(), args))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
+    Signature,
 };
 use datafusion_macros::user_doc;
 
 use super::access::BlobCall;
-use super::in_place;
 use super::read_blob::signature;
+use super::{function, in_place};
 
 #[user_doc(
     doc_section(label = "Object Store Functions"),
@@ -68,6 +69,10 @@ impl ScalarUDFImpl for TryReadBlob {
             DataType::BinaryView,
             true,
         )))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(function::column_name(self.name(), args))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -14,6 +14,7 @@ use datafusion_expr::{
 use datafusion_macros::user_doc;
 
 use super::arguments::{self, Constants};
+use super::hidden;
 use super::planned::Instance;
 use crate::decode::DecodeOptions;
 use crate::model::Model;
@@ -76,7 +77,12 @@ impl ScalarUDFImpl for FeaturizeModelInfo {
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         Constants::check_constant(self.name(), &args, 0)?;
-        Ok(ExprSimplifyResult::Original(args))
+        let into_function = |instance| Self(instance).into();
+        Ok(hidden::simplified(&self.0, args, 0, into_function))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        hidden::schema_name(self.name(), args)
     }
 
     fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {

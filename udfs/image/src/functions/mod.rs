@@ -4,6 +4,7 @@ mod arguments;
 mod each_image;
 pub mod featurize;
 pub mod featurize_model_info;
+mod hidden;
 pub mod image_hash;
 pub mod image_info;
 mod images;

@@ -11,6 +11,7 @@ use datafusion_expr::{
 use datafusion_macros::user_doc;
 
 use super::arguments::{self, Constants};
+use super::hidden;
 use super::planned::Instance;
 use crate::features::OnUndecodable;
 use crate::weights::WeightsAccess;
@@ -75,7 +76,12 @@ impl ScalarUDFImpl for TryFeaturize {
 
     fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         Constants::check_constant(self.name(), &args, 1)?;
-        Ok(ExprSimplifyResult::Original(args))
+        let into_function = |instance| Self(instance).into();
+        Ok(hidden::simplified(&self.0, args, 1, into_function))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        hidden::schema_name(self.name(), args)
     }
 
     fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {

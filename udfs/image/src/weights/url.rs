@@ -79,6 +79,12 @@ impl WeightsUrl {
         &self.url
     }
 
+    /// Whether it is shown otherwise than it is used.
+    pub fn holds_secrets(&self) -> bool {
+        let url = &self.url;
+        url.query().is_some() || url.password().is_some() || !url.username().is_empty()
+    }
+
     /// Whether this is a file of the Hugging Face hub.
     pub fn is_hub(&self) -> bool {
         self.hub
