@@ -5,7 +5,8 @@
 //! - **our own**: `<layer>.<variable>` with the names and the layout of Keras, for example
 //!   `block1_conv1.kernel` (3, 3, 3, 64) and `block1_conv1.bias` (64);
 //! - **torchvision**: a `state_dict`, for example `features.0.weight` (64, 3, 3, 3), whose kernels
-//!   are output, input, height, width.
+//!   are output, input, height, width. What `DataParallel` and `torch.compile` put before all names
+//!   (`module.`, `_orig_mod.`) is no part of them.
 //!
 //! Numbers may be f32, f16, bf16 or f64.
 
@@ -44,6 +45,8 @@ pub(super) struct SafetensorsFile {
     /// By whose names.
     library: Library,
     tensors: Buffer,
+    /// What all names begin with, besides what they say.
+    prefix: String,
 }
 
 impl std::fmt::Debug for SafetensorsFile {
@@ -65,13 +68,23 @@ impl SafetensorsFile {
             let (_, module) = each.layer_names().swap_remove(0);
             format!("{module}.weight")
         });
-        let mut names = tensors.tensors().into_iter().map(|(name, _)| name);
+        let all: Vec<String> = tensors
+            .tensors()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        let prefix = wrappers(&all);
+        let mut names = all.iter().map(|name| name[prefix.len()..].to_owned());
         let library = if names.any(|name| name.starts_with("features.") || firsts.contains(&name)) {
             Library::Torchvision
         } else {
             Library::Keras
         };
-        Ok(Self { library, tensors })
+        Ok(Self {
+            library,
+            tensors,
+            prefix,
+        })
     }
 
     /// The library whose names the file has.
@@ -92,13 +105,14 @@ impl TensorFile for SafetensorsFile {
     }
 
     fn read(&self, name: &str, device: &Device) -> TensorResult<Option<Tensor>> {
-        let Ok(view) = self.tensors.get(name) else {
+        let whole = format!("{}{name}", self.prefix);
+        let Ok(view) = self.tensors.get(&whole) else {
             return Ok(None);
         };
         if let Some(refused) = refused_type(name, view.dtype()) {
             candle_core::bail!("{refused}");
         }
-        self.tensors.load(name, device).map(Some)
+        self.tensors.load(&whole, device).map(Some)
     }
 
     fn layout(&self) -> Layout {
@@ -111,6 +125,7 @@ impl TensorFile for SafetensorsFile {
     fn variables(&self) -> Vec<Variable> {
         let tensors = self.tensors.tensors().into_iter();
         tensors
+            .map(|(name, tensor)| (name[self.prefix.len()..].to_owned(), tensor))
             // How often a normalisation was trained.
             .filter(|(name, _)| !name.ends_with(".num_batches_tracked"))
             .map(|(name, tensor)| Variable {
@@ -123,6 +138,18 @@ impl TensorFile for SafetensorsFile {
             })
             .collect()
     }
+}
+
+/// What modules of PyTorch that wrap another one put before the names of all its tensors.
+fn wrappers(names: &[String]) -> String {
+    let mut prefix = String::new();
+    while let Some(wrapper) = ["module.", "_orig_mod."].into_iter().find(|wrapper| {
+        let is_wrapped = |name: &String| name[prefix.len()..].starts_with(wrapper);
+        !names.is_empty() && names.iter().all(is_wrapped)
+    }) {
+        prefix += wrapper;
+    }
+    prefix
 }
 
 /// Where torchvision keeps a Keras variable.
@@ -193,5 +220,30 @@ mod tests {
             name(inception, "conv2d_93.kernel"),
             "Mixed_7c.branch_pool.conv.weight"
         );
+    }
+
+    #[test]
+    fn what_wraps_a_module_is_no_part_of_its_names() {
+        let file = |names: &[&str]| {
+            let bytes = vec![0; 4];
+            let view = ::safetensors::tensor::TensorView::new(Dtype::F32, vec![1], &bytes).unwrap();
+            let tensors = names.iter().map(|name| (*name, view.clone()));
+            let bytes = ::safetensors::serialize(tensors, None).unwrap();
+            SafetensorsFile::parse("x.safetensors", bytes).unwrap()
+        };
+        for prefix in ["", "module.", "_orig_mod.", "module._orig_mod."] {
+            let names = ["features.0.weight", "features.0.bias"];
+            let wrapped = names.map(|name| format!("{prefix}{name}"));
+            let wrapped = file(&wrapped.each_ref().map(String::as_str));
+            assert_eq!(wrapped.library(), Library::Torchvision, "{prefix}");
+            let tensor = wrapped.read(names[0], &Device::Cpu).unwrap();
+            assert!(tensor.is_some(), "{prefix}");
+            let mut found: Vec<_> = wrapped.variables().into_iter().map(|v| v.name).collect();
+            found.sort();
+            assert_eq!(found, ["features.0.bias", "features.0.weight"], "{prefix}");
+        }
+        // Where some tensors have no such name, it is one.
+        let mixed = file(&["module.weight", "features.0.weight"]);
+        assert!(mixed.read("module.weight", &Device::Cpu).unwrap().is_some());
     }
 }
