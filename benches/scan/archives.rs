@@ -20,7 +20,7 @@ pub(crate) async fn measure(sizes: &Sizes, server: &Server) {
             let ctx = session(&[("members", &location, &options)]).await;
             run(
                 &ctx,
-                "SELECT length(path) FROM members WHERE content IS NOT NULL LIMIT 1",
+                "SELECT CAST(length(path) AS BIGINT) FROM members WHERE content IS NOT NULL LIMIT 1",
             )
             .await;
             let first_row = started.elapsed();

@@ -46,6 +46,12 @@ pub(crate) fn archives_in(path: &Path) -> Vec<(Path, Format)> {
         .collect()
 }
 
+/// What lies at `path` is called so in this archive, if it lies in it.
+pub(crate) fn name_in<'a>(archive: &Path, path: &'a Path) -> Option<&'a str> {
+    let name = path.as_ref().strip_prefix(archive.as_ref())?;
+    name.strip_prefix('/')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

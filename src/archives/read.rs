@@ -19,7 +19,7 @@ use crate::object_stores::reading::{Effort, read_range};
 const GAP: u64 = 32 * 1024;
 
 /// Bytes of a request for several members, at most.
-const MOST: u64 = 8 * 1024 * 1024;
+pub(crate) const MOST: u64 = 8 * 1024 * 1024;
 
 /// A member that is to be read, and the row that wants it.
 #[derive(Debug, Clone)]

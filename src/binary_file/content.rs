@@ -67,11 +67,11 @@ impl ContentReader {
         limit.min(MAX_VIEW_LENGTH)
     }
 
-    /// Reads the objects of `rows`, in order.
+    /// Reads the objects of `rows`, in order, into batches of at most `most` rows.
     ///
     /// # Errors
     /// When an object cannot be read, is not as long as it was listed, or is too long; it is named.
-    pub(super) async fn read(&self, rows: RecordBatch) -> Result<Fetched> {
+    pub(super) async fn read(&self, rows: RecordBatch, most: usize) -> Result<Vec<Fetched>> {
         let uris = as_string_array(column(&rows, PATH)?)?;
         let lengths = as_int64_array(column(&rows, LENGTH)?)?;
         let mut contents: Vec<Option<Content>> = vec![];
@@ -127,7 +127,15 @@ impl ContentReader {
         }
         let read: Option<Vec<Content>> = contents.into_iter().collect();
         let contents = read.ok_or_else(|| internal_datafusion_err!("a row was not read"))?;
-        self.assemble(&rows, contents, &efforts)
+        let (mut contents, mut efforts) = (contents.into_iter(), efforts.as_slice());
+        let mut batches = vec![];
+        for start in (0..rows.num_rows()).step_by(most) {
+            let rows = rows.slice(start, most.min(rows.num_rows() - start));
+            let contents = contents.by_ref().take(rows.num_rows()).collect();
+            batches.push(self.assemble(&rows, contents, efforts)?);
+            efforts = &[]; // Each request counts once.
+        }
+        Ok(batches)
     }
 
     /// What stands for an object of this length if it is not to be read.

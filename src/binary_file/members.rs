@@ -3,13 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::common::{Result, exec_err};
+use arrow::array::RecordBatch;
+use datafusion::common::cast::as_string_array;
+use datafusion::common::{Result, exec_err, internal_datafusion_err};
 use datafusion::execution::TaskContext;
 use futures::future::try_join_all;
+use object_store::path::Path;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::location::split_uri;
-use crate::archives::{Answer, Archive, Format, Piece, archives_in, open};
+use super::schema::PATH;
+use crate::archives::{Answer, Archive, Format, Piece, REQUEST_BYTES, archives_in, name_in, open};
 use crate::object_stores::address::shown;
 
 /// Archives that a scan keeps open: more than it has partitions that read at the same time, on most
@@ -58,6 +62,25 @@ impl OpenArchives {
     }
 }
 
+/// Rows and bytes of a list that are read together, if they lie in an archive: as many as a request may
+/// bring, since neighbours come with one.
+pub(super) fn read_together(list: &RecordBatch) -> Result<Option<(usize, usize)>> {
+    /// Empty members weigh nothing.
+    const ROWS: usize = 4096;
+    const BYTES: usize = REQUEST_BYTES as usize;
+
+    let paths = list
+        .column_by_name(PATH)
+        .ok_or_else(|| internal_datafusion_err!("the work list has no column {PATH}"))?;
+    let Some(first) = as_string_array(paths)?.iter().flatten().next() else {
+        return Ok(None);
+    };
+    let (_, path) = split_uri(first)?;
+    let is_member = |(archive, _): &(Path, Format)| name_in(archive, &path).is_some();
+    let is_in_archive = archives_in(&path).iter().any(is_member);
+    Ok(is_in_archive.then_some((ROWS, BYTES)))
+}
+
 /// Members to be read, by their archives.
 #[derive(Default)]
 pub(super) struct Members(Vec<(Arc<Archive>, Vec<Piece>)>);
@@ -77,10 +100,7 @@ impl Members {
     ) -> Result<bool> {
         let (bucket, path) = split_uri(uri)?;
         for (place, format) in archives_in(&path) {
-            let Some(name) = path.as_ref().strip_prefix(place.as_ref()) else {
-                continue;
-            };
-            let Some(name) = name.strip_prefix('/') else {
+            let Some(name) = name_in(&place, &path) else {
                 continue;
             };
             let archive = format!("{}{place}", bucket.as_str());

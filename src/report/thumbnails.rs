@@ -7,20 +7,25 @@ use std::thread::available_parallelism;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use datafusion::common::Result;
 use datafusion::common::runtime::SpawnedTask;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
 use datafusion_functions_image::decode::Limits;
 use datafusion_functions_image::thumbnail::thumbnail as encode;
 use futures::{StreamExt, stream};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use tokio::sync::Semaphore;
 
 use super::images::{Point, Thumbnail};
 use super::options::ReportOptions;
+use crate::archives::{Piece, archives_in, name_in, open};
 use crate::binary_file::split_uri;
-use crate::object_stores::register_object_store;
+use crate::object_stores::address::shown;
+use crate::object_stores::register;
 use crate::progress::Running;
 
 /// Longest side, in pixels.
@@ -54,7 +59,7 @@ pub(super) async fn add(
     let of_stores = options.of_stores();
     for url in urls {
         // Images in a store that cannot be had have no thumbnails, and the page says so.
-        if let Err(e) = register_object_store(&runtime, url.as_str(), &of_stores).await {
+        if let Err(e) = register(&runtime.object_store_registry, url.as_str(), &of_stores).await {
             log::warn!("no thumbnails from {url}: {}", e.strip_backtrace());
         }
     }
@@ -72,15 +77,55 @@ pub(super) async fn add(
     Ok(())
 }
 
+/// The content of the member at `path`, which lies in an archive of the store `bucket`; `None` if there is
+/// none, or none of at most `most` bytes.
+///
+/// # Errors
+/// When the archive or the member cannot be read.
+async fn read_member(
+    runtime: &RuntimeEnv,
+    bucket: &ObjectStoreUrl,
+    path: &Path,
+    most: u64,
+) -> Result<Option<Bytes>> {
+    for (place, format) in archives_in(path) {
+        let Some(name) = name_in(&place, path) else {
+            continue;
+        };
+        let Some(archive) = open(runtime, bucket, &place, format).await? else {
+            continue;
+        };
+        let Some(member) = archive
+            .index
+            .find(name)
+            .filter(|member| member.size <= most)
+        else {
+            return Ok(None);
+        };
+        let piece = Piece {
+            row: 0,
+            uri: shown(&format!("{}{path}", bucket.as_str())),
+            member: member.clone(),
+        };
+        let answers = archive.read(vec![piece], &Semaphore::new(1)).await?;
+        let contents = answers.into_iter().map(|answer| answer.contents);
+        let contents = contents.collect::<std::result::Result<Vec<_>, _>>()?;
+        return Ok(contents.into_iter().flatten().next());
+    }
+    Ok(None)
+}
+
 /// The thumbnail of the image at `path`; none if it cannot be had.
 async fn fetched(path: String, runtime: &Arc<RuntimeEnv>, decoders: &Semaphore) -> Option<String> {
     let (url, location) = split_uri(&path).ok()?;
     let store = runtime.object_store(&url).ok()?;
-    let found = store.get(&location).await.ok()?;
-    if found.meta.size > MAX_LENGTH {
-        return None;
-    }
-    let content = found.bytes().await.ok()?;
+    let content = match store.get(&location).await {
+        Ok(found) if found.meta.size > MAX_LENGTH => return None,
+        Ok(found) => found.bytes().await.ok()?,
+        Err(_) => read_member(runtime, &url, &location, MAX_LENGTH)
+            .await
+            .ok()??,
+    };
     let _permit = decoders.acquire().await.ok()?;
     let task = SpawnedTask::spawn_blocking(move || encode(&content, SIDE, LIMITS));
     Some(STANDARD.encode(task.await.ok()?.ok()?))

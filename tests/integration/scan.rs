@@ -1,6 +1,6 @@
 //! What a scan asks of the store, and what it gives back.
 
-mod archives;
+pub(crate) mod archives;
 #[cfg(feature = "azure")]
 mod azure;
 mod empty;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{Folder, text};
+use crate::scan::archives::made::{DEFLATED, STORED, zip};
 use crate::scan::s3_server::{ACCESS_KEY_ID, REGION, S3Server, SECRET_ACCESS_KEY};
 
 #[test]
@@ -71,4 +72,24 @@ fn the_keys_of_a_store_are_given_to_a_report() {
     );
     let error = text(&report(&["region=x".to_owned()], &[]).stderr);
     assert!(error.contains("aws.region"), "{error}");
+}
+
+#[test]
+fn images_in_an_archive_have_thumbnails() {
+    let folder = Folder::new();
+    let picture = std::fs::read("examples/fruits/Lemon/0_100.jpg").unwrap();
+    let members = [
+        ("Lemon/a.jpg", picture.as_slice(), STORED),
+        ("Lemon/b.jpg", &picture, DEFLATED),
+    ];
+    std::fs::write(folder.path("fruits.zip"), zip(&members)).unwrap();
+    folder.sql(
+        "CREATE EXTERNAL TABLE images STORED AS BINARYFILE LOCATION '{}/fruits.zip'
+         OPTIONS ('recursiveFileLookup' 'true');
+         COPY (SELECT path, [length, ascii(split_part(path, '/', -1)), 1.0] AS features FROM images)
+         TO '{}/f.parquet' STORED AS PARQUET",
+    );
+    let page = folder.report(&["--features", &folder.at("f.parquet")]);
+    assert!(!page.contains("could not be read"), "{page}");
+    assert_eq!(page.matches("src=\"data:image/jpeg;base64,").count(), 2);
 }

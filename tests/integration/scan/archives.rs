@@ -11,7 +11,7 @@ use super::{contents, error, objects, run, session};
 use crate::counting_store::CountingStore;
 
 #[path = "../../support/archives.rs"]
-mod made;
+pub(crate) mod made;
 
 async fn table(ctx: &SessionContext, location: &str, options: &str) {
     run(ctx, "DROP TABLE IF EXISTS images").await;
