@@ -7,7 +7,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, Result, Statistics, internal_datafusion_err};
+use datafusion::common::{
+    ColumnStatistics, DataFusionError, Result, Statistics, internal_datafusion_err,
+};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::utils::reassign_expr_columns;
@@ -29,7 +31,7 @@ use tokio::sync::Semaphore;
 
 use super::ahead::{Ahead, Buffered, READ_AHEAD, in_background};
 use super::content::ContentReader;
-use super::members::OpenArchives;
+use super::members::{OpenArchives, read_together};
 use super::metrics::ScanMetrics;
 use super::options::BinaryFileOptions;
 use super::schema::{CONTENT, LENGTH, PATH};
@@ -119,13 +121,13 @@ impl FetchExec {
     }
 
     /// The same of other rows of the list, with other columns of it.
-    pub(super) fn over(&self, input: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Result<Self> {
+    pub(crate) fn over(&self, input: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Result<Self> {
         let fetch = Self::try_new(input, schema, self.options.clone())?;
         Ok(fetch.with_listing(self.listing.clone()))
     }
 
     /// The list of what is fetched.
-    pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+    pub(crate) fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
     }
 
@@ -309,7 +311,7 @@ impl Scan {
     fn run(
         self,
         input: SendableRecordBatchStream,
-    ) -> BoxStream<'static, Result<(RecordBatch, Ahead)>> {
+    ) -> BoxStream<'static, Result<(RecordBatch, Arc<Ahead>)>> {
         let Self {
             reader,
             context,
@@ -332,8 +334,11 @@ impl Scan {
 
         let slices = input
             .and_then(move |batch| {
-                let slices = slices(&batch, max_rows, max_bytes, max_length);
-                ready(slices.map(|slices| stream::iter(slices).map(Ok)))
+                let slices = read_together(&batch).and_then(|together| {
+                    let (rows, bytes) = together.unwrap_or((max_rows, max_bytes));
+                    slices(&batch, rows, bytes.min(max_bytes), max_length)
+                });
+                ready(slices.map(|slices| stream::iter(slices).map(Ok::<_, DataFusionError>)))
             })
             .try_flatten();
         let started = slices.and_then(move |slice| {
@@ -357,15 +362,21 @@ impl Scan {
                 })?;
                 let ahead = Ahead::new(permit, reservation, slice.bytes, &buffered);
                 // A task of its own goes on while the batches before it are being consumed.
-                let task = SpawnedTask::spawn(async move { reader.read(slice.rows).await });
+                let task =
+                    SpawnedTask::spawn(async move { reader.read(slice.rows, max_rows).await });
                 Ok(async move {
                     let fetched = task.join_unwind().await;
                     let fetched = fetched.map_err(|e| internal_datafusion_err!("{e}"))??;
-                    Ok((fetched, ahead))
+                    // What was read ahead counts until its last batch is handed on.
+                    let ahead = Arc::new(ahead);
+                    let batches = fetched.into_iter();
+                    Ok(stream::iter(batches.map(move |batch| {
+                        Ok::<_, DataFusionError>((batch, Arc::clone(&ahead)))
+                    })))
                 })
             }
         });
-        let fetched = started.try_buffered(slices_ahead);
+        let fetched = started.try_buffered(slices_ahead).try_flatten();
         fetched
             .map_ok(move |(fetched, ahead)| (metrics.record(fetched), ahead))
             .boxed()

@@ -11,11 +11,14 @@ use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, assert_eq_or_internal_err};
 use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{ExecutionPlan, ReplaceChildrenOptions};
 use datafusion_functions_image::origins;
 
 use crate::binary_file::{CONTENT, FetchExec, PATH};
@@ -98,7 +101,7 @@ impl PhysicalExpr for NamedCall {
     }
 }
 
-/// `plan` with names for the images of its calls, where it has the paths of the files beside their
+/// `plan` with names for the images of its calls, where the paths of the files can be had beside their
 /// content.
 ///
 /// # Errors
@@ -106,11 +109,29 @@ impl PhysicalExpr for NamedCall {
 pub(super) fn with_names(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         let mut expressions = projection.expr().to_vec();
+        let arguments = expressions.iter().map(|projected| &projected.expr);
+        let input = with_path(projection.input(), arguments)?;
         for expression in &mut expressions {
-            expression.expr = named(&expression.expr, projection.input())?;
+            expression.expr = named(&expression.expr, &input)?;
         }
-        let input = Arc::clone(projection.input());
         return Ok(Arc::new(ProjectionExec::try_new(expressions, input)?));
+    }
+    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+        let arguments = |call: &Arc<AggregateFunctionExpr>| call.expressions();
+        let calls = aggregate.aggr_expr().to_vec();
+        let all: Vec<_> = calls.iter().flat_map(arguments).collect();
+        let input = with_path(aggregate.input(), all.iter())?;
+        let named_call = |call: Arc<AggregateFunctionExpr>| {
+            let arguments = call.expressions();
+            let named: Result<Vec<_>> = arguments.iter().map(|e| named(e, &input)).collect();
+            let order = call.order_bys().iter().map(|by| Arc::clone(&by.expr));
+            let renewed = call.with_new_expressions(named?, order.collect());
+            Ok(renewed.map_or(call, Arc::new))
+        };
+        let calls: Result<Vec<_>> = calls.into_iter().map(named_call).collect();
+        let aggregate: Arc<dyn ExecutionPlan> = Arc::new(aggregate.with_new_aggr_exprs(calls?));
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        return aggregate.replace_children(vec![input], options);
     }
     if let Some(filter) = plan.downcast_ref::<FilterExec>() {
         let predicate = named(filter.predicate(), filter.input())?;
@@ -118,6 +139,53 @@ pub(super) fn with_names(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executi
         return Ok(Arc::new(filter.build()?));
     }
     Ok(plan)
+}
+
+/// `input` with the paths of the files that the calls among `expressions` are about, if it lacks them, as
+/// its last column.
+fn with_path<'a>(
+    input: &Arc<dyn ExecutionPlan>,
+    mut expressions: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let is_unnamed = |node: &Arc<dyn PhysicalExpr>| {
+        let is_of_file = || {
+            let content = content_of(node.as_ref())?;
+            let (_, column) = origin(input.as_ref(), content)?;
+            Some(column == CONTENT)
+        };
+        Ok(is_of_file() == Some(true) && path_of(node.as_ref(), input).is_none())
+    };
+    match expressions.any(|expression| expression.exists(is_unnamed).unwrap_or(false)) {
+        true => Ok(widened(input)?.unwrap_or_else(|| Arc::clone(input))),
+        false => Ok(Arc::clone(input)),
+    }
+}
+
+/// A plan that ends in the paths of the files whose rows it has otherwise unchanged, if it can be had.
+fn widened(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(fetch) = plan.downcast_ref::<FetchExec>() {
+        let path = fetch.input().schema().field_with_name(PATH)?.clone();
+        let schema = fetch.schema();
+        let fields = schema.fields().iter().cloned().chain([Arc::new(path)]);
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let fetch = fetch.over(Arc::clone(fetch.input()), schema)?;
+        return Ok(Some(Arc::new(fetch)));
+    }
+    let children = plan.children();
+    let [child] = *children.as_slice() else {
+        return Ok(None);
+    };
+    if child.schema() != plan.schema() {
+        return Ok(None);
+    }
+    let Some(child) = widened(child)? else {
+        return Ok(None);
+    };
+    let expected = child.schema();
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    let plan = Arc::clone(plan).replace_children(vec![child], options)?;
+    // Not below what names its columns one by one, such as an aggregation.
+    Ok(Some(plan).filter(|plan| plan.schema() == expected))
 }
 
 fn named(
@@ -143,15 +211,11 @@ fn path_of(
     node: &dyn PhysicalExpr,
     input: &Arc<dyn ExecutionPlan>,
 ) -> Option<Arc<dyn PhysicalExpr>> {
-    let call = node.downcast_ref::<ScalarFunctionExpr>()?;
-    if !datafusion_functions_image::looks_for_cancellation(call.fun()) {
-        return None;
-    }
-    let content = call.args().first()?.downcast_ref::<Column>()?;
-    if let Some(uri) = uri_of(input.as_ref(), content.index()) {
+    let content = content_of(node)?;
+    if let Some(uri) = uri_of(input.as_ref(), content) {
         return Some(uri);
     }
-    let (fetch, column) = origin(input.as_ref(), content.index())?;
+    let (fetch, column) = origin(input.as_ref(), content)?;
     if column != CONTENT {
         return None;
     }
@@ -162,6 +226,15 @@ fn path_of(
         let is_path = std::ptr::eq(fetch, other) && column == PATH;
         is_path.then(|| Arc::new(Column::new(field.name(), index)) as _)
     })
+}
+
+/// The column of images that a call of a network is about.
+fn content_of(node: &dyn PhysicalExpr) -> Option<usize> {
+    let call = node.downcast_ref::<ScalarFunctionExpr>()?;
+    if !datafusion_functions_image::looks_for_cancellation(call.fun()) {
+        return None;
+    }
+    Some(call.args().first()?.downcast_ref::<Column>()?.index())
 }
 
 /// What names the objects that a column of `plan` has, which was read just below.

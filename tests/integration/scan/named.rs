@@ -41,6 +41,14 @@ async fn a_bad_image_is_named_where_its_path_is_beside_it() {
         format!(
             "SELECT p, {CALL} FROM (SELECT content, path AS p FROM t WHERE path LIKE '%/zz%d.jpg')"
         ),
+        // The query does not ask for the path.
+        format!("SELECT {CALL} FROM t WHERE path NOT LIKE '%/zzz.jpg'"),
+        format!("SELECT {CALL}[1] + {CALL}[2] FROM t WHERE path LIKE '%/zz bad.jpg' LIMIT 3"),
+        format!("SELECT pca_fit({CALL}, 2) FROM t WHERE path NOT LIKE '%/zzz.jpg'"),
+        format!(
+            "SELECT length, count({CALL}) FILTER (WHERE length > 0) FROM t
+             WHERE path NOT LIKE '%/zzz.jpg' GROUP BY length"
+        ),
     ] {
         let told = error(&ctx, &sql).await;
         assert!(
@@ -48,9 +56,9 @@ async fn a_bad_image_is_named_where_its_path_is_beside_it() {
             "{sql}: {told}"
         );
     }
-    // Without a path, or with one that may be another's, no name is better than a wrong one.
+    // Where a path may be another's, no name is better than a wrong one.
     for sql in [
-        format!("SELECT {CALL} FROM t"),
+        format!("SELECT {CALL} FROM (SELECT DISTINCT content FROM t)"),
         "SELECT a.path, featurize(b.content, 'mobilenet_v2', 'seeded')
          FROM t a JOIN t b ON a.length = b.length WHERE b.path LIKE '%zz%'"
             .to_owned(),
