@@ -56,13 +56,14 @@ use serde::{Serialize, Serializer};
 pub use self::stage::Stage;
 pub(crate) use self::stage::{Running, add_listed};
 use crate::binary_file::FetchExec;
+use crate::blobs::ReadBlobExec;
 
 /// Functions that put images through a network.
 const NETWORK_FUNCTIONS: [&str; 2] = ["featurize", "try_featurize"];
 
 /// Figures of a running or finished query.
 ///
-/// Files are those of `BINARYFILE` tables. The figures on images are those of the whole process
+/// Files are those of `BINARYFILE` tables and of `read_blob`. The figures on images are those of the whole process
 /// since the monitor was made: a scalar function has no place for metrics in its plan, so that
 /// queries that run at the same time are counted together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -322,8 +323,9 @@ impl Figures {
         let metrics = plan.metrics();
         let count = |name: &str| sum(metrics.as_ref(), name);
         self.rows_written += count("rows_written");
-        // Below a fetch there is only the list of what it fetches.
-        let fetches = plan.is::<FetchExec>();
+        // Below a fetch there is only the list of what it fetches, in a table or in the rows of a query.
+        let of_query = plan.is::<ReadBlobExec>();
+        let fetches = of_query || plan.is::<FetchExec>();
         if fetches {
             self.files_fetched += count("files_fetched");
             self.files_skipped += count("files_skipped");
@@ -336,7 +338,11 @@ impl Figures {
             let rows = metrics.and_then(|metrics| metrics.output_rows());
             let known = StatisticsContext::new().compute(plan, &StatisticsArgs::new());
             let known = known.map_or(Precision::Absent, |statistics| statistics.num_rows);
-            let known = known.get_value().map(|rows| *rows as u64);
+            // How many rows of a query are left after a filter or a join is a guess.
+            let known = known
+                .get_value()
+                .filter(|_| !of_query || known.is_exact() == Some(true));
+            let known = known.map(|rows| *rows as u64);
             // What is in memory does not count what it gives, and gives it at once.
             let at_once = known.filter(|_| is_in_memory(plan));
             self.read += rows.map(|rows| rows as u64).or(at_once).unwrap_or(0);

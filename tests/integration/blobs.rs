@@ -8,6 +8,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::SessionContext;
+use datafusion_featurize::progress::ProgressMonitor;
 
 use crate::counting_store::CountingStore;
 use crate::scan::s3_server::{Failure, Kind, S3Server};
@@ -73,6 +74,23 @@ fn metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> usize {
     let own = plan.metrics().and_then(|metrics| metrics.sum_by_name(name));
     let children = plan.children().into_iter().map(|child| metric(child, name));
     own.map_or(0, |value| value.as_usize()) + children.sum::<usize>()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bar_counts_the_objects_that_are_read() {
+    let (_store, ctx) = counted(40).await;
+    for (filter, total) in [("", Some(40)), ("WHERE number % 7 < 6", None)] {
+        let sql = format!("SELECT encode(read_blob(url), 'hex') FROM photos {filter}");
+        let plan = ctx.sql(&sql).await.unwrap();
+        let plan = plan.create_physical_plan().await.unwrap();
+        let monitor = ProgressMonitor::new(Arc::clone(&plan));
+        let rows = collect(plan, ctx.task_ctx()).await.unwrap();
+        let rows: u64 = rows.iter().map(|batch| batch.num_rows() as u64).sum();
+        let progress = monitor.progress();
+        assert_eq!(progress.total, total, "{filter}");
+        assert_eq!((progress.read, progress.files_fetched), (rows, rows));
+        assert!(progress.bytes_fetched > 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
