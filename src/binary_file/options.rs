@@ -136,17 +136,19 @@ impl BinaryFileOptions {
     }
 
     fn set(&mut self, key: &str, value: &str, time_zone: Option<&str>) -> Result<()> {
-        match canonical(key) {
-            Some("pathGlobFilter") => self.path_glob_filter = Some(parse_glob(value)?),
-            Some("recursiveFileLookup") => self.recursive_file_lookup = boolean(key, value)?,
-            Some("modifiedBefore") => self.modified_before = Some(time(key, value, time_zone)?),
-            Some("modifiedAfter") => self.modified_after = Some(time(key, value, time_zone)?),
-            Some("ignoreMissingFiles") => self.ignore_missing_files = boolean(key, value)?,
-            Some("maxLength") => {
-                self.max_length = Some(parse(key, value, "a whole number of bytes")?);
+        // The SQL planner hands names over in small letters; messages have them as they are written.
+        let name = canonical(key).unwrap_or(key);
+        match name {
+            "pathGlobFilter" => self.path_glob_filter = Some(parse_glob(value)?),
+            "recursiveFileLookup" => self.recursive_file_lookup = boolean(name, value)?,
+            "modifiedBefore" => self.modified_before = Some(time(name, value, time_zone)?),
+            "modifiedAfter" => self.modified_after = Some(time(name, value, time_zone)?),
+            "ignoreMissingFiles" => self.ignore_missing_files = boolean(name, value)?,
+            "maxLength" => {
+                self.max_length = Some(parse(name, value, "a whole number of bytes")?);
             }
-            Some("oversize") => {
-                self.oversize = parse(key, value, "'error', 'skip' or 'null'")?;
+            "oversize" => {
+                self.oversize = parse(name, value, "'error', 'skip' or 'null'")?;
             }
             _ => {
                 return config_err!(

@@ -117,6 +117,11 @@ impl ClientPlanner {
             {
                 Ok(Transformed::yes(no_rows(&empty.schema)?))
             }
+            LogicalPlan::RecursiveQuery(query) => not_impl_err!(
+                "WITH RECURSIVE {} does not run on a cluster, which passes on what a round has found to \
+                 no later one; run the statement without --remote",
+                query.name
+            ),
             node => Ok(Transformed::no(node)),
         });
         codec_functions::with_stores(packed?.data, &stores)

@@ -6,6 +6,8 @@ const CLASSES: &str =
     "featurize(content, 'mobilenet_v2'), which gives features: there are no classes";
 const FEATURES: &str = "featurize(content, 'mobilenet_v2')";
 const PARTS: &str = "split_part(path, '/', -2) for one part, or string_to_array(path, '/')";
+/// Where files are not of the format that a table is stored as.
+pub(super) const PICTURES: &str = "pictures are read by a table that is STORED AS BINARYFILE";
 const SCALER: &str = "scaler_fit(features), then scaler_transform(features, scaler)";
 
 /// Functions of Spark, DuckDB, Polars and pandas, and what to write for them.
@@ -323,6 +325,12 @@ const STATEMENTS: &[(&str, &str)] = &[
         "input_file_name() is source dependent",
         "a BINARYFILE table has the column path",
     ),
+    (
+        "invalid utf-8 sequence",
+        "bytes are no text: a BINARYFILE table counts them in the column length, and encode(content, 'hex') \
+         shows them",
+    ),
+    ("No files found at", PICTURES),
 ];
 
 /// What to write where an error says this.

@@ -12,12 +12,19 @@ use datafusion::sql::sqlparser::ast::{Set, Statement as SqlStatement};
 
 use super::{foreign, place};
 use crate::image::models::Architecture;
+use crate::object_stores::address;
 use crate::suggest::nearest;
 
 const GAP: &str = "named arguments leave no gap: give NULL for those in between, as in featurize(content, \
                    'vgg16', weights => NULL, pooling => NULL, input_size => 100)";
 const GAP_IN_A_FIT: &str = "named arguments leave no gap: give a struct of options instead, {convention: \
                             'spark'}, or NULL for those in between";
+/// DataFusion 55 runs the subqueries of a plan before the plan, but not those of VALUES.
+const SUBQUERY: &str =
+    "VALUES cannot hold a subquery; write SELECT (SELECT …), or several of them with UNION ALL";
+const NO_FORMAT: &str = "a folder does not say it: STORED AS PARQUET, CSV, JSON or ARROW";
+const ORDER: &str = "values are taken in the order of the columns, which DESCRIBE shows: those of PARTITIONED BY \
+                     are the last";
 /// Arguments that are given by name.
 const NAMED: [&str; 6] = [
     "model",
@@ -51,6 +58,26 @@ pub fn explained(
             None => error,
         };
     }
+    if text.contains("ScalarSubqueryExpr evaluated before") {
+        return plan_datafusion_err!("{SUBQUERY}");
+    }
+    if let Statement::CreateExternalTable(create) = statement
+        && text.contains("Invalid Parquet file")
+    {
+        // The reader of Parquet does not know the name of what it reads.
+        let places = create.locations.iter().map(|place| address::shown(place));
+        let place = format!("LOCATION '{}'", places.collect::<Vec<_>>().join("', '"));
+        return hinted(error, foreign::PICTURES).context(place);
+    }
+    let is_insert = || {
+        let Statement::Statement(sql) = statement else {
+            return false;
+        };
+        matches!(&**sql, SqlStatement::Insert(_))
+    };
+    if text.contains("Cannot cast") && is_insert() {
+        return hinted(error, ORDER);
+    }
     if text.contains("Missing required parameter") {
         let sql = statement.to_string();
         let is_fit = ["pca_fit", "scaler_fit"]
@@ -61,7 +88,12 @@ pub fn explained(
     let meant = || Some(format!("did you mean {}?", meant(ctx, statement, &text)?));
     let at_place = || place::hint(unknown_table(&text)?);
     let as_column = || column(ctx, statement, &text);
+    let no_format = || {
+        let is_missing = text.contains("unable to get file extension");
+        is_missing.then(|| NO_FORMAT.to_owned())
+    };
     let hint = of_other_engines(&text).or_else(meant).or_else(at_place);
+    let hint = hint.or_else(no_format);
     match hint.or_else(as_column) {
         Some(hint) if !text.to_ascii_lowercase().contains("did you mean") => hinted(error, &hint),
         _ => error,
@@ -185,7 +217,15 @@ fn setting(ctx: &SessionContext, name: &str) -> Option<String> {
     // `threads` for `featurize.threads`; of several, the shortest prefix is ours.
     let is_last = |key: &&String| key.rsplit_once('.').is_some_and(|(_, last)| last == name);
     let full = known.iter().filter(is_last).min_by_key(|key| key.len());
-    full.cloned().or_else(|| unknown(&name, &known))
+    let ours = || {
+        let ours = known
+            .iter()
+            .filter_map(|key| key.strip_prefix("featurize."));
+        nearest(&name, ours).map(|last| format!("featurize.{last}"))
+    };
+    full.cloned()
+        .or_else(|| unknown(&name, &known))
+        .or_else(|| ours().filter(|_| !name.contains('.')))
 }
 
 /// The format after STORED AS.
@@ -233,11 +273,14 @@ fn column(ctx: &SessionContext, statement: &Statement, error: &str) -> Option<St
     let field = error.split_once("No field named ")?.1;
     if let Some(text) = field.strip_prefix('"') {
         let text = text.split('"').next()?;
-        return text
-            .contains([' ', '.', '/', '%', '*'])
-            .then(|| in_quotes(text));
+        // `i."Name"` is a column.
+        let is_alone = statement.to_string().contains(&format!(" \"{text}\""));
+        return is_alone.then(|| in_quotes(text));
     }
     let name = field.split('.').next()?;
+    if statement.to_string().contains(&format!(" \"{name}\"")) {
+        return Some(in_quotes(name));
+    }
     if ctx.table_exist(TableReference::bare(name)).ok()? {
         return Some(format!(
             "{name} is a table: write (SELECT pca FROM {name}), or another column of it"

@@ -102,6 +102,10 @@ async fn errors_are_those_of_one_process_and_name_the_executor() {
     let [listed, local] = messages(&remote, &local, "SELECT count(*) FROM gone").await;
     assert_eq!(listed, local);
     assert!(local.contains("gone"), "{local}");
+    let rounds = "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r";
+    let refused = error(&remote, rounds).await;
+    let expected = "WITH RECURSIVE r does not run on a cluster";
+    assert!(refused.contains(expected), "{refused}");
     // The program.
     let sql = format!(
         "CREATE EXTERNAL TABLE d STORED AS BINARYFILE LOCATION '{}';

@@ -57,6 +57,7 @@ fn mistyped_names_are_met_with_those_that_exist() {
         ),
         ("SHOW featurize.modl", "featurize.model"),
         ("SET threads = 2", "featurize.threads"),
+        ("SET modle = 'vgg16'", "featurize.model"),
         (
             "COPY (SELECT 1) TO '/nowhere/x' STORED AS PARQET",
             "PARQUET",
@@ -223,6 +224,39 @@ fn what_other_engines_have_is_met_with_what_there_is() {
             "name the format: STORED AS PARQUET",
         ),
         ("INSTALL httpfs", "nothing has to be installed"),
+        (
+            "CREATE TABLE t (a INT, b VARCHAR); INSERT INTO t VALUES ('x', 1)",
+            "in the order of the columns, which DESCRIBE shows",
+        ),
+        ("SELECT length(X'ff')", "counts them in the column length"),
+        (
+            "VALUES ((SELECT 1))",
+            "VALUES cannot hold a subquery; write SELECT (SELECT …)",
+        ),
+        (
+            "SELECT * FROM (VALUES (1)) AS t(a) WHERE a = \"Kiwi\"",
+            "single quotes: 'Kiwi'",
+        ),
+        (
+            "SELECT * FROM (VALUES (1)) AS t(a) WHERE a = \"kiwi\"",
+            "single quotes: 'kiwi'",
+        ),
+        (
+            "COPY (SELECT 1) TO 'folder/'",
+            "a folder does not say it: STORED AS PARQUET",
+        ),
+        (
+            "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'Cargo.toml'",
+            "LOCATION 'Cargo.toml': ",
+        ),
+        (
+            "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'Cargo.toml'",
+            "STORED AS BINARYFILE",
+        ),
+        (
+            "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'examples/fruits/'",
+            "STORED AS BINARYFILE",
+        ),
     ] {
         let output = featurize(&["-q", "-c", sql]);
         let error = text(&output.stderr);

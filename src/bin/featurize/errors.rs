@@ -1,7 +1,13 @@
 //! Errors as people read them.
 
+use std::borrow::Cow;
+use std::io::IsTerminal;
+
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
+use datafusion_featurize::display::width;
+
+use crate::markdown::fill_to;
 
 /// Kinds of DataFusion's errors that say nothing to whoever reads what is wrong.
 const KINDS: [&str; 9] = [
@@ -16,9 +22,22 @@ const KINDS: [&str; 9] = [
     "Schema error: ",
 ];
 
-/// Says on stderr what is wrong.
+/// Says on stderr what is wrong, in lines that a terminal need not break within words.
 pub(crate) fn tell(error: &DataFusionError) {
-    eprintln!("Error: {}", shown(&error.strip_backtrace()));
+    let text = format!("Error: {}", shown(&error.strip_backtrace()));
+    match std::io::stderr().is_terminal() {
+        true => eprintln!("{}", broken(&text, width())),
+        false => eprintln!("{text}"),
+    }
+}
+
+/// `text` with its long lines broken.
+fn broken(text: &str, width: usize) -> String {
+    let lines = text.lines().map(|line| match line.chars().count() > width {
+        true => Cow::Owned(fill_to(width, line, "")),
+        false => Cow::Borrowed(line),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Where something went wrong, then why, on one line if the cause has one.
@@ -54,6 +73,18 @@ pub(crate) fn is_broken_pipe(error: &DataFusionError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_are_too_long_are_broken_between_words() {
+        assert_eq!(
+            broken("one two  three\n  a  b", 9),
+            "one two\nthree\n  a  b"
+        );
+        assert_eq!(
+            broken("s3://bucket/key is not", 8),
+            "s3://bucket/key\nis not"
+        );
+    }
 
     #[test]
     fn kinds_of_errors_are_not_shown() {

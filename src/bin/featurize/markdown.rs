@@ -8,11 +8,16 @@ const WIDTH: usize = 78;
 
 /// Breaks `text` into lines of at most [`WIDTH`] characters, where it can be broken.
 pub(crate) fn fill(text: &str, indent: &str) -> String {
+    fill_to(WIDTH, text, indent)
+}
+
+/// The same to lines of another width.
+pub(crate) fn fill_to(width: usize, text: &str, indent: &str) -> String {
     let mut lines = vec![String::from(indent)];
     for word in text.split_whitespace() {
         let line = match lines.last_mut() {
             Some(line) if line.len() == indent.len() => line,
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
                 line
             }

@@ -43,7 +43,8 @@ COPY { table | ( query ) } TO 'place'
 [ STORED AS { PARQUET | CSV | JSON | ARROW } ]
 [ PARTITIONED BY ( column [, ...] ) ]
 [ OPTIONS ( 'option' 'value' [, ...] ) ]",
-        meaning: "Writes the result of a query to a file, or to a folder if the place ends in /.",
+        meaning: "Writes the result of a query to a file if the place has an ending such as .parquet, and else to \
+            a folder.",
         pages: &[Page::Writing],
     },
     Statement {
