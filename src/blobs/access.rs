@@ -17,6 +17,8 @@ pub(crate) struct BlobCall {
     pub(super) registry: Option<Arc<dyn ObjectStoreRegistry>>,
     /// Options of stores which that session gave and others do not know.
     pub(crate) stores: Stores,
+    /// The address to read in place of the argument, which shows it without its secrets.
+    pub(crate) hidden: Option<String>,
 }
 
 impl BlobCall {
@@ -25,15 +27,23 @@ impl BlobCall {
             tries,
             registry,
             stores: Stores::default(),
+            hidden: None,
         }
     }
 
     /// A call that takes the options of stores along.
     #[cfg(feature = "cluster")]
     pub(crate) fn with_stores(tries: bool, stores: Stores) -> Self {
+        Self::new(tries, None).and_stores(stores)
+    }
+
+    /// The same call, of no session, with these options of stores.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn and_stores(&self, stores: Stores) -> Self {
         Self {
             stores,
-            ..Self::new(tries, None)
+            hidden: self.hidden.clone(),
+            ..Self::new(self.tries, None)
         }
     }
 
@@ -49,7 +59,7 @@ impl BlobCall {
 /// Stores are handles, not what a call means.
 impl PartialEq for BlobCall {
     fn eq(&self, other: &Self) -> bool {
-        self.tries == other.tries && self.stores == other.stores
+        self.tries == other.tries && self.stores == other.stores && self.hidden == other.hidden
     }
 }
 
@@ -59,6 +69,7 @@ impl Hash for BlobCall {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.tries.hash(state);
         self.stores.hash(state);
+        self.hidden.hash(state);
     }
 }
 

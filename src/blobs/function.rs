@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{Expr, ScalarUDF};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::simplify::ExprSimplifyResult;
+use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 
 use super::access::BlobCall;
 use super::read_blob::ReadBlob;
 use super::try_read_blob::TryReadBlob;
-use crate::object_stores::address::hide_secrets;
+use crate::object_stores::address::{hide_secrets, shown};
 
 impl BlobCall {
     /// The call of a function, if it is one of the two.
@@ -26,6 +28,26 @@ impl BlobCall {
             true => TryReadBlob::with_call(self).into(),
         })
     }
+}
+
+/// A call of one address, of which plans show no more than they may.
+pub(super) fn simplified(call: &BlobCall, args: Vec<Expr>) -> ExprSimplifyResult {
+    let uri = match args.as_slice() {
+        [Expr::Literal(value, _)] => value.try_as_str().flatten(),
+        _ => None,
+    };
+    let Some((uri, told)) = uri.map(|uri| (uri, shown(uri))) else {
+        return ExprSimplifyResult::Original(args);
+    };
+    if told == uri {
+        return ExprSimplifyResult::Original(args);
+    }
+    let call = BlobCall {
+        hidden: Some(uri.to_owned()),
+        ..call.clone()
+    };
+    let call = ScalarFunction::new_udf(call.into_function(), vec![lit(told)]);
+    ExprSimplifyResult::Simplified(Expr::ScalarFunction(call))
 }
 
 /// The name of the column that a call makes. Addresses in it hold no secrets.

@@ -54,6 +54,9 @@ pub(crate) fn with_stores<T>(stores: &Arc<dyn ObjectStoreRegistry>, work: impl F
 pub(super) fn evaluate(call: &BlobCall, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let name = call.name();
     let [uri] = take_function_args(name, &args.args)?;
+    let hidden = call.hidden.clone();
+    let hidden = hidden.map(|uri| ColumnarValue::Scalar(ScalarValue::Utf8(Some(uri))));
+    let uri = hidden.as_ref().unwrap_or(uri);
     let is_scalar = matches!(uri, ColumnarValue::Scalar(_));
     let uris = uri.to_array(if is_scalar { 1 } else { args.number_rows })?;
     let uris = cast(&uris, &DataType::Utf8View)?.as_string_view().clone();

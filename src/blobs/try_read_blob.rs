@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
     Signature,
@@ -69,6 +70,10 @@ impl ScalarUDFImpl for TryReadBlob {
             DataType::BinaryView,
             true,
         )))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, _info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        Ok(function::simplified(&self.call, args))
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {

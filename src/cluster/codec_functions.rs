@@ -14,14 +14,19 @@ use datafusion_functions_image::functions::{
 use datafusion_functions_image::settings::FeatureSettings;
 use prost::Message;
 
-use super::messages::{FeatureSettingsMessage, StoresMessage};
+use super::messages::{BlobCallMessage, FeatureSettingsMessage};
 use super::stores::{self, Stores};
 use crate::blobs::BlobCall;
 
 /// Notes in `buf` what a function takes along; `false` if it takes nothing, and its name is enough.
 pub(super) fn encode(function: &ScalarUDF, buf: &mut Vec<u8>) -> bool {
-    if let Some(call) = BlobCall::of(function).filter(|call| !call.stores.is_empty()) {
-        buf.extend(call.stores.to_message().encode_to_vec());
+    let takes_along = |call: &&BlobCall| !call.stores.is_empty() || call.hidden.is_some();
+    if let Some(call) = BlobCall::of(function).filter(takes_along) {
+        let message = BlobCallMessage {
+            stores: Some(call.stores.to_message()),
+            hidden: call.hidden.clone(),
+        };
+        buf.extend(message.encode_to_vec());
     } else if let Some(settings) = planned_settings(function) {
         let entries = settings.entries().into_iter();
         let entries = entries.map(|(name, value)| (name.to_owned(), value));
@@ -58,8 +63,10 @@ pub(super) fn decode(name: &str, buf: &[u8]) -> Result<Option<Arc<ScalarUDF>>> {
             return Ok(function.map(Arc::new));
         }
     };
-    let stores = StoresMessage::decode(buf).map_err(|error| unreadable(&error))?;
-    let call = BlobCall::with_stores(tries, Stores::from_message(stores));
+    let message = BlobCallMessage::decode(buf).map_err(|error| unreadable(&error))?;
+    let stores = Stores::from_message(message.stores.unwrap_or_default());
+    let mut call = BlobCall::with_stores(tries, stores);
+    call.hidden = message.hidden;
     Ok(Some(call.into_function()))
 }
 
@@ -74,7 +81,7 @@ pub(super) fn with_stores(plan: LogicalPlan, stores: &Stores) -> Result<LogicalP
     let in_expression = |expression: Expr| match expression {
         Expr::ScalarFunction(mut function) => match BlobCall::of(&function.func) {
             Some(of) => {
-                function.func = BlobCall::with_stores(of.tries, stores.clone()).into_function();
+                function.func = of.and_stores(stores.clone()).into_function();
                 Ok(Transformed::yes(Expr::ScalarFunction(function)))
             }
             None => Ok(Transformed::no(Expr::ScalarFunction(function))),

@@ -274,6 +274,16 @@ pub(super) struct FeatureSettingsMessage {
     pub(super) entries: BTreeMap<String, String>,
 }
 
+/// What a call of `read_blob` takes along. Its address may hold secrets.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub(super) struct BlobCallMessage {
+    #[prost(message, optional, tag = "1")]
+    pub(super) stores: Option<StoresMessage>,
+    #[prost(string, optional, tag = "2")]
+    pub(super) hidden: Option<String>,
+}
+
 /// Stores with the options that reach them.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct StoresMessage {

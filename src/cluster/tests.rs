@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, TableReference};
 use datafusion::datasource::listing::ListingTable;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use datafusion::prelude::SessionContext;
@@ -144,6 +146,38 @@ async fn calls_of_read_blob_take_the_stores_of_the_session_along() {
     }
     assert_eq!(found, Some(stores), "{}", shown(&plan));
     assert!(!format!("{plan:?}").contains("hush"));
+}
+
+/// With or without stores beside it.
+#[tokio::test]
+async fn calls_of_read_blob_take_the_address_along_that_plans_do_not_show() {
+    let ctx = session(1).await;
+    let options = HashMap::from([("aws.region".to_owned(), "x".to_owned())]);
+    let mut some = Stores::default();
+    some.insert("s3://bucket/", StoreOptions::of(&options));
+    let sql = "SELECT read_blob('https://host/a.jpg?sig=hush') FROM images";
+    for stores in [Stores::default(), some] {
+        let plan = ctx.sql(sql).await.unwrap().into_optimized_plan().unwrap();
+        let plan = super::codec_functions::with_stores(plan, &stores).unwrap();
+        let codec = FeaturizeLogicalCodec::default();
+        let node = LogicalPlanNode::try_from_logical_plan(&plan, &codec).unwrap();
+        let plan = node.try_into_logical_plan(&ctx.task_ctx(), &codec).unwrap();
+        assert!(!format!("{plan:?}").contains("hush"));
+        let mut found = vec![];
+        plan.apply_expressions(|expression| {
+            expression.apply(|node| {
+                if let Expr::ScalarFunction(call) = node
+                    && let Some(call) = crate::blobs::BlobCall::of(&call.func)
+                {
+                    found.push((call.hidden.clone(), call.stores.clone()));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+        .unwrap();
+        let hidden = Some("https://host/a.jpg?sig=hush".to_owned());
+        assert_eq!(found, [(hidden, stores)]);
+    }
 }
 
 #[tokio::test]

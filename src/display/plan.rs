@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 
 use super::shorten::fitting;
+use crate::object_stores::address::hide_secrets;
 
 /// The most characters of a line of a plan that are shown.
 const MOST_CHARACTERS: usize = 4000;
@@ -38,6 +39,8 @@ pub fn wrapped_plan(plan: &RecordBatch, width: usize) -> Result<RecordBatch> {
 
 fn wrapped(text: &str, room: usize) -> String {
     let is_drawing = text.contains(['│', '┐']);
+    // VERBOSE shows calls as they were typed, before any rule has hidden what they hold.
+    let text = hide_secrets(text);
     let lines = text.lines().map(|line| match is_drawing {
         true => line.to_owned(),
         false => wrapped_line(line, room),

@@ -412,6 +412,40 @@ fn secrets_of_stores_are_in_no_plan_and_no_log() {
     }
 }
 
+/// That the whole address is read all the same: `blobs::web::addresses_are_sent_as_they_are`.
+#[test]
+fn secrets_of_addresses_are_in_no_plan() {
+    for (call, shown) in [
+        (
+            "featurize(a, 'vgg16', 'https://ann:hush@host/w.h5?sig=hush')",
+            "https://host/w.h5",
+        ),
+        (
+            "try_featurize(a, 'https://ann:hush@host/folder/')",
+            "https://host/folder/",
+        ),
+        (
+            "read_blob('https://ann:hush@host/a.jpg?sig=hush')",
+            "https://host/a.jpg",
+        ),
+        (
+            "try_read_blob('https://host/a.jpg?sig=hush')",
+            "https://host/a.jpg",
+        ),
+    ] {
+        for explain in ["EXPLAIN", "EXPLAIN FORMAT INDENT", "EXPLAIN VERBOSE"] {
+            let sql = format!("{explain} SELECT {call} FROM (VALUES (X'00'), (X'01')) AS t(a)");
+            let output = featurize(&["-q", "--maxrows", "inf", "-c", &sql]);
+            let plan = text(&output.stdout);
+            // A drawing breaks lines anywhere.
+            let drawn: String = plan.chars().filter(|c| !" │|\n".contains(*c)).collect();
+            assert!(drawn.contains("physical_plan"), "{sql}: {plan}");
+            let is_shown = explain == "EXPLAIN" || plan.contains(shown);
+            assert!(is_shown && !drawn.contains("hush"), "{sql}: {plan}");
+        }
+    }
+}
+
 #[test]
 fn a_reader_may_stop_reading() {
     for format in ["csv", "tsv", "json", "nd-json", "table"] {
