@@ -46,10 +46,14 @@ pub(crate) fn archives_in(path: &Path) -> Vec<(Path, Format)> {
         .collect()
 }
 
-/// What lies at `path` is called so in this archive, if it lies in it.
-pub(crate) fn name_in<'a>(archive: &Path, path: &'a Path) -> Option<&'a str> {
-    let name = path.as_ref().strip_prefix(archive.as_ref())?;
-    name.strip_prefix('/')
+/// The same without `path` itself: archives that it may lie in, and what it is called there.
+pub(crate) fn archives_around(path: &Path) -> impl Iterator<Item = (Path, Format, &str)> {
+    archives_in(path)
+        .into_iter()
+        .filter_map(|(archive, format)| {
+            let name = path.as_ref().strip_prefix(archive.as_ref())?;
+            Some((archive, format, name.strip_prefix('/')?))
+        })
 }
 
 #[cfg(test)]
@@ -82,7 +86,11 @@ mod tests {
             .map(|(path, _)| path.to_string())
             .collect();
         assert_eq!(found, ["data/a.zip", "data/a.zip/in/b.tar"]);
-        assert_eq!(archives_in(&Path::parse("a.tgz").unwrap()).len(), 1);
+        let names: Vec<_> = archives_around(&path).map(|(_, _, name)| name).collect();
+        assert_eq!(names, ["in/b.tar/c.jpg", "c.jpg"]);
+        let archive = Path::parse("a.tgz").unwrap();
+        assert_eq!(archives_in(&archive).len(), 1);
+        assert_eq!(archives_around(&archive).count(), 0);
         assert_eq!(archives_in(&Path::default()).len(), 0);
     }
 }

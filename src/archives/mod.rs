@@ -22,6 +22,6 @@ mod read;
 mod tar;
 mod zip;
 
-pub(crate) use format::{Format, archives_in, name_in};
+pub(crate) use format::{Format, archives_around, archives_in};
 pub(crate) use open::{Archive, open, open_object};
 pub(crate) use read::{Answer, MOST as REQUEST_BYTES, Piece};

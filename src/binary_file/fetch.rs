@@ -213,7 +213,10 @@ impl ExecutionPlan for FetchExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let settings = FeaturizeOptions::from_config(context.session_config().options());
-        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let input = match self.input.children().is_empty() {
+            true => self.input.execute(partition, in_long_batches(&context))?,
+            false => self.input.execute(partition, Arc::clone(&context))?,
+        };
         let shared = self.shared.get_or_init(|| Shared {
             requests: Arc::new(Semaphore::new(settings.scan_concurrency)),
             archives: Arc::default(),
@@ -381,6 +384,25 @@ impl Scan {
             .map_ok(move |(fetched, ahead)| (metrics.record(fetched), ahead))
             .boxed()
     }
+}
+
+/// A context in which a source gives many rows at once. A session's batches are short because its rows may be
+/// wide. Those of a list are not, and what lies together in an archive is only seen within a batch.
+fn in_long_batches(context: &TaskContext) -> Arc<TaskContext> {
+    const ROWS: usize = 8192;
+
+    let config = context.session_config().clone();
+    let rows = config.batch_size().max(ROWS);
+    Arc::new(TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        config.with_batch_size(rows),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    ))
 }
 
 /// How the rows of a fetch are spread: as those of its list, as far as it shows the columns that say so.

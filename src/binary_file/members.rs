@@ -8,12 +8,11 @@ use datafusion::common::cast::as_string_array;
 use datafusion::common::{Result, exec_err, internal_datafusion_err};
 use datafusion::execution::TaskContext;
 use futures::future::try_join_all;
-use object_store::path::Path;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::location::split_uri;
 use super::schema::PATH;
-use crate::archives::{Answer, Archive, Format, Piece, REQUEST_BYTES, archives_in, name_in, open};
+use crate::archives::{Answer, Archive, Format, Piece, REQUEST_BYTES, archives_around, open};
 use crate::object_stores::address::shown;
 
 /// Archives that a scan keeps open: more than it has partitions that read at the same time, on most
@@ -76,9 +75,8 @@ pub(super) fn read_together(list: &RecordBatch) -> Result<Option<(usize, usize)>
         return Ok(None);
     };
     let (_, path) = split_uri(first)?;
-    let is_member = |(archive, _): &(Path, Format)| name_in(archive, &path).is_some();
-    let is_in_archive = archives_in(&path).iter().any(is_member);
-    Ok(is_in_archive.then_some((ROWS, BYTES)))
+    let may_be_member = archives_around(&path).next().is_some();
+    Ok(may_be_member.then_some((ROWS, BYTES)))
 }
 
 /// Members to be read, by their archives.
@@ -99,10 +97,7 @@ impl Members {
         listed: u64,
     ) -> Result<bool> {
         let (bucket, path) = split_uri(uri)?;
-        for (place, format) in archives_in(&path) {
-            let Some(name) = name_in(&place, &path) else {
-                continue;
-            };
+        for (place, format, name) in archives_around(&path) {
             let archive = format!("{}{place}", bucket.as_str());
             let Some(archive) = archives.open(context, &archive, format).await? else {
                 continue;

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use super::images::{Point, Thumbnail};
 use super::options::ReportOptions;
-use crate::archives::{Piece, archives_in, name_in, open};
+use crate::archives::{Piece, archives_around, open};
 use crate::binary_file::split_uri;
 use crate::object_stores::address::shown;
 use crate::object_stores::register;
@@ -88,10 +88,7 @@ async fn read_member(
     path: &Path,
     most: u64,
 ) -> Result<Option<Bytes>> {
-    for (place, format) in archives_in(path) {
-        let Some(name) = name_in(&place, path) else {
-            continue;
-        };
+    for (place, format, name) in archives_around(path) {
         let Some(archive) = open(runtime, bucket, &place, format).await? else {
             continue;
         };

@@ -194,6 +194,42 @@ async fn names_cannot_leave_the_archive_and_the_last_of_a_name_counts() {
     }
 }
 
+/// Requests are many rows long, and batches are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn neighbours_come_with_one_request_in_batches_as_ever() {
+    let ctx = session();
+    run(&ctx, "SET datafusion.execution.target_partitions = 1").await;
+    let content = vec![5; 5_000];
+    // In the order of the archive, which is that of the list then.
+    let names: Vec<String> = (0..3_000)
+        .map(|number| format!("{number:04}.jpg"))
+        .collect();
+    let members: Vec<Member<'_>> = names
+        .iter()
+        .map(|name| (name.as_str(), content.as_slice(), STORED))
+        .collect();
+    let files = [
+        ("many.zip".to_owned(), zip(&members)),
+        (
+            "many.tar".to_owned(),
+            tar(names.iter().map(|name| (name.as_str(), content.as_slice()))),
+        ),
+    ];
+    let store = CountingStore::register(&ctx, files).await;
+    for archive in ["many.zip", "many.tar"] {
+        table(&ctx, &format!("s3://counted/{archive}"), RECURSIVE).await;
+        run(&ctx, "SELECT count(*) FROM images").await;
+        let before = store.gets();
+        let batches = run(&ctx, "SELECT content FROM images").await;
+        // 15 MB and what lies between, of 8 MB each at most.
+        let gets = store.gets() - before;
+        assert!((2..=3).contains(&gets), "{archive}: {gets} requests");
+        let rows: Vec<usize> = batches.iter().map(|batch| batch.num_rows()).collect();
+        assert_eq!(rows.iter().sum::<usize>(), 3_000, "{archive}");
+        assert!(rows.iter().all(|rows| *rows <= 64), "{archive}: {rows:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_named() {
     let ctx = session();
