@@ -45,7 +45,7 @@ pub(super) fn note(
     made.retain(|made| {
         made.registry.strong_count() > 0
             && made.store.strong_count() > 0
-            && !made.is_of(registry, url)
+            && !(made.is_in(registry) && made.url == *url)
     });
     made.push(Made {
         registry: Arc::downgrade(registry),
@@ -70,7 +70,7 @@ pub(super) fn is_same(
     let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let earlier = made
         .iter()
-        .find(|made| made.is_of(registry, url) && made.store.strong_count() > 0);
+        .find(|made| made.is_in(registry) && made.url == *url);
     let Some(earlier) = earlier else {
         return Ok(false);
     };
@@ -109,8 +109,7 @@ pub(super) fn other_container(
 ) -> Option<String> {
     let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let other = made.iter().find(|made| {
-        std::ptr::addr_eq(made.registry.as_ptr(), Arc::as_ptr(registry))
-            && made.store.strong_count() > 0
+        made.is_in(registry)
             && made.url.host() == url.host()
             && made.url.scheme() == url.scheme()
             && made.url.username() != url.username()
@@ -120,12 +119,10 @@ pub(super) fn other_container(
 
 /// The stores that statements of a session have opened, such as `s3://bucket`.
 pub fn opened_stores(runtime: &RuntimeEnv) -> Vec<Url> {
-    let registry = &runtime.object_store_registry;
     let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    let opened = made.iter().filter(|made| {
-        std::ptr::addr_eq(made.registry.as_ptr(), Arc::as_ptr(registry))
-            && made.store.strong_count() > 0
-    });
+    let opened = made
+        .iter()
+        .filter(|made| made.is_in(&runtime.object_store_registry));
     opened.map(|made| made.url.clone()).collect()
 }
 
@@ -137,8 +134,10 @@ pub(crate) fn is_made_here(store: &Arc<dyn ObjectStore>) -> bool {
 }
 
 impl Made {
-    fn is_of(&self, registry: &Arc<dyn ObjectStoreRegistry>, url: &Url) -> bool {
-        std::ptr::addr_eq(self.registry.as_ptr(), Arc::as_ptr(registry)) && self.url == *url
+    /// Whether this registry has the store, and it was not replaced.
+    fn is_in(&self, registry: &Arc<dyn ObjectStoreRegistry>) -> bool {
+        let is_same = std::ptr::addr_eq(self.registry.as_ptr(), Arc::as_ptr(registry));
+        is_same && self.store.strong_count() > 0
     }
 }
 

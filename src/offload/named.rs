@@ -14,7 +14,7 @@ use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -116,7 +116,10 @@ pub(super) fn with_names(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executi
         }
         return Ok(Arc::new(ProjectionExec::try_new(expressions, input)?));
     }
-    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+    // In later stages the arguments are not about the columns of the input.
+    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>()
+        && aggregate.mode().input_mode() == AggregateInputMode::Raw
+    {
         let arguments = |call: &Arc<AggregateFunctionExpr>| call.expressions();
         let calls = aggregate.aggr_expr().to_vec();
         let all: Vec<_> = calls.iter().flat_map(arguments).collect();

@@ -48,9 +48,6 @@ pub(crate) const COMMAND_NAMES: [&str; 8] = [
     "\\?",
 ];
 
-/// Formats of files that a table may be stored as.
-const FORMATS: [&str; 5] = ["PARQUET", "CSV", "JSON", "ARROW", "AVRO"];
-
 /// `\h`: our functions, a line each, and where the others are.
 pub(crate) fn list_functions() -> Result<String> {
     let mut text = String::new();
@@ -84,9 +81,9 @@ pub(crate) fn topics() -> Vec<String> {
 pub(crate) fn describe_name(ctx: &SessionContext, name: &str) -> Result<String> {
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
     // `INSERT INTO t` is an INSERT; of several the longest is meant.
-    let upper = match name.to_ascii_uppercase() {
-        format if FORMATS.contains(&format.as_str()) => "CREATE EXTERNAL TABLE".to_owned(),
-        upper => upper,
+    let upper = match ctx.state().get_file_format_factory(&name) {
+        Some(_) => "CREATE EXTERNAL TABLE".to_owned(),
+        None => name.to_ascii_uppercase(),
     };
     let is_begin = |topic: &String| format!("{upper} ").starts_with(&format!("{topic} "));
     let topic = topics()
